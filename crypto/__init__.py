@@ -1,0 +1,1 @@
+"""Identity keys, peer ids, signatures, hashes and Merkle trees: pure functions over bytes."""
