@@ -1,0 +1,1 @@
+"""Tests of `wire`: golden bytes, strictness, limits, framing, names."""

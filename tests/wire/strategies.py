@@ -1,0 +1,58 @@
+"""Every wire type of this package with its fields, and Hypothesis strategies derived from their shapes."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from hypothesis import strategies as st
+
+from wire import messages, protocol_ids, records
+from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, _Layouts
+
+KINDS = tuple(
+    kind
+    for kind, _ in sorted(_Layouts.by_type.items(), key=lambda item: item[1].tag)
+    if kind.__module__ in {messages.__name__, protocol_ids.__name__, records.__name__}
+)
+"""In the order of their tags. Types of other packages and of tests are not among them."""
+
+_ITEMS_MAX = 3
+_BYTES_MAX = 600
+"""Long lists and long bytes find no other bug than short ones: the limits have tests of their own."""
+
+
+def fields_of(kind: type[object]) -> tuple[tuple[str, Shape], ...]:
+    """Return the fields of a wire type, in order."""
+    return _Layouts.by_type[kind].fields
+
+
+def values_of(kind: type[object]) -> st.SearchStrategy[object]:
+    """Return a strategy for valid values of one wire type."""
+    return st.builds(kind, **{name: field_of(shape) for name, shape in fields_of(kind)})
+
+
+def field_of(shape: Shape) -> st.SearchStrategy[object]:
+    """Return a strategy for the values that a shape accepts."""
+    known = UInt | Bool | Fixed | Raw | Text | ListOf | Maybe | Nested
+    assert isinstance(shape, known)
+    match shape:
+        case UInt():
+            # Both ends on purpose: msgpack spells numbers in nine ways, by their size.
+            return st.integers(shape.low, shape.high) | st.sampled_from((shape.low, shape.high))
+        case Bool():
+            return st.booleans()
+        case Fixed():
+            return st.binary(min_size=shape.kind.length, max_size=shape.kind.length).map(shape.kind)
+        case Raw():
+            return st.binary(min_size=shape.low, max_size=min(shape.high, max(shape.low, _BYTES_MAX)))
+        case Text():
+            return st.text(min_size=shape.low, max_size=shape.high).filter(str.isprintable)
+        case ListOf():
+            longest = min(shape.high, max(shape.low, _ITEMS_MAX))
+            return st.lists(field_of(shape.item), min_size=shape.low, max_size=longest).map(tuple)
+        case Maybe():
+            return st.none() | field_of(shape.shape)
+        case Nested():
+            return values_of(shape.kind)
+        case _:
+            assert_never(shape)

@@ -1,0 +1,226 @@
+"""Envelopes: golden signatures with a fixed key, and everything that must not open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from crypto.keys import SigningKey
+from crypto.signing import BadSignatureError
+from tests import factories
+from tests.wire.golden_messages import MESSAGES
+from tests.wire.golden_records import RECORDS
+from wire import limits, signed
+from wire.codec import encode
+from wire.errors import WireError
+from wire.ids import PublicKey, Signature
+from wire.records import (
+    AnnouncementBatch,
+    Certificate,
+    Envelope,
+    Lease,
+    MemberRecord,
+    OwnerBinding,
+    ReceiptBatch,
+    Retraction,
+    Tombstone,
+)
+from wire.signed import Signed, SignedRecord, open_envelope, sign_record
+
+KEY = SigningKey(bytes(range(32)))
+PUBLIC = "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"
+NETWORK = "golden"
+
+KINDS: tuple[type[SignedRecord], ...] = (
+    MemberRecord,
+    OwnerBinding,
+    Lease,
+    ReceiptBatch,
+    Retraction,
+    Tombstone,
+    Certificate,
+    AnnouncementBatch,
+)
+
+SIGNATURES: dict[type[SignedRecord], str] = {
+    MemberRecord: (
+        "9a3d81b26c83f9905a53ac8be7860e03237c3a10010d0437d7d529ea210b34be"
+        "ec05230b2429abc0da793b7c8fde4f7cd53308b0f67af2e82a6288757a229c02"
+    ),
+    OwnerBinding: (
+        "a7119acca2ce15a4ccb6b89ae7095e5b8f1d564880672f3427cffacf22fc70f5"
+        "2b6cb137b15c0aa37681463c166465adc967b8fc4a5d687a7e145fdc080b1102"
+    ),
+    Lease: (
+        "da432b0ca7b05ec25b7be5e4c4a17b56c8bf61afec141c59bd6f4bd9fbf5d401"
+        "5d68ad991e9c4ce00b53d5bf4b118c8d2c2c5ed22247e90314ce4a3f84869f0c"
+    ),
+    ReceiptBatch: (
+        "76593b5b4f725986d95cd4e1260a1e574e2e99c5f1b8bde75b2bebb70cec3b62"
+        "10a49189d420249b70ca9b35c0063e669f3e07b92c0ab61ee87783c3a20a6b07"
+    ),
+    Retraction: (
+        "7a8e29d919c8ab041f3f39e2681e08d6113322d0916f78614f4cc2c3caf01816"
+        "27cc9c990a14e0f027687c5f07a4de333c74ecdf630eaebd4b9d1ffb4f53d90a"
+    ),
+    Tombstone: (
+        "c2b3ea28719e53a19040343d0be28961b69b9ccd3448f17dbe3ed3be1e9c4ba8"
+        "090ac3a87d8249450ad5282c14599e0d476608b5d4bb2ccff88a3a9464f47a08"
+    ),
+    Certificate: (
+        "b910b9d455c941b5f27680f63025c617b15b3976de3bd5502fbe78a0aea4b8fb"
+        "ff6efd86f3d63dbeaedacdb9ddbc27b309fc8ce8461ef3ce4d205ea161df6200"
+    ),
+    AnnouncementBatch: (
+        "fdb9593eee78092556635712b2905739db4e106e3e4b1b116fb2825149fcd485"
+        "1c1e68eaa8337f546563a3f084b0b15cd57a0a5149a1f72f2982415fe5af7f0f"
+    ),
+}
+"""Of the first golden value of each kind. Ed25519 is deterministic, so a change of a domain tag, of the network or of a
+version shows here; so would a change of the record's bytes."""
+
+DIGESTS: dict[type[SignedRecord], str] = {
+    MemberRecord: "2e46312e0154babed6d53cb4faf3c6b937098a656477988f90402b2ef24b4c02",
+    OwnerBinding: "869059978115eecd969b4bd38f1da7ed4ba451ab7153abaeaeab20e65553be92",
+    Lease: "38e63c3ad1b6247f749c037225804af2e329fb04c9d1f8f13fc93f8c86ba6e07",
+    ReceiptBatch: "91719b55a27937312fd5e99aec4e6fb607dc537cb50990a8c41c362258ba5201",
+    Retraction: "2516f35d88e903b39e763a24dea0d83751130dac359961d16fd3370e90fd92d5",
+    Tombstone: "bc3cf2f05ab75e80b4edb961cc178d6c2b82e2d31d86db68adca7c787f5b8c95",
+    Certificate: "fea6aa695b82fba8ad1de778c5b5a9e771c103bae8a4101cb2b6d2a07fedf261",
+    AnnouncementBatch: "e1d0aabbe512b4923917b50d48aaf8fbdfc39b37783d06211b840e076c2668a9",
+}
+"""`Signed.digest` of the same."""
+
+
+def example(kind: type[SignedRecord]) -> SignedRecord:
+    """Return the first golden value of one kind."""
+    value = next(golden.value for golden in RECORDS if type(golden.value) is kind)
+    assert isinstance(value, SignedRecord)
+    return value
+
+
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+
+
+@pytest.fixture
+def member() -> Signed[MemberRecord]:
+    """A signed record to damage."""
+    return sign_record(factories.member_record(), key=KEY, network=NETWORK)
+
+
+# -------------------------------------------------------------------------------------------- golden
+
+
+@every_kind
+def test_a_record_has_its_golden_signature(kind: type[SignedRecord]) -> None:
+    made = sign_record(example(kind), key=KEY, network=NETWORK)
+    assert made.envelope.signer.hex() == PUBLIC
+    assert made.envelope.body == encode(example(kind))
+    assert made.envelope.signature.hex() == SIGNATURES[kind]
+
+
+@every_kind
+def test_a_record_with_its_golden_signature_opens(kind: type[SignedRecord]) -> None:
+    envelope = Envelope(
+        body=encode(example(kind)),
+        signer=PublicKey(bytes.fromhex(PUBLIC)),
+        signature=Signature(bytes.fromhex(SIGNATURES[kind])),
+    )
+    opened = open_envelope(envelope, kind, network=NETWORK)
+    assert opened.record == example(kind)
+    assert opened.envelope is envelope
+
+
+@every_kind
+def test_a_signed_record_has_its_golden_digest(kind: type[SignedRecord]) -> None:
+    assert sign_record(example(kind), key=KEY, network=NETWORK).digest.hex() == DIGESTS[kind]
+
+
+def test_every_signed_kind_has_a_domain_of_its_own() -> None:
+    assert set(signed._DOMAIN_TAGS) == set(KINDS)
+    assert len(set(signed._DOMAIN_TAGS.values())) == len(KINDS)
+
+
+# -------------------------------------------------------------------------------------------- opening
+
+
+def test_what_was_signed_opens_to_the_same_record_signer_and_digest(member: Signed[MemberRecord]) -> None:
+    opened = open_envelope(member.envelope, MemberRecord, network=NETWORK)
+    assert opened == member
+    assert opened.signer == KEY.public
+    assert opened.signer_peer == bytes.fromhex("002408011220" + PUBLIC)
+    assert opened.digest == member.digest
+
+
+@every_kind
+def test_a_record_of_another_network_does_not_open(kind: type[SignedRecord]) -> None:
+    made = sign_record(example(kind), key=KEY, network=NETWORK)
+    for other in ("golde", "golden2", "Golden", ""):
+        with pytest.raises(BadSignatureError):
+            open_envelope(made.envelope, kind, network=other)
+
+
+@every_kind
+def test_a_record_opens_as_its_own_kind_only(kind: type[SignedRecord]) -> None:
+    made = sign_record(example(kind), key=KEY, network=NETWORK)
+    for other in KINDS:
+        if other is not kind:
+            with pytest.raises(WireError, match="unknown tag"):
+                open_envelope(made.envelope, other, network=NETWORK)
+
+
+@pytest.mark.parametrize("byte", range(0, 64, 7))
+def test_a_forged_signature_does_not_open(member: Signed[MemberRecord], byte: int) -> None:
+    damaged = bytearray(member.envelope.signature)
+    damaged[byte] ^= 1
+    forged = replace(member.envelope, signature=Signature(bytes(damaged)))
+    with pytest.raises(BadSignatureError, match="bad signature on a member record of network 'golden'"):
+        open_envelope(forged, MemberRecord, network=NETWORK)
+
+
+def test_a_record_under_another_name_does_not_open(member: Signed[MemberRecord]) -> None:
+    stolen = replace(member.envelope, signer=factories.public_key())
+    with pytest.raises(BadSignatureError):
+        open_envelope(stolen, MemberRecord, network=NETWORK)
+
+
+def test_a_changed_body_does_not_open(member: Signed[MemberRecord]) -> None:
+    changed = replace(member.envelope, body=encode(replace(member.record, free_bytes=0)))
+    with pytest.raises(BadSignatureError):
+        open_envelope(changed, MemberRecord, network=NETWORK)
+
+
+@pytest.mark.parametrize("tail", [b"\0", b"\xc0"])
+def test_a_body_that_is_no_canonical_record_does_not_open_whoever_signed_it(
+    member: Signed[MemberRecord], tail: bytes
+) -> None:
+    longer = replace(member.envelope, body=member.envelope.body + tail)
+    with pytest.raises(WireError):
+        open_envelope(longer, MemberRecord, network=NETWORK)
+
+
+def test_the_digest_names_body_and_signer_but_not_the_signature(member: Signed[MemberRecord]) -> None:
+    other_signer = sign_record(member.record, key=factories.key(), network=NETWORK)
+    other_body = sign_record(replace(member.record, sequence=2), key=KEY, network=NETWORK)
+    other_signature = Signed(member.record, replace(member.envelope, signature=Signature(bytes(64))))
+    assert len({member.digest, other_signer.digest, other_body.digest}) == 3
+    assert other_signature.digest == member.digest
+
+
+def test_nothing_but_a_signed_record_has_a_domain() -> None:
+    unsigned = {type(golden.value) for golden in RECORDS + MESSAGES} - set(KINDS)
+    assert unsigned.isdisjoint(signed._DOMAIN_TAGS)
+
+
+def test_a_record_above_its_limit_is_not_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = factories.member_record()
+    count = len(encode(record))
+    monkeypatch.setattr(limits, "RECORD_BYTES_MAX", count)
+    made = sign_record(record, key=KEY, network=NETWORK)
+    assert open_envelope(made.envelope, MemberRecord, network=NETWORK) == made
+    monkeypatch.setattr(limits, "RECORD_BYTES_MAX", count - 1)
+    with pytest.raises(WireError, match=f"MemberRecord: {count} bytes, a record may have {count - 1}"):
+        sign_record(record, key=KEY, network=NETWORK)
+    with pytest.raises(WireError, match=f"may have {count - 1} bytes, got {count}"):
+        open_envelope(made.envelope, MemberRecord, network=NETWORK)

@@ -1,0 +1,366 @@
+"""Canonical, strict msgpack: one value has one byte string, and every other byte string raises `WireError`.
+
+A wire type is a frozen dataclass under `@wire_type(tag)`; each field is annotated with the shape that may cross the
+wire (`Annotated[int, UInt(limit)]`). It is written as an array: the tag, then the fields in order. Decoding checks
+type, length and range of every field, the number of fields, and, by encoding the result again, that the bytes were
+the canonical ones.
+
+The caller bounds the size of the input, the shapes bound the length of every array before it is allocated, and
+BYTES_PER_ARRAY_MIN bounds the number of arrays. So a hostile message takes at most about twenty times its size in
+memory, until the first check refuses it.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeVar
+
+import msgpack
+
+from wire import limits
+from wire.errors import WireError
+from wire.ids import FixedBytes
+
+Plain = int | bytes | str | bool | None | list["Plain"]
+"""What msgpack may carry here: no maps, no floats, no extension types, no negative numbers."""
+
+
+OURS = "our own value"
+"""Where a wrong value was found when it is one that we were about to send."""
+
+
+class Shape(Protocol):
+    """How one field looks on the wire. A limit holds on both sides: we do not send what others would refuse."""
+
+    def pack(self, value: object) -> Plain:
+        """Return the plain value. Raises `WireError` when the value breaks the shape's own limit."""
+        ...
+
+    def unpack(self, plain: object, where: str) -> object:
+        """Return the checked value. Raises `WireError` that names `where`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UInt:
+    """A whole number from `low` to `high`, both included."""
+
+    high: int
+    low: int = 0
+
+    def pack(self, value: object) -> Plain:
+        """Return the number itself, of an enumeration the value."""
+        return self.unpack(int(value) if isinstance(value, int) else value, OURS)
+
+    def unpack(self, plain: object, where: str) -> int:
+        """Return the number."""
+        if type(plain) is not int:
+            message = f"{where}: expected a whole number, got {type(plain).__name__}"
+            raise WireError(message)
+        if not self.low <= plain <= self.high:
+            message = f"{where}: expected {self.low} to {self.high}, got {plain}"
+            raise WireError(message)
+        return plain
+
+
+@dataclass(frozen=True, slots=True)
+class Bool:
+    """True or false."""
+
+    def pack(self, value: object) -> Plain:
+        """Return the boolean."""
+        return self.unpack(value, OURS)
+
+    def unpack(self, plain: object, where: str) -> bool:
+        """Return the boolean."""
+        if type(plain) is not bool:
+            message = f"{where}: expected true or false, got {type(plain).__name__}"
+            raise WireError(message)
+        return plain
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Bytes of exactly the length of an id type."""
+
+    kind: type[FixedBytes]
+
+    def pack(self, value: object) -> Plain:
+        """Return the bytes."""
+        return bytes(self.unpack(bytes(value) if isinstance(value, bytes) else value, OURS))
+
+    def unpack(self, plain: object, where: str) -> FixedBytes:
+        """Return the id."""
+        if type(plain) is not bytes or len(plain) != self.kind.length:
+            got = f"{len(plain)} bytes" if isinstance(plain, bytes) else type(plain).__name__
+            message = f"{where}: expected {self.kind.length} bytes, got {got}"
+            raise WireError(message)
+        return self.kind(plain)
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Bytes of a length from `low` to `high`."""
+
+    high: int
+    low: int = 0
+
+    def pack(self, value: object) -> Plain:
+        """Return the bytes."""
+        return self.unpack(bytes(value) if isinstance(value, bytes) else value, OURS)
+
+    def unpack(self, plain: object, where: str) -> bytes:
+        """Return the bytes."""
+        if type(plain) is not bytes:
+            message = f"{where}: expected bytes, got {type(plain).__name__}"
+            raise WireError(message)
+        if not self.low <= len(plain) <= self.high:
+            message = f"{where}: expected {self.low} to {self.high} bytes, got {len(plain)}"
+            raise WireError(message)
+        return plain
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Printable text of at most `high` characters: it may end in a log or a terminal, so no control characters."""
+
+    high: int
+    low: int = 0
+
+    def pack(self, value: object) -> Plain:
+        """Return the text."""
+        return self.unpack(value, OURS)
+
+    def unpack(self, plain: object, where: str) -> str:
+        """Return the text."""
+        if type(plain) is not str:
+            message = f"{where}: expected text, got {type(plain).__name__}"
+            raise WireError(message)
+        if not self.low <= len(plain) <= self.high:
+            message = f"{where}: expected {self.low} to {self.high} characters, got {len(plain)}"
+            raise WireError(message)
+        if not plain.isprintable():
+            message = f"{where}: the text has unprintable characters"
+            raise WireError(message)
+        return plain
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list of `low` to `high` items of one shape, held as a tuple."""
+
+    item: Shape
+    high: int
+    low: int = 0
+
+    def pack(self, value: object) -> Plain:
+        """Return the list of plain items."""
+        if not isinstance(value, tuple):  # A list could change after it was checked or signed.
+            message = f"{OURS}: expected a tuple, got {type(value).__name__}"
+            raise WireError(message)
+        self._check(len(value), OURS)
+        return [self.item.pack(item) for item in value]
+
+    def unpack(self, plain: object, where: str) -> tuple[object, ...]:
+        """Return the checked items."""
+        if type(plain) is not list:
+            message = f"{where}: expected a list, got {type(plain).__name__}"
+            raise WireError(message)
+        self._check(len(plain), where)
+        return tuple(self.item.unpack(item, f"{where}[{index}]") for index, item in enumerate(plain))
+
+    def _check(self, count: int, where: str) -> None:
+        if not self.low <= count <= self.high:
+            message = f"{where}: expected {self.low} to {self.high} items, got {count}"
+            raise WireError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Maybe:
+    """A value that may be absent (`None`, nil on the wire)."""
+
+    shape: Shape
+
+    def pack(self, value: object) -> Plain:
+        """Return the plain value or None."""
+        return None if value is None else self.shape.pack(value)
+
+    def unpack(self, plain: object, where: str) -> object:
+        """Return the checked value or None."""
+        return None if plain is None else self.shape.unpack(plain, where)
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """Another wire type inside this one."""
+
+    kind: type[object]
+
+    def pack(self, value: object) -> Plain:
+        """Return the inner value as an array with its tag."""
+        if type(value) is not self.kind:
+            message = f"{OURS}: expected {self.kind.__name__}, got {type(value).__name__}"
+            raise WireError(message)
+        return to_plain(value)
+
+    def unpack(self, plain: object, where: str) -> object:
+        """Return the checked inner value."""
+        return from_plain(plain, (self.kind,), where)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    tag: int
+    fields: tuple[tuple[str, Shape], ...]
+
+    @property
+    def items_max(self) -> int:
+        """The length of the longest array in an encoding, the one of tag and fields included."""
+        return max(len(self.fields) + 1, *(_items_max(shape) for _, shape in self.fields), 0)
+
+
+class _Layouts:
+    """The layout of every wire type, filled by the decorator while modules load and never changed after."""
+
+    by_type: ClassVar[dict[type[object], _Layout]] = {}
+
+
+def _items_max(shape: Shape) -> int:
+    """Return the length of the longest array that a shape allows."""
+    if isinstance(shape, ListOf):
+        return max(shape.high, _items_max(shape.item))
+    if isinstance(shape, Maybe):
+        return _items_max(shape.shape)
+    if isinstance(shape, Nested):
+        return _Layouts.by_type[shape.kind].items_max
+    return 0
+
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Build(Protocol[T_co]):
+    """The constructor of a wire type: every one takes its fields by name."""
+
+    def __call__(self, **fields: object) -> T_co: ...
+
+
+def wire_type(tag: int) -> Callable[[type[T]], type[T]]:
+    """Register a frozen dataclass as a wire type with its tag; two types may not share a tag."""
+
+    def register(kind: type[T]) -> type[T]:
+        taken = {layout.tag: other.__name__ for other, layout in _Layouts.by_type.items()}
+        assert tag not in taken, f"tag {tag:#x} of {kind.__name__} is taken by {taken[tag]}"
+        hints = typing.get_type_hints(kind, include_extras=True)  # In the order of the fields.
+        fields = tuple((name, typing.get_args(hint)[1]) for name, hint in hints.items())
+        _Layouts.by_type[kind] = _Layout(tag, fields)
+        return kind
+
+    return register
+
+
+def tag_of(kind: type[object]) -> int:
+    """Return the tag of a wire type."""
+    return _Layouts.by_type[kind].tag
+
+
+def to_plain(value: object) -> list[Plain]:
+    """Return a wire value as an array of plain values. Raises `WireError` when a field breaks its own limit."""
+    layout = _Layouts.by_type[type(value)]
+    plain: list[Plain] = [layout.tag]
+    for name, shape in layout.fields:
+        try:
+            plain.append(shape.pack(getattr(value, name)))
+        except WireError as error:
+            message = f"{type(value).__name__}.{name}: {error}"
+            raise WireError(message) from error
+    return plain
+
+
+def from_plain(plain: object, kinds: Sequence[type[T]], where: str = "message") -> T:
+    """Return the checked wire value, which is one of `kinds`. Raises `WireError`."""
+    if type(plain) is not list or not plain or type(plain[0]) is not int:
+        message = f"{where}: expected an array that starts with a tag"
+        raise WireError(message)
+    for kind in kinds:
+        layout = _Layouts.by_type[kind]
+        if layout.tag == plain[0]:
+            break
+    else:
+        expected = ", ".join(kind.__name__ for kind in kinds)
+        message = f"{where}: unknown tag {plain[0]}, expected {expected}"
+        raise WireError(message)
+    if len(plain) != len(layout.fields) + 1:
+        message = f"{where}: {kind.__name__} has {len(layout.fields)} fields, got {len(plain) - 1}"
+        raise WireError(message)
+    values = {
+        name: shape.unpack(item, f"{kind.__name__}.{name}")
+        for (name, shape), item in zip(layout.fields, plain[1:], strict=True)
+    }
+    return typing.cast("_Build[T]", kind)(**values)
+
+
+def encode(value: object) -> bytes:
+    """Return the one byte string of a wire value. Raises `WireError` when a field breaks its own limit."""
+    packed = msgpack.packb(to_plain(value), use_bin_type=True)
+    assert isinstance(packed, bytes)
+    return packed
+
+
+_SHORT_ARRAY = 64
+"""Arrays up to this length are always read, so that what is refused then is named: the tag, the field, the count."""
+
+
+def _unpack(data: bytes, kinds: Sequence[type[object]]) -> object:
+    """Read msgpack into plain values, within the limits that hold before anything is checked. Raises `WireError`."""
+    # An array is allocated when its announced length is read. Nested arrays that announce a million items each would
+    # ask for gigabytes, so no array may announce more than the longest one that these types have.
+    items_max = max(_SHORT_ARRAY, *(_Layouts.by_type[kind].items_max for kind in kinds))
+    try:
+        plain: object = msgpack.unpackb(
+            data,
+            use_list=True,
+            raw=False,
+            list_hook=_array_counter(limits.ARRAYS_FREE + len(data) // limits.BYTES_PER_ARRAY_MIN),
+            max_array_len=items_max,
+            max_map_len=0,
+            max_ext_len=0,
+        )
+    except ValueError as error:  # All of msgpack's errors (ExtraData, FormatError, StackError, ..), and bad UTF-8.
+        message = f"not msgpack of ours: {error}"
+        raise WireError(message) from error
+    return plain
+
+
+def _array_counter(count_max: int) -> Callable[[list[object]], list[object]]:
+    """Return what msgpack calls with each array that it has read; it raises `WireError` at one too many."""
+    count = 0
+
+    def check(items: list[object]) -> list[object]:
+        nonlocal count
+        count += 1
+        if count > count_max:
+            message = f"more than {count_max} arrays in so few bytes"
+            raise WireError(message)
+        return items
+
+    return check
+
+
+def decode(data: bytes, *kinds: type[T], bytes_max: int) -> T:
+    """Return the wire value, one of `kinds`, that these bytes are the encoding of.
+
+    Raises `WireError` for anything else: too large, unknown tag, missing or extra field, wrong type, length or range,
+    trailing bytes, or a spelling that is not the canonical one.
+    """
+    if len(data) > bytes_max:
+        message = f"a message may have {bytes_max} bytes, got {len(data)}"
+        raise WireError(message)
+    value = from_plain(_unpack(data, kinds), kinds)
+    if encode(value) != data:
+        message = f"{type(value).__name__}: not in canonical form"
+        raise WireError(message)
+    return value

@@ -1,0 +1,175 @@
+"""The messages of our own protocols: what one node asks another, and what it may answer.
+
+A message that announces sliver bytes is followed on the stream by exactly that many raw bytes; `payload_bytes` tells.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Annotated
+
+from wire import limits
+from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Text, UInt, wire_type
+from wire.ids import BlobId, PeerId
+from wire.records import Envelope, GroupPage, MetadataRecord, ShardSet
+
+SliverBytes = Annotated[int, UInt(limits.SLIVER_BYTES_MAX, low=1)]
+Shard = Annotated[int, UInt(limits.SHARDS_MAX - 1)]
+
+
+class RefusalCode(enum.IntEnum):
+    """Why a peer did not do what was asked; the number is the contract, the text is for people."""
+
+    INVALID = 0
+    """The request breaks a rule; sending it again is no use."""
+    NO_SPACE = 1
+    """The quota or the disk is full."""
+    BUSY = 2
+    """Too much is going on; later or another peer."""
+    NOT_HELD = 3
+    """The pair that the request speaks of is not here."""
+    DAMAGED = 4
+    """It was here, and what the disk gave back was wrong or unreadable."""
+    LEASE = 5
+    """The lease is too long, over, or not covered."""
+    STOPPING = 6
+    """The node is going down."""
+
+
+@wire_type(0x20)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The answer to any request that was not done."""
+
+    code: Annotated[int, UInt(max(RefusalCode))]
+    reason: Annotated[str, Text(limits.TEXT_CHARS_MAX)]
+
+
+@wire_type(0x21)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeMembers:
+    """Here is my record; tell me the member records that you know, in the order of peer ids, those after `after`."""
+
+    record: Annotated[Envelope, Nested(Envelope)]
+    after: Annotated[PeerId | None, Maybe(Fixed(PeerId))]
+
+
+@wire_type(0x22)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """Member records; `has_more` when the next ones can be asked for."""
+
+    records: Annotated[tuple[Envelope, ...], ListOf(Nested(Envelope), limits.MEMBERS_PER_MESSAGE_MAX)]
+    has_more: Annotated[bool, Bool()]
+
+
+@wire_type(0x23)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorePair:
+    """Keep this sliver pair under these leases. The primary's bytes follow, then the secondary's."""
+
+    leases: Annotated[tuple[Envelope, ...], ListOf(Nested(Envelope), limits.LEASES_PER_MESSAGE_MAX, low=1)]
+    metadata: Annotated[MetadataRecord, Nested(MetadataRecord)]
+    blob_id: Annotated[BlobId, Fixed(BlobId)]
+    shard: Shard
+    primary_bytes: SliverBytes
+    secondary_bytes: SliverBytes
+
+    @property
+    def payload_bytes(self) -> int:
+        """The raw bytes that follow."""
+        return self.primary_bytes + self.secondary_bytes
+
+
+@wire_type(0x24)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """The pair is verified and durable: one signed receipt batch of one for each lease, in their order."""
+
+    batches: Annotated[tuple[Envelope, ...], ListOf(Nested(Envelope), limits.LEASES_PER_MESSAGE_MAX, low=1)]
+
+
+@wire_type(0x25)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitLease:
+    """Put the pairs that you hold of this page under this final lease; it takes effect with the certificate."""
+
+    lease: Annotated[Envelope, Nested(Envelope)]
+    page: Annotated[GroupPage, Nested(GroupPage)]
+    shard_sets: Annotated[tuple[ShardSet, ...], ListOf(Nested(ShardSet), limits.SHARD_SETS_MAX, low=1)]
+
+
+@wire_type(0x26)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The receipt for the pairs of a `CommitLease`, leaves in the order of its shard sets."""
+
+    batch: Annotated[Envelope, Nested(Envelope)]
+
+
+@wire_type(0x27)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certify:
+    """The certificate of a page: the final lease takes effect for what you hold of it."""
+
+    certificate: Annotated[Envelope, Nested(Envelope)]
+
+
+@wire_type(0x28)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certified:
+    """The certificate is valid and durable."""
+
+
+@wire_type(0x29)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetRecord:
+    """Tell what you know of this blob."""
+
+    blob_id: Annotated[BlobId, Fixed(BlobId)]
+    wants_certificates: Annotated[bool, Bool()]
+
+
+@wire_type(0x2A)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobRecord:
+    """The metadata, the shards kept here, and the certificates if asked for, the longest lease first."""
+
+    metadata: Annotated[MetadataRecord, Nested(MetadataRecord)]
+    shards_held: Annotated[tuple[int, ...], ListOf(UInt(limits.SHARDS_MAX - 1), limits.SHARDS_MAX)]
+    certificates: Annotated[tuple[Envelope, ...], ListOf(Nested(Envelope), limits.CERTIFICATES_PER_MESSAGE_MAX)]
+
+
+@wire_type(0x2B)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoRecord:
+    """Nothing is known of this blob here."""
+
+
+@wire_type(0x2C)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetSliver:
+    """Send this sliver."""
+
+    blob_id: Annotated[BlobId, Fixed(BlobId)]
+    axis: Annotated[int, UInt(1)]
+    index: Annotated[int, UInt(limits.SHARDS_MAX - 1)]
+
+
+@wire_type(0x2D)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliverData:
+    """The sliver's bytes follow."""
+
+    sliver_bytes: SliverBytes
+
+    @property
+    def payload_bytes(self) -> int:
+        """The raw bytes that follow."""
+        return self.sliver_bytes
+
+
+def payload_bytes(message: object) -> int:
+    """Return how many raw bytes follow this message on its stream."""
+    return message.payload_bytes if isinstance(message, StorePair | SliverData) else 0

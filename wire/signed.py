@@ -1,0 +1,92 @@
+"""Opening and making envelopes: the only way from an unchecked `Envelope` to a checked `Signed` record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from crypto import signing
+from crypto.hashing import tagged_hash
+from crypto.keys import SigningKey
+from crypto.peer_id import peer_id_of
+from wire import limits
+from wire.codec import decode, encode
+from wire.errors import WireError
+from wire.ids import Digest, PeerId, PublicKey, Signature
+from wire.records import (
+    AnnouncementBatch,
+    Certificate,
+    Envelope,
+    Lease,
+    MemberRecord,
+    OwnerBinding,
+    ReceiptBatch,
+    Retraction,
+    Tombstone,
+)
+
+SignedRecord = (
+    MemberRecord | OwnerBinding | Lease | ReceiptBatch | Retraction | Tombstone | Certificate | AnnouncementBatch
+)
+
+R = TypeVar("R", bound=SignedRecord)
+
+_DOMAIN_TAGS: dict[type[object], str] = {
+    MemberRecord: "member record",
+    OwnerBinding: "owner binding",
+    Lease: "lease",
+    ReceiptBatch: "receipt",
+    Retraction: "retraction",
+    Tombstone: "tombstone",
+    Certificate: "certificate",
+    AnnouncementBatch: "announcement",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Signed(Generic[R]):
+    """A record whose signature was checked (or made) here, with the envelope that proves it to others."""
+
+    record: R
+    envelope: Envelope
+
+    @property
+    def signer(self) -> PublicKey:
+        """The key that signed."""
+        return self.envelope.signer
+
+    @property
+    def signer_peer(self) -> PeerId:
+        """The peer id of the key that signed."""
+        return PeerId(peer_id_of(self.envelope.signer))
+
+    @property
+    def digest(self) -> Digest:
+        """The record's name: a hash over its body and its signer, not over the signature."""
+        return Digest(tagged_hash(b"p2pnode/record", self.envelope.signer, self.envelope.body))
+
+
+def _domain(kind: type[object], network: str, version: int) -> signing.Domain:
+    return signing.Domain(_DOMAIN_TAGS[kind], network, version)
+
+
+def sign_record(record: R, *, key: SigningKey, network: str) -> Signed[R]:
+    """Sign a record for one network. Raises `WireError` when a field, or the whole, breaks its limit."""
+    body = encode(record)
+    if len(body) > limits.RECORD_BYTES_MAX:  # Else we would sign and keep what nobody opens.
+        message = f"{type(record).__name__}: {len(body)} bytes, a record may have {limits.RECORD_BYTES_MAX}"
+        raise WireError(message)
+    signature = signing.sign(key, _domain(type(record), network, record.version), body)
+    return Signed(record, Envelope(body=body, signer=PublicKey(key.public), signature=Signature(signature)))
+
+
+def open_envelope(envelope: Envelope, kind: type[R], *, network: str) -> Signed[R]:
+    """Check an envelope's format and signature. Raises `WireError` or `crypto.signing.BadSignatureError`."""
+    record = decode(envelope.body, kind, bytes_max=limits.RECORD_BYTES_MAX)
+    signing.verify(
+        _domain(kind, network, record.version),
+        envelope.body,
+        public_key=envelope.signer,
+        signature=envelope.signature,
+    )
+    return Signed(record, envelope)
