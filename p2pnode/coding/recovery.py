@@ -1,0 +1,136 @@
+"""Rebuilding one sliver from one symbol of each of many others (spec section 5).
+
+Each primary crosses each secondary in one symbol. So a lost sliver is a row of symbols that its neighbours across hold,
+or can compute; and each symbol is provable against the hash of the sliver that it came from. Rebuilding a pair moves
+about as many bytes as were lost, which is what the second dimension of the code is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from crypto.merkle import BadProofError, MerkleProof, MerkleTree, verify_proof
+from p2pnode.coding.errors import (
+    BadSymbolError,
+    DuplicateSymbolError,
+    InconsistentBlobError,
+    SliverMismatchError,
+    TooFewSymbolsError,
+)
+from p2pnode.coding.layout import to_labels, to_octets
+from p2pnode.coding.metadata import BlobMetadata
+from p2pnode.coding.reed_solomon import restore
+from p2pnode.coding.shape import across
+from p2pnode.coding.sliver import Sliver, code_of, expand, verify_sliver
+from wire.ids import Axis
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolProof:
+    """A claim: symbol `target_index` of the source sliver is `data`. Unchecked until `verify_symbol`.
+
+    The target is the sliver of the other axis with that index.
+    """
+
+    source_axis: Axis
+    source_index: int
+    target_index: int
+    data: bytes = field(repr=False)
+    proof: MerkleProof = field(repr=False)
+
+
+def symbols_with_proofs(metadata: BlobMetadata, sliver: Sliver, indices: Sequence[int]) -> tuple[SymbolProof, ...]:
+    """Return symbols of one sliver, extended to n, with their proofs; the work is nearly the same for one as for many.
+
+    Raises `SliverMismatchError` when the sliver is of another blob, or an index is not below n.
+    """
+    if sliver.blob_id != metadata.blob_id:
+        message = f"a sliver of blob {sliver.blob_id.text()}, not of {metadata.blob_id.text()}"
+        raise SliverMismatchError(message)
+    shape = metadata.shape
+    for index in indices:
+        shape.check_index(across(sliver.axis), index)
+    symbols = list(expand(shape, sliver.axis, sliver.data))
+    tree = MerkleTree.from_leaves(symbols)
+    return tuple(
+        SymbolProof(sliver.axis, sliver.index, index, bytes(symbols[index]), tree.prove(index)) for index in indices
+    )
+
+
+def symbol_with_proof(metadata: BlobMetadata, sliver: Sliver, index: int) -> SymbolProof:
+    """Return one symbol of a sliver: the one that the sliver `index` of the other axis needs.
+
+    Raises as `symbols_with_proofs` does.
+    """
+    return symbols_with_proofs(metadata, sliver, (index,))[0]
+
+
+def verify_symbol(metadata: BlobMetadata, symbol: SymbolProof) -> None:
+    """Check a symbol that came from outside. Raises `BadSymbolError`."""
+    target = f"{across(symbol.source_axis).name.lower()} sliver {symbol.target_index}"
+    name = f"symbol of {symbol.source_axis.name.lower()} sliver {symbol.source_index} for {target}"
+    if len(symbol.data) != metadata.symbol_bytes:
+        message = f"{name}: {len(symbol.data)} bytes, not {metadata.symbol_bytes}"
+        raise BadSymbolError(message)
+    try:
+        source_hash = metadata.hash_of(symbol.source_axis, symbol.source_index)
+        verify_proof(source_hash, symbol.data, index=symbol.target_index, leaf_count=metadata.n, proof=symbol.proof)
+    except (SliverMismatchError, BadProofError) as error:
+        message = f"{name} of blob {metadata.blob_id.text()}: {error}"
+        raise BadSymbolError(message) from error
+
+
+def recover_sliver(metadata: BlobMetadata, axis: Axis, index: int, symbols: Sequence[SymbolProof]) -> Sliver:
+    """Return a lost sliver from S symbols (primary) or P symbols (secondary); more are checked but not used.
+
+    Raises `SliverMismatchError` when there is no such sliver, `BadSymbolError`, `DuplicateSymbolError`,
+    `TooFewSymbolsError`, and `InconsistentBlobError` when valid symbols give a sliver that the metadata denies.
+    """
+    data = sliver_of_symbols(metadata, axis, index, symbols)
+    try:
+        return verify_sliver(metadata, axis, index, data)
+    except SliverMismatchError as error:
+        message = f"valid symbols contradict the metadata: {error}"
+        raise InconsistentBlobError(message) from error
+
+
+def sliver_of_symbols(metadata: BlobMetadata, axis: Axis, index: int, symbols: Sequence[SymbolProof]) -> bytes:
+    """Return the bytes that verified symbols decode to, not compared with the metadata.
+
+    Raises as `recover_sliver` does, but never `InconsistentBlobError`.
+    """
+    shape = metadata.shape
+    shape.check_index(axis, index)
+    by_source: dict[int, SymbolProof] = {}
+    for symbol in symbols:
+        _check_target(symbol, axis, index)
+        verify_symbol(metadata, symbol)
+        if symbol.source_index in by_source:
+            message = f"two symbols of {symbol.source_axis.name.lower()} sliver {symbol.source_index}"
+            raise DuplicateSymbolError(message)
+        by_source[symbol.source_index] = symbol
+    needed = shape.symbols_of(axis)
+    if len(by_source) < needed:
+        message = f"{len(by_source)} symbols for {axis.name.lower()} sliver {index}, {needed} are needed"
+        raise TooFewSymbolsError(message)
+    positions = sorted(by_source)[:needed]  # The first ones are part of the sliver as they are.
+    missing = sorted(set(range(needed)) - set(positions))
+    parts = [by_source[position].data if position in by_source else b"" for position in range(needed)]
+    if missing:
+        received = np.frombuffer(b"".join(by_source[position].data for position in positions), dtype=np.uint8)
+        labels = to_labels(received.reshape(needed, -1))
+        restored = to_octets(restore(code_of(shape, axis), labels, positions=positions, wanted=missing))
+        for position, symbol_data in zip(missing, restored, strict=True):
+            parts[position] = symbol_data.tobytes()
+    return b"".join(parts)
+
+
+def _check_target(symbol: SymbolProof, axis: Axis, index: int) -> None:
+    """Raise `BadSymbolError` when the symbol is for another sliver than the one that is recovered."""
+    if symbol.source_axis is not across(axis) or symbol.target_index != index:
+        target = f"{across(symbol.source_axis).name.lower()} sliver {symbol.target_index}"
+        message = f"a symbol for {target} came for {axis.name.lower()} sliver {index}"
+        raise BadSymbolError(message)

@@ -1,0 +1,1 @@
+"""Test vectors that came from outside, with what makes and checks them."""
