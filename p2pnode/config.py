@@ -1,0 +1,122 @@
+"""Profiles: named sets of parameters (ARCHITECTURE section 3). Every parameter has its unit in its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from wire import limits
+from wire.protocol_ids import SharedParameters
+
+MINUTE_S = 60
+HOUR_S = 3600
+DAY_S = 24 * HOUR_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One set of parameters. Those in `shared()` must be equal for all members of a network; the rest is local."""
+
+    name: str
+
+    member_record_every_s: float
+    """How often a node signs and gossips its member record."""
+    member_stale_after_s: float
+    """A member whose record was not renewed for this long is not chosen for new data."""
+    suspect_after_s: float
+    """Silence after which a member is suspect."""
+    offline_after_s: float
+    """Silence after which a member is offline."""
+    short_grace_s: float
+    """Silence after which repair may start for blobs near their limit."""
+    long_grace_s: float
+    """Silence after which a member's shards count as lost."""
+    epoch_s: int
+    """The length of an epoch."""
+    provisional_lease_s: int
+    """How long an upload that was not finished stays."""
+    lease_s: int
+    """How long a new final lease lasts."""
+    trash_s: int
+    """How long expired data stays in the trash."""
+    collection_after_uptime_s: float
+    """Uptime and contact that collection waits for, so that a node that was away learns of renewals first."""
+    collect_every_s: float
+    """How often expired data is looked for."""
+    admission_work: int
+    """scrypt cost (log2 of N) of the proof of work; 0 asks for none."""
+    vetting_s: float
+    """How long a newcomer is watched before it counts as vetted; 0 switches vetting off."""
+    dials_private_addresses: bool
+    """Whether loopback, private and link-local addresses are dialled and announced."""
+
+    request_timeout_s: float = 20.0
+    """How long one request may take from its first byte to the end of its answer, payload apart."""
+    bytes_per_s_min: int = 64 * 1024
+    """The slowest transfer that is waited for; it prolongs a request by its payload's share."""
+    hedge_after_s: float = 1.0
+    """A read asks a further holder when one has not answered for this long."""
+    get_timeout_s: float = 60.0
+    """How long a read waits for silent holders before it gives up."""
+    tail_timeout_s: float = 10.0
+    """How long a write, once certified, goes on to reach all n shards before it reports."""
+    dial_timeout_s: float = 5.0
+    """How long one dial to one address may take, with its handshakes."""
+    reconnect_every_s: float = 5.0
+    """How often members without a connection are dialled again, with jitter."""
+    ping_every_s: float = 8.0
+    """How often an idle connection is tried."""
+
+    def shared(self) -> SharedParameters:
+        """Return what all members must agree on; its hash is in the protocol ids."""
+        return SharedParameters(
+            record_format=1,
+            lease_format=1,
+            epoch_seconds=self.epoch_s,
+            lease_seconds_max=limits.LEASE_SECONDS_MAX,
+            admission_work=self.admission_work,
+            shard_count_rule="3f+1<=100",
+        )
+
+
+PUBLIC = Profile(
+    name="public",
+    member_record_every_s=10 * MINUTE_S,
+    member_stale_after_s=30 * MINUTE_S,
+    suspect_after_s=15 * MINUTE_S,
+    offline_after_s=4 * HOUR_S,
+    short_grace_s=HOUR_S,
+    long_grace_s=24 * HOUR_S,
+    epoch_s=HOUR_S,
+    provisional_lease_s=DAY_S,
+    lease_s=31 * DAY_S,
+    trash_s=7 * DAY_S,
+    collection_after_uptime_s=HOUR_S,
+    collect_every_s=10 * MINUTE_S,
+    admission_work=16,
+    vetting_s=72 * HOUR_S,
+    dials_private_addresses=False,
+)
+
+HOME = replace(PUBLIC, name="home", long_grace_s=72 * HOUR_S)
+
+PRIVATE = replace(PUBLIC, name="private", admission_work=0, vetting_s=0, dials_private_addresses=True)
+
+TESTNET = replace(
+    PRIVATE,
+    name="testnet",
+    member_record_every_s=5,
+    member_stale_after_s=15,
+    suspect_after_s=10,
+    offline_after_s=20,
+    short_grace_s=15,
+    long_grace_s=60,
+    epoch_s=60,
+    provisional_lease_s=HOUR_S,
+    lease_s=30 * DAY_S,
+    trash_s=10 * MINUTE_S,
+    collection_after_uptime_s=30,
+    collect_every_s=10,
+    reconnect_every_s=1,
+)
+
+PROFILES = {profile.name: profile for profile in (PUBLIC, HOME, PRIVATE, TESTNET)}

@@ -1,0 +1,1 @@
+"""Who is here: member records, how long each member has been silent, and its failure domain."""

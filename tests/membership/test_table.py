@@ -1,0 +1,137 @@
+"""Claims about the member table: what is taken, what is refused, who is fresh, and what silence means."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from p2pnode.config import PUBLIC, TESTNET
+from p2pnode.membership.domains import domain_of
+from p2pnode.membership.liveness import Liveness, liveness
+from p2pnode.membership.table import MemberTable
+from tests.factories import TIME, key, member_record, peer_id, signed, signed_member
+from wire import limits
+from wire.records import MemberState
+
+OWN = peer_id(100)
+NOW = 1000.0
+
+
+def table() -> MemberTable:
+    """Return an empty table of a node that started at NOW."""
+    return MemberTable(OWN, TESTNET, started_at=NOW)
+
+
+def test_a_newer_record_replaces_an_older_one_and_never_the_other_way() -> None:
+    members = table()
+    assert members.consider(signed_member(1, sequence=5), now=NOW, wall=TIME)
+    assert not members.consider(signed_member(1, sequence=5), now=NOW, wall=TIME)
+    assert not members.consider(signed_member(1, sequence=4), now=NOW, wall=TIME)
+    assert members.consider(signed_member(1, sequence=6), now=NOW, wall=TIME)
+    known = members.get(peer_id(1))
+    assert known is not None
+    assert known.record.sequence == 6
+    assert len(members) == 1
+
+
+def test_our_own_record_is_no_other_member() -> None:
+    members = table()
+    assert not members.consider(signed_member(100), now=NOW, wall=TIME)
+    assert members.members() == []
+    assert members.silence(OWN, now=NOW + 5000) == 0
+
+
+def test_a_record_from_beyond_the_tolerated_future_is_refused() -> None:
+    late = signed_member(1, time=TIME + limits.CLOCK_SKEW_SECONDS)
+    too_late = signed_member(2, time=TIME + limits.CLOCK_SKEW_SECONDS + 1)
+    members = table()
+    assert members.consider(late, now=NOW, wall=TIME)
+    assert not members.consider(too_late, now=NOW, wall=TIME)
+
+
+def test_skew_within_half_an_hour_makes_nobody_stale() -> None:
+    members = table()
+    members.consider(signed_member(1, time=TIME - limits.CLOCK_SKEW_SECONDS), now=NOW, wall=TIME)
+    assert members.is_fresh(peer_id(1), now=NOW + TESTNET.member_stale_after_s)
+    assert not members.is_fresh(peer_id(1), now=NOW + TESTNET.member_stale_after_s + 1)
+
+
+def test_a_record_of_yesterday_is_known_but_not_fresh() -> None:
+    members = table()
+    members.consider(signed_member(1, time=TIME - 24 * 3600), now=NOW, wall=TIME)
+    assert members.get(peer_id(1)) is not None
+    assert not members.is_fresh(peer_id(1), now=NOW)
+    assert members.fresh(now=NOW) == []
+    assert not members.is_fresh(peer_id(2), now=NOW)
+
+
+def test_only_active_members_are_chosen_for_new_data() -> None:
+    members = table()
+    members.consider(signed_member(1), now=NOW, wall=TIME)
+    draining = dataclasses.replace(member_record(2), state=MemberState.DRAINING)
+    members.consider(signed(draining, key(2)), now=NOW, wall=TIME)
+    assert [each for each, _ in members.fresh(now=NOW)] == [peer_id(1)]
+    assert [each for each, _ in members.members()] == sorted([peer_id(1), peer_id(2)])
+
+
+def test_silence_counts_from_the_last_contact_and_else_from_our_start() -> None:
+    members = table()
+    members.consider(signed_member(1), now=NOW + 50, wall=TIME)
+    assert members.silence(peer_id(1), now=NOW + 60) == 60
+    members.contact(peer_id(1), now=NOW + 55, address="/ip4/127.0.0.1/tcp/1")
+    members.contact(peer_id(1), now=NOW + 56)
+    members.contact(peer_id(9), now=NOW + 56)  # A stranger leaves no trace.
+    assert members.silence(peer_id(1), now=NOW + 60) == 4
+    known = members.get(peer_id(1))
+    assert known is not None
+    assert known.address == "/ip4/127.0.0.1/tcp/1"
+    assert members.silence(peer_id(9), now=NOW + 60) == 60
+    assert members.liveness(peer_id(9), now=NOW + 60) is Liveness.LOST
+
+
+def test_a_full_table_gives_room_only_by_forgetting_the_longest_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMBERS_KEPT_MAX", 3)
+    members = table()
+    for number in (1, 2, 3):
+        assert members.consider(signed_member(number), now=NOW, wall=TIME)
+        members.contact(peer_id(number), now=NOW + number)
+    assert not members.consider(signed_member(4), now=NOW + 10, wall=TIME)
+    assert members.consider(signed_member(2, sequence=2), now=NOW + 10, wall=TIME)
+    lost_by_then = NOW + 3 + TESTNET.long_grace_s
+    assert members.consider(signed_member(4), now=lost_by_then, wall=TIME)
+    assert members.get(peer_id(1)) is None
+    assert len(members) == 3
+
+
+@pytest.mark.parametrize(
+    ("silence", "state"),
+    [
+        (0, Liveness.ACTIVE),
+        (15 * 60 - 1, Liveness.ACTIVE),
+        (15 * 60, Liveness.SUSPECT),
+        (4 * 3600 - 1, Liveness.SUSPECT),
+        (4 * 3600, Liveness.OFFLINE),
+        (24 * 3600 - 1, Liveness.OFFLINE),
+        (24 * 3600, Liveness.LOST),
+    ],
+)
+def test_silence_leads_through_the_states_at_the_profile_times(silence: float, state: Liveness) -> None:
+    assert liveness(silence, PUBLIC) is state
+
+
+@pytest.mark.parametrize(
+    ("address", "domain"),
+    [
+        ("/ip4/8.8.4.4/tcp/1", "8.8.4.0/24"),
+        ("/ip6/2606:4700:1:2::3/tcp/1", "2606:4700:1::/48"),
+        ("/ip4/127.0.0.1/tcp/1", "peer:me"),
+        ("/ip4/192.168.1.4/tcp/1", "peer:me"),
+        ("/ip6/fe80::1/tcp/1", "peer:me"),
+        ("/ip4/nonsense/tcp/1", "peer:me"),
+        ("/dns4/example.org/tcp/1", "peer:me"),
+        ("", "peer:me"),
+    ],
+)
+def test_a_public_prefix_is_a_domain_and_anything_else_is_one_of_its_own(address: str, domain: str) -> None:
+    assert domain_of("me", address) == domain

@@ -1,0 +1,63 @@
+"""Claims about the default number of shards, and about how many nodes may fail."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from p2pnode.placement.shape import MEMBERS_MIN, SIZE_THAT_DECIDES, default_shards, nodes_that_may_fail
+
+BIG = 10**9
+
+
+@pytest.mark.parametrize(
+    ("members", "size", "n"),
+    [
+        (4, BIG, 4),
+        (6, BIG, 4),
+        (7, BIG, 7),
+        (10, BIG, 10),
+        (12, BIG, 10),
+        (13, BIG, 10),
+        (20, BIG, 16),
+        (40, BIG, 31),
+        (125, BIG, 100),
+        (10_000, BIG, 100),
+        (10_000, 0, 10),
+        (10_000, 144 * 31 * 31, 31),
+        (10_000, 144 * 31 * 31 - 1, 28),
+        (10_000, SIZE_THAT_DECIDES, 100),
+        (10_000, SIZE_THAT_DECIDES - 1, 97),
+    ],
+)
+def test_default_n_is_the_largest_3f_plus_1_that_members_and_size_allow(members: int, size: int, n: int) -> None:
+    assert default_shards(members=members, size=size) == n
+
+
+def test_fewer_than_four_members_keep_nothing() -> None:
+    with pytest.raises(ValueError, match="at least 4"):
+        default_shards(members=MEMBERS_MIN - 1, size=BIG)
+
+
+def test_with_one_shard_a_node_f_nodes_more_than_needed_may_fail() -> None:
+    assert nodes_that_may_fail(range(10), needed=4) == 6
+    assert nodes_that_may_fail(range(4), needed=4) == 0
+    assert nodes_that_may_fail([], needed=4) == 0
+
+
+def test_nodes_that_may_fail_is_the_worst_choice_of_nodes(rng: random.Random) -> None:
+    for _ in range(50):
+        holders = [rng.randrange(5) for _ in range(rng.randint(4, 12))]
+        needed = rng.randint(1, len(holders))
+        count = nodes_that_may_fail(holders, needed=needed)
+        nodes = sorted(set(holders))
+
+        def survives(failures: int, holders: list[int] = holders, nodes: list[int] = nodes, n: int = needed) -> bool:
+            return all(
+                sum(holder not in gone for holder in holders) >= n for gone in itertools.combinations(nodes, failures)
+            )
+
+        assert survives(count)
+        assert count == len(nodes) or not survives(count + 1)

@@ -1,0 +1,83 @@
+"""Claims about member records: what is signed, how they are paged, and who is a candidate."""
+
+from __future__ import annotations
+
+import pytest
+
+from crypto.signing import BadSignatureError
+from p2pnode.config import TESTNET
+from p2pnode.membership.table import MemberTable
+from p2pnode.protocols.members import check_member_record, make_candidates, make_member_record, members_page
+from tests.factories import NETWORK, TIME, address, key, peer_id, signed_member
+from wire import limits
+from wire.ids import PeerId
+from wire.records import Envelope
+
+
+def records(count: int) -> list[tuple[PeerId, Envelope]]:
+    """Return the records of some nodes in the order of their ids."""
+    return sorted((peer_id(number), signed_member(number).envelope) for number in range(count))
+
+
+def record_of(number: int, **changes: object) -> Envelope:
+    """Return a record as a node makes it."""
+    fields: dict[str, object] = {
+        "network": NETWORK,
+        "sequence": 1,
+        "time": TIME,
+        "addresses": [address(number)],
+        "capacity_bytes": 100,
+        "free_bytes": 50,
+        "software": "test",
+    }
+    return make_member_record(key(number), **(fields | changes)).envelope  # type: ignore[arg-type] # one table of fields
+
+
+def test_what_a_node_says_of_itself_can_be_checked_by_anyone() -> None:
+    checked = check_member_record(record_of(3), network=NETWORK)
+    assert checked.signer_peer == peer_id(3)
+    assert checked.record.addresses == (address(3),)
+
+
+def test_a_record_of_another_network_is_refused() -> None:
+    with pytest.raises(BadSignatureError):
+        check_member_record(record_of(3), network="other")
+
+
+def test_surplus_addresses_are_left_out_and_free_space_is_never_negative() -> None:
+    envelope = record_of(3, addresses=[address(i) for i in range(20)], free_bytes=-5)
+    record = check_member_record(envelope, network=NETWORK).record
+    assert len(record.addresses) == limits.ADDRESSES_MAX
+    assert record.free_bytes == 0
+
+
+def test_pages_give_every_record_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMBERS_PER_MESSAGE_MAX", 4)
+    everyone = records(10)
+    after: PeerId | None = None
+    seen: list[Envelope] = []
+    has_more = True
+    for _ in range(3):
+        page = members_page(everyone, after=after)
+        seen += page.records
+        has_more = page.has_more
+        after = everyone[len(seen) - 1][0]
+    assert not has_more
+    assert seen == [envelope for _, envelope in everyone]
+
+
+def test_a_page_stays_within_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MESSAGE_BYTES_MAX", 1000)
+    page = members_page(records(10), after=None)
+    assert page.has_more
+    assert 1 <= len(page.records) <= 5
+
+
+def test_candidates_are_ourselves_and_the_others_in_id_order() -> None:
+    table = MemberTable(peer_id(0), TESTNET, started_at=0)
+    for number in (1, 2, 3):
+        table.consider(signed_member(number), now=0, wall=TIME)
+    candidates = make_candidates(signed_member(0), table.fresh(now=0))
+    assert [each.peer_id for each in candidates] == sorted(peer_id(number) for number in range(4))
+    assert {each.weight for each in candidates} == {1.0}
+    assert len({each.domain for each in candidates}) == 4

@@ -1,0 +1,128 @@
+"""Claims about the read plan: whom it asks, when it asks more, and which error a read ends with."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from p2pnode.coding import EncodedBlob, Sliver, encode, pair_of_shard, shard_of_pair
+from p2pnode.errors import HoldersSilentError, TooFewPairsError
+from p2pnode.protocols.read import Ask, ReadPlan
+from tests.factories import peer_id
+from wire.ids import PairIndex, PeerId, ShardIndex
+
+N = 10
+P = 4
+
+
+@pytest.fixture
+def encoded(rng: random.Random) -> EncodedBlob:
+    return encode(rng.randbytes(5000), N)
+
+
+def holders(*, missing: tuple[int, ...] = ()) -> dict[ShardIndex, tuple[PeerId, ...]]:
+    """Return one holder a shard, node i for shard i, without the shards that are missing."""
+    return {ShardIndex(shard): (peer_id(shard),) for shard in range(N) if shard not in missing}
+
+
+def plan_for(encoded: EncodedBlob, **kwargs: tuple[int, ...]) -> ReadPlan:
+    """Return a plan in which everyone is equally near."""
+    known = holders(**kwargs)
+    return ReadPlan(encoded.metadata, known, distance={peer: 1 for each in known.values() for peer in each})
+
+
+def answer(encoded: EncodedBlob, ask: Ask) -> Sliver:
+    """Return what an honest holder answers."""
+    return encoded.primary(ask.pair)
+
+
+def test_the_data_itself_is_asked_for_first(encoded: EncodedBlob) -> None:
+    asks = plan_for(encoded).start()
+    assert [ask.pair for ask in asks] == [0, 1, 2, 3]
+    assert all(ask.peer_id == peer_id(shard_of_pair(encoded.blob_id, ask.pair, N)) for ask in asks)
+
+
+def test_p_answers_complete_a_read(encoded: EncodedBlob) -> None:
+    plan = plan_for(encoded)
+    asks = plan.start()
+    for ask in asks:
+        assert not plan.is_complete
+        plan.arrived(ask, answer(encoded, ask))
+    assert plan.is_complete
+    assert not plan.is_hopeless
+    assert len(plan.slivers) == P
+    assert plan.start() == []
+
+
+def test_a_failure_is_replaced_by_the_next_pair(encoded: EncodedBlob) -> None:
+    plan = plan_for(encoded)
+    first = plan.start()[0]
+    plan.failed(first, reason="refused", was_silent=False)
+    assert [ask.pair for ask in plan.start()] == [4]
+
+
+def test_a_late_answer_is_overtaken_but_still_counts(encoded: EncodedBlob) -> None:
+    plan = plan_for(encoded)
+    asks = plan.start()
+    extra = plan.hedge()
+    assert extra is not None
+    assert extra.pair == 4
+    for ask in [extra, *asks]:
+        plan.arrived(ask, answer(encoded, ask))
+    assert len(plan.slivers) == P + 1
+
+
+def test_near_holders_come_before_systematic_pairs_of_far_ones(encoded: EncodedBlob) -> None:
+    far = peer_id(shard_of_pair(encoded.blob_id, PairIndex(0), N))
+    distance = {peer_id(number): 1 for number in range(N) if peer_id(number) != far}
+    asks = ReadPlan(encoded.metadata, holders(), distance=distance).start()
+    assert [ask.pair for ask in asks] == [1, 2, 3, 4]
+
+
+def test_a_second_holder_of_a_pair_is_asked_only_after_the_first_failed(encoded: EncodedBlob) -> None:
+    shard = shard_of_pair(encoded.blob_id, PairIndex(0), N)
+    known = holders() | {shard: (peer_id(50), peer_id(51))}
+    plan = ReadPlan(encoded.metadata, known, distance={})
+    first = plan.start()[0]
+    assert first == Ask(PairIndex(0), peer_id(50))
+    plan.failed(first, reason="gone", was_silent=False)
+    assert plan.start() == [Ask(PairIndex(0), peer_id(51))]
+
+
+def test_exactly_p_pairs_are_enough_and_one_fewer_is_a_typed_shortage(encoded: EncodedBlob) -> None:
+    enough = plan_for(encoded, missing=tuple(range(P, N)))
+    for ask in enough.start():
+        enough.arrived(ask, answer(encoded, ask))
+    assert enough.is_complete
+    short = plan_for(encoded, missing=tuple(range(P - 1, N)))
+    for ask in short.start():
+        assert not short.is_hopeless
+        short.arrived(ask, answer(encoded, ask))
+    assert short.is_hopeless
+    error = short.shortage()
+    assert isinstance(error, TooFewPairsError)
+    assert "3 pairs are left and 4 are needed" in str(error)
+
+
+def test_refusals_end_in_too_few_pairs_with_the_last_reason(encoded: EncodedBlob) -> None:
+    plan = plan_for(encoded)
+    while not plan.is_hopeless:
+        for ask in plan.start():
+            plan.failed(ask, reason="the pair is damaged", was_silent=False)
+    assert isinstance(plan.shortage(), TooFewPairsError)
+    assert "the pair is damaged" in str(plan.shortage())
+
+
+def test_silence_is_told_apart_from_refusal(encoded: EncodedBlob) -> None:
+    plan = plan_for(encoded)
+    plan.start()
+    plan.abandon()
+    assert plan.is_hopeless
+    assert isinstance(plan.shortage(), HoldersSilentError)
+
+
+def test_every_shard_has_one_pair_and_back(encoded: EncodedBlob) -> None:
+    for shard in map(ShardIndex, range(N)):
+        pair = pair_of_shard(encoded.blob_id, shard, N)
+        assert shard_of_pair(encoded.blob_id, pair, N) == shard
