@@ -1,0 +1,150 @@
+"""What all work on the store shares: the files, the index, the quota, and the rule of what an error on disk means.
+
+- Errors: a full disk is told and passes. After any other failed write or fsync nobody knows what the disk holds (the
+  system may drop the page and call the next fsync a success): nothing more is written until the store is opened anew.
+- Locks: `mutation` is held wherever a file and its row must change together; the database's own lock is taken inside
+  it, never around it. Reads take only the latter, so they wait for one commit at most.
+- Everything here runs in worker threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+
+from p2pnode.errors import DiskFullError, LocalStorageError
+from p2pnode.seams import Clock, Files
+from p2pnode.storage.database import Database, IndexFailedError
+from p2pnode.storage.names import directory_of, temporary_name
+from p2pnode.storage.quota import Quota
+from wire import limits
+
+log = logging.getLogger(__name__)
+
+DISK_RESERVE_BYTES = 16 * limits.MIB
+"""Room on the disk that pairs leave free: without it a full disk could not even record that something was deleted."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
+_DAMAGE = {errno.EIO, errno.EBADMSG, errno.ENODATA, getattr(errno, "EUCLEAN", errno.EIO)}
+"""What a disk says of a block that it cannot read. Other errors of a read (too many open files, say) tell nothing."""
+
+
+def is_full(error: OSError) -> bool:
+    """Tell whether an error means that there is no room."""
+    return error.errno in _FULL
+
+
+def is_damage(error: OSError) -> bool:
+    """Tell whether an error of a read means that the file is gone or cannot be read any more."""
+    return isinstance(error, FileNotFoundError) or error.errno in _DAMAGE
+
+
+class Engine:
+    """The shared parts of one open store."""
+
+    def __init__(self, files: Files, clock: Clock, *, quota_bytes: int) -> None:
+        """Hold the parts; `recovery` fills them."""
+        self.files = files
+        self.clock = clock
+        self.database = Database(files)
+        self.quota = Quota(quota_bytes)
+        self.mutation = threading.RLock()
+        self.ceilings: dict[str, int] = {}
+        """Per purpose, a number above every sequence ever given out; durable in its file."""
+        self.generation = 0
+        """How often the index was rebuilt since the store was opened."""
+        self._failure: str | None = None
+        self._numbers = itertools.count()
+        self._directories: set[str] = set()
+
+    @contextlib.contextmanager
+    def writing_disk(self) -> Iterator[None]:
+        """Surround every change on disk. Raises `DiskFullError`, or `LocalStorageError` from then on."""
+        if self._failure is not None:
+            message = f"nothing is written since an earlier failure: {self._failure}"
+            raise LocalStorageError(message)
+        try:
+            yield
+        except OSError as error:
+            if is_full(error):
+                message = f"the disk is full: {error.strerror}; free some space, nothing was lost"
+                raise DiskFullError(message) from error
+            if error.errno in _TOO_MANY_FILES:  # Nothing was opened, so nothing was written: it passes too.
+                message = f"{error.strerror}; raise the limit with 'ulimit -n', then try again"
+                raise LocalStorageError(message) from error
+            self.fail(f"{error.strerror or error} ({error.filename or 'data directory'})")
+            message = f"{self._failure}; check the disk, then start the node again"
+            raise LocalStorageError(message) from error
+        except IndexFailedError as error:
+            self.fail(str(error))
+            raise
+
+    def fail(self, reason: str) -> None:
+        """Refuse every further write."""
+        log.error("the store stops writing: %s", reason)
+        self._failure = self._failure or reason
+
+    def check_disk_room(self, byte_count: int) -> None:
+        """Raise `DiskFullError` unless the disk takes a file of this size and keeps its reserve."""
+        free_bytes = self.files.free_bytes()
+        self.quota.note_disk(max(0, free_bytes - DISK_RESERVE_BYTES))
+        if free_bytes < byte_count + DISK_RESERVE_BYTES:
+            message = (
+                f"the disk has {free_bytes} bytes left, {byte_count} are needed and {DISK_RESERVE_BYTES} stay in"
+                " reserve: free some space"
+            )
+            raise DiskFullError(message)
+
+    def note_disk(self) -> None:
+        """Ask the disk how much room it has, for `usage`."""
+        self.quota.note_disk(max(0, self.files.free_bytes() - DISK_RESERVE_BYTES))
+
+    def write_temporary(self, name: str, parts: Sequence[bytes | memoryview]) -> str:
+        """Write a file under a name of its own beside `name`, fsynced, and return that name.
+
+        Raises `OSError`, with nothing left behind.
+        """
+        directory = directory_of(name)
+        if directory and directory not in self._directories:
+            self.files.make_directory(directory)
+            self._directories.add(directory)
+        temporary = temporary_name(name, next(self._numbers))
+        try:
+            self.files.write_new(temporary, parts)
+        except BaseException:
+            self.discard(temporary)
+            raise
+        return temporary
+
+    def write_durably(self, name: str, data: bytes) -> None:
+        """Write a whole file so that after a crash it is there as it was before or as it is now. Raises `OSError`."""
+        temporary = self.write_temporary(name, [data])
+        try:
+            self.files.rename(temporary, name)
+        except BaseException:
+            self.discard(temporary)
+            raise
+        self.files.sync_directory(directory_of(name))
+
+    def discard(self, name: str) -> bool:
+        """Remove a file of which nobody was told; what cannot be removed now is dealt with when the store is opened."""
+        try:
+            self.files.remove(name)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            self.fail(f"cannot remove {name}: {error.strerror or error}")
+            return False
+        return True
+
+    def size_or_zero(self, name: str) -> int:
+        """Return a file's size, 0 when there is no such file. Raises `OSError`."""
+        try:
+            return self.files.size(name)
+        except FileNotFoundError:
+            return 0

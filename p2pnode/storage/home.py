@@ -1,0 +1,268 @@
+"""A node's home directory: its two keys, its settings, the API's token, its data, and who runs on it now.
+
+Layout: `identity.key`, `owner.key`, `api-token` (0600), `config.toml`, `data/`, and while a daemon runs `lock` (held)
+and `daemon.json`. Nothing here ever overwrites a key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from crypto.keys import SEED_BYTES, BadKeyError, KeyPurpose, SigningKey, key_from_text, key_to_text
+from p2pnode.errors import HomeError, HomeInUseError
+from p2pnode.seams import Rng
+from p2pnode.storage.files import DiskFiles
+from p2pnode.storage.settings import HomeSettings, settings_from_text, settings_to_text
+
+__all__ = [
+    "DaemonInfo",
+    "Home",
+    "HomeSettings",
+    "create_home",
+    "lock_home",
+    "open_home",
+    "read_daemon_info",
+    "remove_daemon_info",
+    "write_daemon_info",
+]
+
+IDENTITY_FILE = "identity.key"
+OWNER_FILE = "owner.key"
+CONFIG_FILE = "config.toml"
+TOKEN_FILE = "api-token"  # noqa: S105 - a file's name
+DATA_DIRECTORY = "data"
+LOCK_FILE = "lock"
+DAEMON_FILE = "daemon.json"
+
+TOKEN_BYTES = 32
+SMALL_FILE_BYTES_MAX = 64 * 1024
+"""No file of a home is longer, its data apart: a wrong path must not fill the memory."""
+
+_HOME_MODE = 0o700
+_SECRET_MODE = 0o600
+_CONFIG_MODE = 0o644
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """An opened home."""
+
+    path: Path
+    identity: SigningKey
+    """Signs receipts and the member record; the peer id carries its public half."""
+    owner: SigningKey
+    """Signs leases."""
+    settings: HomeSettings
+    api_token: str
+
+    @property
+    def data_path(self) -> Path:
+        """Where slivers, records and the index live."""
+        return self.path / DATA_DIRECTORY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonInfo:
+    """Who runs on a home, for the commands that speak to it. It may be stale after a kill: try the API."""
+
+    pid: int
+    peer_id: str
+    addresses: tuple[str, ...]
+    api: str
+    """The base URL of the HTTP API."""
+    started: float
+    """Seconds since 1970."""
+
+
+def create_home(path: Path, *, settings: HomeSettings, rng: Rng) -> Home:
+    """Make a new home with new keys, durable when this returns.
+
+    Raises `HomeError` when there is one already, whole or in part, or when the disk does not let us; then what this
+    call made is gone again.
+    """
+    _refuse_existing(path)
+    home = Home(
+        path=path,
+        identity=SigningKey(rng.random_bytes(SEED_BYTES)),
+        owner=SigningKey(rng.random_bytes(SEED_BYTES)),
+        settings=settings,
+        api_token=rng.random_bytes(TOKEN_BYTES).hex(),
+    )
+    contents = {
+        CONFIG_FILE: (settings_to_text(settings), _CONFIG_MODE),
+        TOKEN_FILE: (home.api_token + "\n", _SECRET_MODE),
+        OWNER_FILE: (key_to_text(home.owner, KeyPurpose.OWNER), _SECRET_MODE),
+        IDENTITY_FILE: (key_to_text(home.identity, KeyPurpose.IDENTITY), _SECRET_MODE),
+    }
+    written: list[str] = []
+    try:
+        files = DiskFiles(path)
+        path.chmod(_HOME_MODE)
+        files.make_directory(DATA_DIRECTORY)
+        for name, (text, mode) in contents.items():
+            written.append(name)
+            files.write_new(name, [text.encode()], mode=mode)
+        files.sync_directory("")
+    except OSError as error:
+        for name in written:
+            with contextlib.suppress(OSError):
+                (path / name).unlink()
+        message = f"cannot make a home in {path}: {error.strerror or error}; choose another directory with --home"
+        raise HomeError(message) from error
+    return home
+
+
+def open_home(path: Path) -> Home:
+    """Read a home. Raises `HomeError` that names the file and says what to do."""
+    if not path.is_dir() or not any((path / name).exists() for name in (IDENTITY_FILE, OWNER_FILE, CONFIG_FILE)):
+        message = f"there is no node in {path}: run 'p2pnode init' first, or name another home"
+        raise HomeError(message)
+    config = path / CONFIG_FILE
+    return Home(
+        path=path,
+        identity=_read_key(path / IDENTITY_FILE, KeyPurpose.IDENTITY),
+        owner=_read_key(path / OWNER_FILE, KeyPurpose.OWNER),
+        settings=settings_from_text(_read_text(config), where=str(config)),
+        api_token=_read_token(path / TOKEN_FILE),
+    )
+
+
+@contextlib.contextmanager
+def lock_home(path: Path) -> Iterator[None]:
+    """Be the only daemon on this home while the context lasts; a killed daemon's lock ends with it.
+
+    Raises `HomeInUseError` with the other's process id, or `HomeError` when the lock file cannot be made.
+    """
+    try:
+        descriptor = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _SECRET_MODE)
+    except OSError as error:
+        message = f"cannot open {path / LOCK_FILE}: {error.strerror}; is {path} a home, and is it yours?"
+        raise HomeError(message) from error
+    try:
+        _take_lock(descriptor, path)
+        yield
+    finally:
+        os.close(descriptor)  # The file stays: removing it would let two daemons lock two files of one name.
+
+
+def write_daemon_info(path: Path, info: DaemonInfo) -> None:
+    """Say who runs on this home, in one atomic step. Raises `HomeError` when the disk does not let us."""
+    text = json.dumps(
+        {
+            "pid": info.pid,
+            "peer_id": info.peer_id,
+            "addresses": list(info.addresses),
+            "api": info.api,
+            "started": info.started,
+        }
+    )
+    temporary = f"{DAEMON_FILE}.tmp"
+    try:
+        files = DiskFiles(path)
+        (path / temporary).unlink(missing_ok=True)
+        files.write_new(temporary, [text.encode() + b"\n"], mode=_SECRET_MODE)
+        files.rename(temporary, DAEMON_FILE)
+        files.sync_directory("")
+    except OSError as error:
+        message = f"cannot write {path / DAEMON_FILE}: {error.strerror or error}"
+        raise HomeError(message) from error
+
+
+def read_daemon_info(path: Path) -> DaemonInfo | None:
+    """Return who said to run on this home; None when nobody did, or when what it said cannot be read."""
+    try:
+        values = json.loads(_read_text(path / DAEMON_FILE))
+        return DaemonInfo(
+            pid=int(values["pid"]),
+            peer_id=str(values["peer_id"]),
+            addresses=tuple(str(address) for address in values["addresses"]),
+            api=str(values["api"]),
+            started=float(values["started"]),
+        )
+    except (HomeError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remove_daemon_info(path: Path) -> None:
+    """Say that nobody runs on this home any more; no error when nobody did."""
+    with contextlib.suppress(OSError):
+        (path / DAEMON_FILE).unlink()
+
+
+def _refuse_existing(path: Path) -> None:
+    for name in (IDENTITY_FILE, OWNER_FILE, CONFIG_FILE, TOKEN_FILE):
+        if os.path.lexists(path / name):
+            message = (
+                f"{path} has a {name} already and it is not overwritten: use that node,"
+                " or choose another directory with --home"
+            )
+            raise HomeError(message)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(SMALL_FILE_BYTES_MAX + 1)
+    except FileNotFoundError as error:
+        message = f"{path} is missing: restore it from a backup, or make a new node in another home with 'p2pnode init'"
+        raise HomeError(message) from error
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror}"
+        raise HomeError(message) from error
+    if len(data) > SMALL_FILE_BYTES_MAX:
+        message = f"{path} is longer than {SMALL_FILE_BYTES_MAX} bytes: this is not a file of a node's home"
+        raise HomeError(message)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"{path}, line {line}: not UTF-8 text; restore the file from a backup"
+        raise HomeError(message) from error
+
+
+def _read_key(path: Path, purpose: KeyPurpose) -> SigningKey:
+    text = _read_text(path)
+    _check_private(path)
+    try:
+        return key_from_text(text, purpose)
+    except BadKeyError as error:
+        message = f"{path}: {error}; restore the right file from a backup"
+        raise HomeError(message) from error
+
+
+def _read_token(path: Path) -> str:
+    token = _read_text(path).strip()
+    _check_private(path)
+    if not token or not token.isalnum() or not token.isascii():
+        message = f"{path}: expected one line of letters and digits; write a new one, 64 long, and keep it private"
+        raise HomeError(message)
+    return token
+
+
+def _check_private(path: Path) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & _OTHERS:
+        message = f"{path} may be read or changed by other users (mode {mode:04o}): run 'chmod 600 {path}'"
+        raise HomeError(message)
+
+
+def _take_lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        pid = os.pread(descriptor, SMALL_FILE_BYTES_MAX, 0).decode("ascii", "replace").strip() or "unknown"
+        message = f"another daemon (pid {pid}) runs on {path}: stop it, or give this one another home"
+        raise HomeInUseError(message) from error
+    except OSError as error:
+        message = f"cannot lock {path / LOCK_FILE}: {error.strerror}; the home must be on a file system with locks"
+        raise HomeError(message) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -1,0 +1,125 @@
+"""The index of pairs: what the database says is held, how large, for how long, and each blob's metadata.
+
+Everything here can be rebuilt from the pair files and record files. The functions work inside a transaction of their
+caller's and wait for nothing; they make no decision that a file would have to be asked about.
+"""
+
+from __future__ import annotations
+
+import enum
+import sqlite3
+from dataclasses import dataclass
+
+from p2pnode.storage.rows import Cell, Row, uint64_cell, uint64_of
+from p2pnode.storage.schema import METADATA, PAIR_LEASES, PAIRS
+from wire import limits
+from wire.codec import decode, encode
+from wire.ids import BlobId, Digest, ShardIndex
+from wire.records import MetadataRecord
+
+_METADATA_BYTES_MAX = 64 * limits.SHARDS_MAX + 1024
+
+
+class PairState(enum.IntEnum):
+    """What the index believes of a pair's file."""
+
+    HELD = 0
+    LOST = 1
+    """Damaged or gone: never served. Its row and what is left of its file stay until a new copy or its lease's end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairRow:
+    """One pair. Times are whole seconds since 1970, 0 for never."""
+
+    blob_id: BlobId
+    shard: ShardIndex
+    n: int
+    """0 when the file's header was unreadable before anyone knew it."""
+    state: PairState
+    file_bytes: int
+    provisional_until: int = 0
+    final_until: int = 0
+    """The end of the longest final lease that took effect."""
+
+
+def _pair(row: Row) -> PairRow:
+    blob_id, shard, n, state, file_bytes, provisional_until, final_until = row
+    assert isinstance(blob_id, bytes)
+    return PairRow(
+        blob_id=BlobId(blob_id),
+        shard=ShardIndex(int(shard)),
+        n=int(n),
+        state=PairState(int(state)),
+        file_bytes=int(file_bytes),
+        provisional_until=uint64_of(provisional_until),
+        final_until=uint64_of(final_until),
+    )
+
+
+def pair(connection: sqlite3.Connection, blob_id: BlobId, shard: int) -> PairRow | None:
+    """Return the row of one pair."""
+    row = PAIRS.row(connection, blob_id, shard)
+    return None if row is None else _pair(row)
+
+
+def pairs_of_blob(connection: sqlite3.Connection, blob_id: BlobId) -> list[PairRow]:
+    """Return the rows of a blob's pairs, in the order of their shards."""
+    return [_pair(row) for row in PAIRS.each(connection, "WHERE blob_id = ? ORDER BY shard", (blob_id,))]
+
+
+def pairs_between(connection: sqlite3.Connection, low: bytes, high: bytes) -> list[PairRow]:
+    """Return the rows whose blob ids are from `low` to `high`, both included."""
+    return [_pair(row) for row in PAIRS.each(connection, "WHERE blob_id BETWEEN ? AND ?", (low, high))]
+
+
+def lost_pairs(connection: sqlite3.Connection, count_max: int) -> list[PairRow]:
+    """Return the rows of lost pairs, at most `count_max`."""
+    return [_pair(row) for row in PAIRS.each(connection, "WHERE state = ? LIMIT ?", (PairState.LOST, count_max))]
+
+
+def expired_pairs(connection: sqlite3.Connection, *, before: int, count_max: int) -> list[PairRow]:
+    """Return pairs that never had an effective final lease and whose provisional leases ended before `before`."""
+    where = "WHERE final_until = ? AND provisional_until < ? ORDER BY provisional_until LIMIT ?"
+    rows = PAIRS.each(connection, where, (uint64_cell(0), uint64_cell(before), count_max))
+    found = [_pair(row) for row in rows]
+    assert all(each.final_until == 0 and each.provisional_until < before for each in found)
+    return found
+
+
+def put_pair(connection: sqlite3.Connection, row: PairRow) -> None:
+    """Write a pair's row."""
+    cells: tuple[Cell, ...] = (
+        bytes(row.blob_id),
+        row.shard,
+        row.n,
+        int(row.state),
+        row.file_bytes,
+        uint64_cell(row.provisional_until),
+        uint64_cell(row.final_until),
+    )
+    PAIRS.put(connection, cells)
+
+
+def delete_pair(connection: sqlite3.Connection, row: PairRow) -> list[Digest]:
+    """Forget a pair, and the blob's metadata with its last pair. Returns the leases that it was under."""
+    under = PAIR_LEASES.rows(connection, "WHERE blob_id = ? AND shard = ?", (row.blob_id, row.shard))
+    PAIR_LEASES.delete(connection, row.blob_id, row.shard)
+    PAIRS.delete(connection, row.blob_id, row.shard)
+    if not pairs_of_blob(connection, row.blob_id):
+        METADATA.delete(connection, row.blob_id)
+    return [Digest(each[2]) for each in under if isinstance(each[2], bytes)]
+
+
+def metadata(connection: sqlite3.Connection, blob_id: BlobId) -> MetadataRecord | None:
+    """Return a blob's metadata."""
+    row = METADATA.row(connection, blob_id)
+    if row is None:
+        return None
+    assert isinstance(row[1], bytes)
+    return decode(row[1], MetadataRecord, bytes_max=_METADATA_BYTES_MAX)
+
+
+def put_metadata(connection: sqlite3.Connection, blob_id: BlobId, record: MetadataRecord) -> None:
+    """Keep a blob's metadata; the caller made sure that the blob id commits to it."""
+    METADATA.put(connection, (bytes(blob_id), encode(record)))

@@ -1,0 +1,225 @@
+"""The index of leases and certificates: which pairs are under which lease, and where each record's file is.
+
+A provisional lease takes effect at once, a final one when its certificate is here. What took effect stays in effect.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, replace
+
+from p2pnode.errors import LeaseError
+from p2pnode.protocols.receipts import pairs_of
+from p2pnode.storage.index import PairRow, pair, pairs_of_blob, put_pair
+from p2pnode.storage.rows import Row, uint64_cell, uint64_of
+from p2pnode.storage.schema import CERTIFICATE_BLOBS, CERTIFICATES, LEASE_RECORDS, LEASES, PAIR_LEASES
+from wire import limits
+from wire.codec import decode, encode
+from wire.ids import BlobId, Digest
+from wire.messages import CommitLease
+from wire.records import Certificate, Envelope, Lease, LeaseKind
+from wire.signed import Signed
+
+LEASES_PER_PAIR_MAX = 64
+"""Leases that one pair is kept under at a time: many households may share a blob, nobody may fill the index with it."""
+
+CERTIFICATES_PER_BLOB_MAX = 64
+"""Certificates of one blob that are kept, one per lease and page, for the same reason."""
+
+_ENVELOPE_BYTES_MAX = limits.RECORD_BYTES_MAX + 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRow:
+    """A certificate whose record file is kept under `digest`."""
+
+    digest: Digest
+    lease: Digest
+    page_index: int
+    lease_end: int
+    holders: int
+
+
+def put_lease(connection: sqlite3.Connection, lease: Signed[Lease]) -> None:
+    """Keep a lease."""
+    if LEASES.row(connection, lease.digest) is None:
+        record = lease.record
+        LEASES.put(connection, (bytes(lease.digest), encode(lease.envelope), record.kind, uint64_cell(record.end)))
+
+
+def lease(connection: sqlite3.Connection, digest: Digest) -> Signed[Lease] | None:
+    """Return a lease that is kept."""
+    row = LEASES.row(connection, digest)
+    if row is None:
+        return None
+    assert isinstance(row[1], bytes)
+    envelope = decode(row[1], Envelope, bytes_max=_ENVELOPE_BYTES_MAX)
+    return Signed(decode(envelope.body, Lease, bytes_max=limits.RECORD_BYTES_MAX), envelope)
+
+
+def add_lease(connection: sqlite3.Connection, row: PairRow, lease: Signed[Lease], *, is_certified: bool) -> PairRow:
+    """Put a pair under a lease and return its new row, written already.
+
+    A provisional lease takes effect at once, a final one only when it is certified. Raises `LeaseError` when the pair
+    is under LEASES_PER_PAIR_MAX leases already; a certified one is never refused, because others count on it.
+    """
+    is_provisional = lease.record.kind == LeaseKind.PROVISIONAL
+    known = PAIR_LEASES.row(connection, row.blob_id, row.shard, lease.digest)
+    if known is None and not is_certified:
+        count = len(PAIR_LEASES.rows(connection, "WHERE blob_id = ? AND shard = ?", (row.blob_id, row.shard)))
+        if count >= LEASES_PER_PAIR_MAX:
+            message = (
+                f"shard {row.shard} of blob {row.blob_id} is under {count} leases already, the most that are kept;"
+                " renew one of them, or try when one has ended"
+            )
+            raise LeaseError(message)
+    put_lease(connection, lease)
+    is_effective = is_provisional or is_certified or (known is not None and bool(known[3]))
+    PAIR_LEASES.put(connection, (bytes(row.blob_id), row.shard, bytes(lease.digest), int(is_effective)))
+    if is_provisional:
+        row = replace(row, provisional_until=max(row.provisional_until, lease.record.end))
+    elif is_effective:
+        row = replace(row, final_until=max(row.final_until, lease.record.end))
+    put_pair(connection, row)
+    return row
+
+
+def has_lease(connection: sqlite3.Connection, row: PairRow, lease: Digest) -> bool:
+    """Tell whether a pair is under a lease, pending or not."""
+    return PAIR_LEASES.row(connection, row.blob_id, row.shard, lease) is not None
+
+
+def put_lease_record(connection: sqlite3.Connection, record: Digest, lease: Digest) -> None:
+    """Note the file of a lease that came after the pairs."""
+    LEASE_RECORDS.put(connection, (bytes(record), bytes(lease)))
+
+
+def has_lease_record(connection: sqlite3.Connection, record: Digest) -> bool:
+    """Tell whether the file of a lease record is known."""
+    return LEASE_RECORDS.row(connection, record) is not None
+
+
+def drop_unused_leases(connection: sqlite3.Connection, leases: list[Digest]) -> list[Digest]:
+    """Forget those of these leases that no pair and no certificate speaks of. Returns the records to remove."""
+    dropped: list[Digest] = []
+    for each in dict.fromkeys(leases):
+        if PAIR_LEASES.rows(connection, "WHERE lease = ? LIMIT 1", (each,)):
+            continue
+        records = LEASE_RECORDS.rows(connection, "WHERE lease = ?", (each,))
+        for record in records:
+            LEASE_RECORDS.delete(connection, record[0])
+            assert isinstance(record[0], bytes)
+            dropped.append(Digest(record[0]))
+        if not CERTIFICATES.rows(connection, "WHERE lease = ? LIMIT 1", (each,)):
+            LEASES.delete(connection, each)
+    return dropped
+
+
+# ----------------------------------------------------------------------------------------- certificates
+
+
+def _certificate(row: Row) -> CertificateRow:
+    digest, lease_digest, page_index, lease_end, holders = row
+    assert isinstance(digest, bytes)
+    assert isinstance(lease_digest, bytes)
+    return CertificateRow(
+        digest=Digest(digest),
+        lease=Digest(lease_digest),
+        page_index=int(page_index),
+        lease_end=uint64_of(lease_end),
+        holders=int(holders),
+    )
+
+
+def certificate_row(certificate: Signed[Certificate], lease: Signed[Lease]) -> CertificateRow:
+    """Return what the index keeps of a certificate."""
+    record = certificate.record
+    return CertificateRow(
+        digest=certificate.digest,
+        lease=lease.digest,
+        page_index=record.page.page_index,
+        lease_end=lease.record.end,
+        holders=len(record.holders),
+    )
+
+
+def certificate_of_page(connection: sqlite3.Connection, lease: Digest, page_index: int) -> CertificateRow | None:
+    """Return the certificate that is kept for a page of a lease."""
+    rows = CERTIFICATES.rows(connection, "WHERE lease = ? AND page_index = ?", (lease, page_index))
+    return _certificate(rows[0]) if rows else None
+
+
+def certificates_of_blob(connection: sqlite3.Connection, blob_id: BlobId) -> list[CertificateRow]:
+    """Return a blob's certificates, the longest lease first, among equals the one with more holders."""
+    found = []
+    for _, digest in CERTIFICATE_BLOBS.rows(connection, "WHERE blob_id = ?", (blob_id,)):
+        row = CERTIFICATES.row(connection, digest)
+        if row is not None:
+            found.append(_certificate(row))
+    return sorted(found, key=lambda each: (-each.lease_end, -each.holders, each.digest))
+
+
+def put_certificate(connection: sqlite3.Connection, certificate: Signed[Certificate], lease: Signed[Lease]) -> None:
+    """Keep a certificate in place of the one that was kept for its page, and let its lease take effect.
+
+    Raises `LeaseError` when one of the blobs has CERTIFICATES_PER_BLOB_MAX of them already.
+    """
+    row = certificate_row(certificate, lease)
+    earlier = certificate_of_page(connection, row.lease, row.page_index)
+    if earlier is not None:
+        delete_certificate(connection, earlier.digest)
+    put_lease(connection, lease)
+    CERTIFICATES.put(
+        connection,
+        (bytes(row.digest), bytes(row.lease), row.page_index, uint64_cell(row.lease_end), row.holders),
+    )
+    for blob_id in certificate.record.page.blob_ids:
+        count = len(CERTIFICATE_BLOBS.rows(connection, "WHERE blob_id = ?", (blob_id,)))
+        if count >= CERTIFICATES_PER_BLOB_MAX:
+            message = f"blob {blob_id} has {count} certificates here already, the most that are kept"
+            raise LeaseError(message)
+        CERTIFICATE_BLOBS.put(connection, (bytes(blob_id), bytes(row.digest)))
+        for each in pairs_of_blob(connection, blob_id):
+            add_lease(connection, each, lease, is_certified=True)
+
+
+def delete_certificate(connection: sqlite3.Connection, digest: Digest) -> None:
+    """Forget a certificate; the leases that took effect by it stay in effect."""
+    CERTIFICATES.delete(connection, digest)
+    for blob_id, _ in CERTIFICATE_BLOBS.rows(connection, "WHERE certificate = ?", (digest,)):
+        CERTIFICATE_BLOBS.delete(connection, blob_id, digest)
+
+
+def records_between(connection: sqlite3.Connection, low: bytes, high: bytes) -> dict[Digest, bool]:
+    """Return the digests from `low` to `high` of all records with a file; True for a certificate's."""
+    found: dict[Digest, bool] = {}
+    for table, column in ((CERTIFICATES, "certificate"), (LEASE_RECORDS, "record")):
+        for row in table.each(connection, f"WHERE {column} BETWEEN ? AND ?", (low, high)):
+            assert isinstance(row[0], bytes)
+            found[Digest(row[0])] = table is CERTIFICATES
+    return found
+
+
+def forget_lease_record(connection: sqlite3.Connection, record: Digest) -> None:
+    """Forget a lease record whose file is gone."""
+    LEASE_RECORDS.delete(connection, record)
+
+
+def add_certified_leases(connection: sqlite3.Connection, row: PairRow) -> PairRow:
+    """Put a pair that came after its blob's certificates under their leases; return its new row."""
+    for each in certificates_of_blob(connection, row.blob_id):
+        certified = lease(connection, each.lease)
+        if certified is not None:
+            row = add_lease(connection, row, certified, is_certified=True)
+    return row
+
+
+def add_lease_to_page(connection: sqlite3.Connection, lease: Signed[Lease], record: CommitLease) -> int:
+    """Put those pairs of a lease record that have a row under its lease. Returns how many. Raises as `add_lease`."""
+    count = 0
+    for blob_id, shard in pairs_of(record.page, record.shard_sets):
+        row = pair(connection, blob_id, shard)
+        if row is not None:
+            add_lease(connection, row, lease, is_certified=False)
+            count += 1
+    return count

@@ -1,0 +1,80 @@
+"""The names of files in the data directory. Pure.
+
+    pairs/<first 2 hex digits of the blob id>/<blob id>-<shard>.pair
+    records/<first 2 hex digits of the digest>/<digest>.rec
+    sequences.rec, index.db
+
+A file is written under its name with a `.tmp-<number>` behind it, in the same directory, and then renamed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from wire.ids import BlobId, Digest, ShardIndex
+
+PAIRS_DIRECTORY = "pairs"
+RECORDS_DIRECTORY = "records"
+SEQUENCES_NAME = "sequences.rec"
+
+PREFIXES = tuple(f"{number:02x}" for number in range(256))
+"""The names of the directories below the two above: at a million files, some four thousand in each."""
+
+_PAIR_NAME = re.compile(r"([0-9a-f]{64})-(0|[1-9][0-9]{0,3})\.pair")
+_RECORD_NAME = re.compile(r"([0-9a-f]{64})\.rec")
+_TEMPORARY = re.compile(r".+\.tmp-[0-9]+")
+
+
+class PairKey(NamedTuple):
+    """Which pair a file holds, as its name says."""
+
+    blob_id: BlobId
+    shard: ShardIndex
+
+
+def pair_directory(blob_id: BlobId) -> str:
+    """Return the directory of a blob's pair files."""
+    return f"{PAIRS_DIRECTORY}/{blob_id.hex()[:2]}"
+
+
+def pair_name(blob_id: BlobId, shard: int) -> str:
+    """Return the name of a pair's file."""
+    return f"{pair_directory(blob_id)}/{blob_id.hex()}-{shard}.pair"
+
+
+def parse_pair_name(name: str) -> PairKey | None:
+    """Return the pair that a name without its directory stands for, None when it is no pair's."""
+    match = _PAIR_NAME.fullmatch(name)
+    return None if match is None else PairKey(BlobId(bytes.fromhex(match[1])), ShardIndex(int(match[2])))
+
+
+def record_directory(digest: Digest) -> str:
+    """Return the directory of a record's file."""
+    return f"{RECORDS_DIRECTORY}/{digest.hex()[:2]}"
+
+
+def record_name(digest: Digest) -> str:
+    """Return the name of a record's file."""
+    return f"{record_directory(digest)}/{digest.hex()}.rec"
+
+
+def parse_record_name(name: str) -> Digest | None:
+    """Return the digest that a name without its directory stands for, None when it is no record's."""
+    match = _RECORD_NAME.fullmatch(name)
+    return None if match is None else Digest(bytes.fromhex(match[1]))
+
+
+def directory_of(name: str) -> str:
+    """Return the directory that a name stands in, "" for the root."""
+    return name.rpartition("/")[0]
+
+
+def temporary_name(name: str, number: int) -> str:
+    """Return the name under which a file is written before it gets its own."""
+    return f"{name}.tmp-{number}"
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether a file was never finished."""
+    return _TEMPORARY.fullmatch(name) is not None

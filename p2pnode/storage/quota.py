@@ -1,0 +1,101 @@
+"""The quota: what is used, what writes that are under way will use, and the room that is left.
+
+Room is reserved before a byte is written, so that writes that run at the same time cannot pass the quota together.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from p2pnode.errors import QuotaError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """How full the store is. `used_bytes` is the sum of the sizes of all pair files on disk, damaged ones too."""
+
+    quota_bytes: int
+    used_bytes: int
+    reserved_bytes: int
+    """What writes under way may still add."""
+    pairs: int
+    """Pairs held intact, as far as is known."""
+    free_bytes: int
+    """What may still be stored: the quota's room, or the disk's where that is less."""
+
+
+class Quota:
+    """The account. Safe to use from several threads."""
+
+    def __init__(self, quota_bytes: int) -> None:
+        """Start with nothing used."""
+        self._quota_bytes = quota_bytes
+        self._used_bytes = 0
+        self._reserved_bytes = 0
+        self._pairs = 0
+        self._disk_bytes = 0
+        self._lock = threading.Lock()
+
+    def reset(self, *, used_bytes: int, pairs: int) -> None:
+        """Begin with what recovery found; reservations stay."""
+        with self._lock:
+            self._used_bytes = used_bytes
+            self._pairs = pairs
+
+    def reserve(self, byte_count: int) -> Reservation:
+        """Set room aside. Raises `QuotaError` with the figures when there is too little."""
+        with self._lock:
+            room = self._quota_bytes - self._used_bytes - self._reserved_bytes
+            if byte_count > room:
+                message = (
+                    f"the quota has no room for {byte_count} bytes: {self._used_bytes} of {self._quota_bytes} are used"
+                    f" and {self._reserved_bytes} reserved by writes under way; raise quota_bytes in config.toml,"
+                    " or wait until leases end"
+                )
+                raise QuotaError(message)
+            self._reserved_bytes += byte_count
+        return Reservation(self, byte_count)
+
+    def change(self, *, used_bytes: int = 0, pairs: int = 0, reserved_bytes: int = 0) -> None:
+        """Add to the figures, all in one step."""
+        with self._lock:
+            self._used_bytes += used_bytes
+            self._pairs += pairs
+            self._reserved_bytes += reserved_bytes
+
+    def note_disk(self, free_bytes: int) -> None:
+        """Remember what the disk said last."""
+        with self._lock:
+            self._disk_bytes = free_bytes
+
+    def usage(self) -> Usage:
+        """Return the figures of this moment."""
+        with self._lock:
+            room = max(0, self._quota_bytes - self._used_bytes - self._reserved_bytes)
+            return Usage(
+                quota_bytes=self._quota_bytes,
+                used_bytes=self._used_bytes,
+                reserved_bytes=self._reserved_bytes,
+                pairs=self._pairs,
+                free_bytes=min(room, self._disk_bytes),
+            )
+
+
+class Reservation:
+    """Room set aside for one write; it ends by `use` or `release`, whichever comes first."""
+
+    def __init__(self, quota: Quota, byte_count: int) -> None:
+        """Stand for room that is reserved already."""
+        self._quota = quota
+        self._byte_count = byte_count
+
+    def use(self, byte_count: int) -> None:
+        """The file is in place: count what it added instead, in the same step."""
+        self._quota.change(used_bytes=byte_count, reserved_bytes=-self._byte_count)
+        self._byte_count = 0
+
+    def release(self) -> None:
+        """Give back what was not used."""
+        self._quota.change(reserved_bytes=-self._byte_count)
+        self._byte_count = 0

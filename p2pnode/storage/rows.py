@@ -1,0 +1,109 @@
+"""Tables whose every row carries a checksum over its table's name and all of its cells.
+
+SQLite notices a torn page, not a flipped bit inside a cell. A row that does not match is never believed: reading it
+raises `DamagedIndexError`, and the index is rebuilt. Numbers that a peer chooses may have 64 bits, one more than
+SQLite's own: they are kept as 8 big-endian bytes, which sort the same way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from p2pnode.storage.database import DamagedIndexError
+from wire import limits
+
+Cell = bytes | int | str
+"""What a cell may hold."""
+
+Row = tuple[Cell, ...]
+
+ROW_SUM_BYTES = 8
+"""Damage gets through once in 2**64."""
+
+_PERSON = b"p2pnode-row"
+_SUM_COLUMN = "row_sum"
+_UINT64_BYTES = 8
+
+
+def row_sum(table: str, row: Sequence[Cell]) -> bytes:
+    """Return the checksum of a row; each cell goes in with its type and length."""
+    state = blake2b(digest_size=ROW_SUM_BYTES, person=_PERSON)
+    for cell in (table, *row):
+        if isinstance(cell, int):
+            kind, data = b"i", cell.to_bytes(9, "big", signed=True)
+        elif isinstance(cell, str):
+            kind, data = b"s", cell.encode("utf-8", "surrogateescape")
+        else:
+            kind, data = b"b", cell
+        state.update(kind + len(data).to_bytes(4, "big"))
+        state.update(data)
+    return state.digest()
+
+
+def uint64_cell(value: int) -> bytes:
+    """Return a number from 0 to 2**64 - 1 as a cell; others become the nearer end."""
+    return min(max(value, 0), limits.UINT64_MAX).to_bytes(_UINT64_BYTES, "big")
+
+
+def uint64_of(cell: Cell) -> int:
+    """Return the number in a cell made by `uint64_cell`."""
+    assert isinstance(cell, bytes)
+    return int.from_bytes(cell, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its name, its columns with their SQL types, how many of the first ones are the key.
+
+    Names come from our own code only; values always travel as parameters.
+    """
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    key_columns: int
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(name for name, _ in self.columns)
+
+    def create_sql(self) -> str:
+        """Return the statement that creates the table."""
+        columns = ", ".join(f"{name} {kind} NOT NULL" for name, kind in self.columns)
+        key = ", ".join(name for name, _ in self.columns[: self.key_columns])
+        return f"CREATE TABLE {self.name} ({columns}, {_SUM_COLUMN} BLOB NOT NULL, PRIMARY KEY ({key})) WITHOUT ROWID"
+
+    def put(self, connection: sqlite3.Connection, row: Row) -> None:
+        """Insert a row, replacing the one with its key."""
+        marks = ", ".join("?" * (len(self.columns) + 1))
+        connection.execute(
+            f"INSERT OR REPLACE INTO {self.name} ({self._names}, {_SUM_COLUMN}) VALUES ({marks})",  # noqa: S608 - ours
+            (*row, row_sum(self.name, row)),
+        )
+
+    def rows(self, connection: sqlite3.Connection, where: str = "", parameters: Sequence[Cell] = ()) -> list[Row]:
+        """Return the rows that a clause such as `WHERE a = ? LIMIT 5` picks. Raises `DamagedIndexError`."""
+        return list(self.each(connection, where, parameters))
+
+    def each(self, connection: sqlite3.Connection, where: str = "", parameters: Sequence[Cell] = ()) -> Iterator[Row]:
+        """Yield the rows of `rows` one by one."""
+        sql = f"SELECT {self._names}, {_SUM_COLUMN} FROM {self.name} {where}"  # noqa: S608 - ours
+        for found in connection.execute(sql, tuple(parameters)):
+            row = tuple(found[:-1])
+            if not all(isinstance(cell, Cell) for cell in row) or row_sum(self.name, row) != found[-1]:
+                message = f"a row of the table {self.name} in the index is damaged"
+                raise DamagedIndexError(message)
+            yield row
+
+    def row(self, connection: sqlite3.Connection, *key: Cell) -> Row | None:
+        """Return the row with this key, None when there is none. Raises `DamagedIndexError`."""
+        where = " AND ".join(f"{name} = ?" for name, _ in self.columns[: len(key)])
+        return next(self.each(connection, f"WHERE {where}", key), None)
+
+    def delete(self, connection: sqlite3.Connection, *key: Cell) -> None:
+        """Delete the rows whose first columns are `key`."""
+        assert key, "deleting needs a key"
+        where = " AND ".join(f"{name} = ?" for name, _ in self.columns[: len(key)])
+        connection.execute(f"DELETE FROM {self.name} WHERE {where}", key)  # noqa: S608 - ours

@@ -1,0 +1,99 @@
+"""The tables of the index: their columns, how they are made, and how a damaged or newer index is recognised."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from p2pnode.errors import HomeError
+from p2pnode.storage.database import DamagedIndexError
+from p2pnode.storage.rows import Table
+
+SCHEMA_VERSION = 1
+
+META = Table("meta", (("name", "TEXT"), ("value", "INTEGER")), 1)
+PAIRS = Table(
+    "pairs",
+    (
+        ("blob_id", "BLOB"),
+        ("shard", "INTEGER"),
+        ("n", "INTEGER"),
+        ("state", "INTEGER"),
+        ("file_bytes", "INTEGER"),
+        ("provisional_until", "BLOB"),
+        ("final_until", "BLOB"),
+    ),
+    2,
+)
+METADATA = Table("metadata", (("blob_id", "BLOB"), ("record", "BLOB")), 1)
+LEASES = Table("leases", (("lease", "BLOB"), ("envelope", "BLOB"), ("kind", "INTEGER"), ("lease_end", "BLOB")), 1)
+PAIR_LEASES = Table(
+    "pair_leases", (("blob_id", "BLOB"), ("shard", "INTEGER"), ("lease", "BLOB"), ("is_effective", "INTEGER")), 3
+)
+LEASE_RECORDS = Table("lease_records", (("record", "BLOB"), ("lease", "BLOB")), 1)
+CERTIFICATES = Table(
+    "certificates",
+    (
+        ("certificate", "BLOB"),
+        ("lease", "BLOB"),
+        ("page_index", "INTEGER"),
+        ("lease_end", "BLOB"),
+        ("holders", "INTEGER"),
+    ),
+    1,
+)
+CERTIFICATE_BLOBS = Table("certificate_blobs", (("blob_id", "BLOB"), ("certificate", "BLOB")), 2)
+MEMBERS = Table("members", (("signer", "BLOB"), ("sequence", "BLOB"), ("time", "BLOB"), ("envelope", "BLOB")), 1)
+COUNTERS = Table("counters", (("purpose", "TEXT"), ("value", "BLOB")), 1)
+
+TABLES = (
+    META,
+    PAIRS,
+    METADATA,
+    LEASES,
+    PAIR_LEASES,
+    LEASE_RECORDS,
+    CERTIFICATES,
+    CERTIFICATE_BLOBS,
+    MEMBERS,
+    COUNTERS,
+)
+
+_INDEXES = (
+    "CREATE INDEX pairs_by_end ON pairs (final_until, provisional_until)",
+    "CREATE INDEX pairs_by_state ON pairs (state)",
+    "CREATE INDEX pair_leases_by_lease ON pair_leases (lease)",
+    "CREATE INDEX lease_records_by_lease ON lease_records (lease)",
+    "CREATE INDEX certificates_by_lease ON certificates (lease, page_index)",
+    "CREATE INDEX certificate_blobs_by_certificate ON certificate_blobs (certificate)",
+)
+
+_SCHEMA = "schema"
+
+
+def create_or_check_schema(connection: sqlite3.Connection) -> None:
+    """Make the tables of an empty database. Raises `HomeError` when a newer program made them."""
+    tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0]
+    if not tables:
+        for table in TABLES:
+            connection.execute(table.create_sql())
+        for statement in _INDEXES:
+            connection.execute(statement)
+        META.put(connection, (_SCHEMA, SCHEMA_VERSION))
+        return
+    found = META.row(connection, _SCHEMA)
+    if found is None:
+        message = "the index does not say which schema it has"
+        raise DamagedIndexError(message)
+    if found[1] != SCHEMA_VERSION:
+        message = (
+            f"the index has schema version {found[1]!s}, this program knows {SCHEMA_VERSION}:"
+            " start the newer version of p2pnode that made it"
+        )
+        raise HomeError(message)
+
+
+def check_every_row(connection: sqlite3.Connection) -> None:
+    """Read every row of every table. Raises `DamagedIndexError` at the first that does not match its checksum."""
+    for table in TABLES:
+        for _ in table.each(connection):
+            pass

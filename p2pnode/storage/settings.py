@@ -1,0 +1,165 @@
+"""A home's settings: what stands in `config.toml`, read with `tomllib` and written by us, comments included."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from p2pnode.config import PROFILES
+from p2pnode.errors import HomeError
+from wire import limits
+
+QUOTA_BYTES_DEFAULT = 10 * 1024 * limits.MIB
+"""What a new node offers unless told otherwise: 10 GiB are noticed on no disk of today."""
+
+PORT_MAX = 65_535
+
+_NETWORK_NAME = re.compile(r"[A-Za-z0-9.-]+")
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
+
+_COMMENTS = {
+    "network": "The network's name. Nodes with other names do not talk to each other.",
+    "profile": f"The set of parameters: one of {', '.join(PROFILES)}. All members of a network use the same.",
+    "listen": "Addresses to listen on, as multiaddrs.",
+    "announce": "Addresses to tell to others instead of those found (behind a router, say).",
+    "bootstrap": "Addresses of nodes to begin with, each with /p2p/<peer id> at its end.",
+    "quota_bytes": "How many bytes of other people's data this node keeps at most.",
+    "api": "Where the local HTTP API listens, host:port; port 0 takes a free one.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeSettings:
+    """The settings of one node. Raises `HomeError` that names the setting when one makes no sense."""
+
+    network: str = "main"
+    profile: str = "home"
+    listen: tuple[str, ...] = ("/ip4/0.0.0.0/tcp/4710",)
+    announce: tuple[str, ...] = ()
+    bootstrap: tuple[str, ...] = ()
+    quota_bytes: int = QUOTA_BYTES_DEFAULT
+    api: str = "127.0.0.1:0"
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        check_network_name(self.network)
+        if self.profile not in PROFILES:
+            message = f"profile = {self.profile!r}: expected one of {', '.join(PROFILES)}"
+            raise HomeError(message)
+        if not self.listen:
+            message = "listen = []: expected at least one multiaddr such as /ip4/0.0.0.0/tcp/4710"
+            raise HomeError(message)
+        for name in ("listen", "announce", "bootstrap"):
+            _check_addresses(name, getattr(self, name))
+        if not 0 <= self.quota_bytes < 1 << 63:
+            message = f"quota_bytes = {self.quota_bytes}: expected 0 or a positive number of bytes"
+            raise HomeError(message)
+        match = _HOST_AND_PORT.fullmatch(self.api)
+        if match is None or int(match["port"]) > PORT_MAX:
+            message = f"api = {self.api!r}: expected host:port such as 127.0.0.1:0"
+            raise HomeError(message)
+
+
+def check_network_name(name: str) -> None:
+    """Raise `HomeError` unless this may be a network's name: it stands in protocol ids and in every signed body."""
+    if len(name) > limits.NETWORK_NAME_CHARS_MAX or _NETWORK_NAME.fullmatch(name) is None:
+        message = f"network = {name!r}: expected 1 to {limits.NETWORK_NAME_CHARS_MAX} letters (a-z), digits, '-' or '.'"
+        raise HomeError(message)
+
+
+def settings_to_text(settings: HomeSettings) -> str:
+    """Return the text of `config.toml`, each setting with a comment."""
+    lines = []
+    for field in dataclasses.fields(settings):
+        lines += [f"# {_COMMENTS[field.name]}", f"{field.name} = {_toml(getattr(settings, field.name))}", ""]
+    return "\n".join(lines)
+
+
+def settings_from_text(text: str, *, where: str) -> HomeSettings:
+    """Read the text of a config file; a setting that is not there has its default.
+
+    Raises `HomeError` that says `where`, the line, and what was expected.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = f"{where} is not valid TOML: {error}; mend that line"
+        raise HomeError(message) from error
+    checked: dict[str, Any] = {}  # Each value has the type that its reader made sure of.
+    for name, value in values.items():
+        reader = _READERS.get(name)
+        if reader is None:
+            message = f"{_place(where, text, name)}: unknown setting {name!r}; known are {', '.join(_READERS)}"
+            raise HomeError(message)
+        try:
+            checked[name] = reader(value)
+        except TypeError as error:
+            message = f"{_place(where, text, name)}: {name} = {value!r}: expected {error}"
+            raise HomeError(message) from error
+    try:
+        return HomeSettings(**checked)
+    except HomeError as error:
+        name = str(error).split(" ", 1)[0]
+        message = f"{_place(where, text, name)}: {error}"
+        raise HomeError(message) from error
+
+
+def _check_addresses(name: str, addresses: tuple[str, ...]) -> None:
+    for address in addresses:
+        if not address.startswith("/") or not address.isprintable() or len(address) > limits.ADDRESS_CHARS_MAX:
+            message = f"{name} = {address!r}: expected a multiaddr such as /ip4/192.0.2.7/tcp/4710"
+            raise HomeError(message)
+
+
+def _toml(value: object) -> str:
+    """Return a value in TOML; JSON strings are TOML strings as long as the text is printable, which was checked."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return str(value)
+
+
+def _place(where: str, text: str, name: str) -> str:
+    """Return the file and the line of a setting."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if re.match(rf"\s*\[*\s*[\"']?{re.escape(name)}[\"']?\s*[=.\]]", line):
+            return f"{where}, line {number}"
+    return where
+
+
+def _text(value: object) -> str:
+    if type(value) is not str:
+        message = "a text in quotes"
+        raise TypeError(message)
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if type(value) is not list or any(type(item) is not str for item in value):
+        message = "a list of texts in quotes"
+        raise TypeError(message)
+    return tuple(value)
+
+
+def _number(value: object) -> int:
+    if type(value) is not int:
+        message = "a whole number"
+        raise TypeError(message)
+    return value
+
+
+_READERS: dict[str, Callable[[object], object]] = {
+    "network": _text,
+    "profile": _text,
+    "listen": _texts,
+    "announce": _texts,
+    "bootstrap": _texts,
+    "quota_bytes": _number,
+    "api": _text,
+}

@@ -1,0 +1,176 @@
+"""The store's face: what the services call. Every method runs its whole work in one worker call.
+
+So a caller that is cancelled tears nothing: the work either never starts or is finished. How many calls run at a time
+is bounded here, apart for reads and writes, so that waiting for the disk never takes all workers from the encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar
+
+import trio
+
+from p2pnode.seams import Clock, Files, Offload
+from p2pnode.storage import collection, leasing, members, reader, sequences, writer
+from p2pnode.storage.collection import Collected
+from p2pnode.storage.database import DamagedIndexError
+from p2pnode.storage.engine import Engine
+from p2pnode.storage.quota import Usage
+from p2pnode.storage.reader import HeldBlob
+from p2pnode.storage.recovery import open_engine, rebuild_index
+from wire import limits
+from wire.ids import Axis, BlobId, ShardIndex
+from wire.records import Certificate, Envelope, GroupPage, Lease, MetadataRecord, ShardSet
+from wire.signed import Signed
+
+__all__ = ["Collected", "HeldBlob", "SliverStore", "Usage"]
+
+T = TypeVar("T")
+
+READS_MAX = 4
+"""Reads that run at a time: a disk gives its full speed with few, and a read ends soon."""
+
+WRITES_MAX = 4
+"""Writes that run at a time: their fsyncs overlap, their commits queue for one lock."""
+
+
+class SliverStore:
+    """Sliver pairs, signed records and numbers on one node's disk.
+
+    Whatever a method has done when it returns survives power loss. Besides what each says, every method may raise
+    `LocalStorageError` (the disk failed: after a failed write nothing more is written until the store is opened anew,
+    reads go on) and, if it writes, `DiskFullError` (nothing was changed, and it passes).
+    """
+
+    def __init__(self, engine: Engine, offload: Offload) -> None:
+        """Use `open` instead."""
+        self._engine = engine
+        self._offload = offload
+        self._reads = trio.CapacityLimiter(READS_MAX)
+        self._writes = trio.CapacityLimiter(WRITES_MAX)
+
+    @classmethod
+    async def open(cls, files: Files, offload: Offload, clock: Clock, *, quota_bytes: int) -> Self:
+        """Open the store and recover from whatever happened: see `p2pnode.storage.recovery`.
+
+        Raises `HomeError` when a newer version of the program wrote it.
+        """
+        return cls(await offload.run(open_engine, files, clock, quota_bytes), offload)
+
+    async def store_pair(
+        self,
+        blob_id: BlobId,
+        shard: ShardIndex,
+        metadata: MetadataRecord,
+        primary: bytes | memoryview,
+        secondary: bytes | memoryview,
+        leases: Sequence[Signed[Lease]],
+    ) -> None:
+        """Keep a pair under one or two leases. The caller has verified all of it, and does not change the buffers.
+
+        A pair that is held intact is put under the leases that are new; a damaged one is replaced. Raises `QuotaError`
+        or `LeaseError` (too many leases on one pair); both leave nothing behind.
+        """
+        new = writer.NewPair(
+            blob_id=blob_id,
+            shard=shard,
+            metadata=metadata,
+            primary=primary,
+            secondary=secondary,
+            leases=tuple(leases),
+        )
+        await self._call(self._writes, writer.store_pair, new)
+
+    async def read_sliver(self, blob_id: BlobId, axis: Axis, index: int) -> bytes:
+        """Return a sliver, verified against its file's checksums just now.
+
+        Raises `NotFoundError` when its pair is not kept here, `CorruptSliverError` when it is damaged or gone; then
+        the pair counts as lost from now on.
+        """
+        return await self._call(self._reads, reader.read_sliver, blob_id, axis, index)
+
+    async def held(self, blob_id: BlobId) -> HeldBlob | None:
+        """Return what is kept of a blob; None when nothing is. Damaged pairs are not among its shards."""
+        return await self._call(self._reads, reader.held, blob_id)
+
+    async def missing(self, pairs: Sequence[tuple[BlobId, ShardIndex]]) -> list[tuple[BlobId, ShardIndex]]:
+        """Return those pairs, in their order, that are not held intact as far as is known."""
+        return await self._call(self._reads, reader.missing, pairs)
+
+    async def lost_pairs(self) -> list[tuple[BlobId, ShardIndex]]:
+        """Return pairs that were held and are damaged or gone, until they are stored anew or their leases have ended.
+
+        At most `reader.LOST_PAIRS_MAX` at a time.
+        """
+        return await self._call(self._reads, reader.lost_pairs)
+
+    async def commit_lease(self, lease: Signed[Lease], page: GroupPage, shard_sets: Sequence[ShardSet]) -> None:
+        """Put the named pairs of a page under a lease: a final one is pending until it is certified.
+
+        All or nothing. Raises `NotFoundError` when one of the pairs is not held, `LeaseError` when one has too many
+        leases, `WireError` when the shard sets do not fit the page.
+        """
+        await self._call(self._writes, leasing.commit_lease, lease, page, shard_sets)
+
+    async def certify(self, certificate: Signed[Certificate], lease: Signed[Lease]) -> None:
+        """Keep a certificate; its lease takes effect for every pair held of its page, and for those stored later.
+
+        It replaces the one that is kept for the same lease and page unless that names more holders. Works without any
+        pair of the page. Raises `LeaseError` when one of the blobs has too many certificates.
+        """
+        await self._call(self._writes, leasing.certify, certificate, lease)
+
+    async def certificates(
+        self, blob_id: BlobId, count_max: int = limits.CERTIFICATES_PER_MESSAGE_MAX
+    ) -> list[Envelope]:
+        """Return the certificates of a blob, the longest lease first, among equals the one with more holders."""
+        return await self._call(self._reads, reader.certificates, blob_id, count_max)
+
+    async def collect(self, now: float) -> Collected:
+        """Remove pairs that only ever had provisional leases, all of which ended before `now` (wall clock).
+
+        A bounded number at a time: call again while `has_more`. The caller decides when the clock can be trusted.
+        """
+        return await self._call(self._writes, collection.collect, now)
+
+    async def save_members(self, envelopes: Sequence[Envelope]) -> None:
+        """Keep verified member records, per signer the one with the highest sequence; the oldest go when too many.
+
+        Raises `WireError` for an envelope with something else inside.
+        """
+        await self._call(self._writes, members.save_members, envelopes)
+
+    async def load_members(self) -> list[Envelope]:
+        """Return the member records that are kept, in the order of their signers' keys."""
+        return await self._call(self._reads, members.load_members)
+
+    async def next_sequence(self, purpose: str, *, at_least: int = 0) -> int:
+        """Return a number above all that this ever returned for the purpose, and not below `at_least`.
+
+        It counts as used from now on, also when the index is lost. Raises `CallerError` past 64 bits.
+        """
+        return await self._call(self._writes, sequences.next_sequence, purpose, at_least)
+
+    def usage(self) -> Usage:
+        """Return how full the store is, from memory."""
+        return self._engine.quota.usage()
+
+    async def close(self) -> None:
+        """Let work under way end, then close; calls after it raise `LocalStorageError`."""
+        await self._offload.run(_close, self._engine)
+
+    async def _call(self, limiter: trio.CapacityLimiter, function: Callable[..., T], *args: object) -> T:
+        """Run the work in a worker; a damaged index is rebuilt once, then the work is done again."""
+        async with limiter:
+            generation = self._engine.generation
+            try:
+                return await self._offload.run(function, self._engine, *args)
+            except DamagedIndexError:
+                await self._offload.run(rebuild_index, self._engine, generation)
+                return await self._offload.run(function, self._engine, *args)
+
+
+def _close(engine: Engine) -> None:
+    with engine.mutation:
+        engine.database.close()
