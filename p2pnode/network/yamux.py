@@ -1,0 +1,267 @@
+"""A yamux session: many streams on one connection, and the watch that notices when the peer is gone.
+
+It speaks the wire format of libp2p's /yamux/1.0.0 and replaces py-libp2p's own session, which resets a stream whose
+reader stalls for five seconds, does not enforce its window, never notices a stopped peer, and loses the whole
+connection when a writer is cancelled in the middle of a frame.
+
+Rules of this file: only the write loop writes, so that no frame is ever cut; the read loop never waits for anything
+but bytes, so that two sides cannot wait for each other; control frames are queued and never wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import trio
+
+from p2pnode.network import limits
+from p2pnode.network.byte_channel import ConnectionLostError
+from p2pnode.network.yamux_frames import BODY_BYTES_MAX, HEADER_BYTES, Flag, FrameError, Header, Kind, decode_header
+from p2pnode.network.yamux_stream import YamuxStream
+
+_FRAMES_PER_TURN = 4
+"""Data frames that a stream queues before others get their turn: one piece of sliver bytes."""
+
+_CHECKS_PER_PING = 4
+"""How often the watch looks, per ping interval."""
+
+
+class FrameChannel(Protocol):
+    """The sealed connection below a session."""
+
+    @property
+    def last_arrival(self) -> float:
+        """When bytes came last, on trio's clock."""
+        ...
+
+    async def read_exactly(self, count: int) -> bytes:
+        """Return exactly `count` bytes. Raises `ConnectionLostError`."""
+        ...
+
+    async def write_frames(self, frames: Sequence[bytes]) -> None:
+        """Write whole frames. Raises `ConnectionLostError`."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once."""
+        ...
+
+
+class YamuxSession:
+    """The streams of one connection. `run` serves it until it is over."""
+
+    def __init__(
+        self,
+        channel: FrameChannel,
+        *,
+        is_initiator: bool,
+        accept: Callable[[YamuxStream], bool],
+        ping_every_s: float,
+    ) -> None:
+        """`accept` is told of each stream that the peer opens and must not wait; False has the stream reset."""
+        self._channel = channel
+        self._accept = accept
+        self._ping_every_s = ping_every_s
+        self._streams: dict[int, YamuxStream] = {}
+        self._next_id = 1 if is_initiator else 2
+        self._control = bytearray()
+        self._frames: list[bytes] = []
+        self._queued_bytes = 0
+        self._work = trio.lowlevel.ParkingLot()
+        self._room = trio.lowlevel.ParkingLot()
+        self._is_writing = False
+        self._over = trio.Event()
+        self._over_because = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection is gone."""
+        return self._over.is_set()
+
+    async def wait_over(self) -> str:
+        """Wait until the connection is gone and return why."""
+        await self._over.wait()
+        return self._over_because
+
+    @property
+    def stream_count(self) -> int:
+        """Streams that are not over on both sides."""
+        return len(self._streams)
+
+    @property
+    def _has_unsent(self) -> bool:
+        return bool(self._control or self._frames or self._is_writing)
+
+    def open(self) -> YamuxStream:
+        """Open a stream; the peer hears of it with the first bytes. Raises `ConnectionLostError`."""
+        self._check_alive()
+        stream = YamuxStream(self, self._next_id, is_inbound=False)
+        self._streams[self._next_id] = stream
+        self._next_id += 2
+        return stream
+
+    async def run(self) -> None:
+        """Serve the session until the connection is gone, whoever ends it. Never raises for a peer's fault."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read_loop)
+                nursery.start_soon(self._write_loop)
+                nursery.start_soon(self._watch_loop)
+                await self._over.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            self.abort("the node stops")
+
+    async def close(self) -> None:
+        """Say goodbye, wait up to SHUTDOWN_S until it is sent, and end the session."""
+        if not self.is_over:
+            self.queue_control(Header(Kind.GO_AWAY, Flag.NONE, 0, 0))
+            with trio.move_on_after(limits.SHUTDOWN_S):
+                while self._has_unsent and not self.is_over:
+                    await self._room.park()
+        self.abort("the connection was closed here")
+
+    def abort(self, reason: str) -> None:
+        """End the session at once; every stream on it is lost. Harmless when it is over already."""
+        if self.is_over:
+            return
+        self._over_because = reason
+        self._over.set()
+        self._channel.abort()
+        for stream in self._streams.values():
+            stream.lose(reason)
+        self._streams.clear()
+        self._frames.clear()
+        self._control.clear()
+        self._room.unpark_all()
+
+    # What streams ask of their session.
+
+    def queue_control(self, header: Header) -> None:
+        """Put a frame without a body into the queue; a peer that causes too many ends its connection."""
+        if self.is_over:
+            return
+        self._control += header.encode()
+        if len(self._control) > limits.CONTROL_BYTES_MAX:
+            self.abort(f"more than {limits.CONTROL_BYTES_MAX} bytes of control frames wait to be sent")
+            return
+        self._work.unpark_all()
+
+    async def queue_data(self, stream: YamuxStream, body: memoryview) -> int:
+        """Wait for room, then queue what the stream's window allows of `body`, in whole frames; return how much."""
+        await trio.lowlevel.checkpoint()
+        while self._queued_bytes >= limits.WRITE_QUEUE_BYTES_MAX and not self.is_over:
+            await self._room.park()
+        stream.check_writable()
+        count = max(0, min(len(body), stream.send_window, _FRAMES_PER_TURN * BODY_BYTES_MAX))
+        stream.send_window -= count
+        for start in range(0, count, BODY_BYTES_MAX):
+            part = body[start : min(start + BODY_BYTES_MAX, count)]
+            header = Header(Kind.DATA, stream.take_greeting(), stream.stream_id, len(part))
+            self._frames.append(b"".join((header.encode(), part)))
+        self._queued_bytes += count
+        self._work.unpark_all()
+        return count
+
+    def forget(self, stream: YamuxStream) -> None:
+        """Drop a stream that is over on both sides."""
+        self._streams.pop(stream.stream_id, None)
+
+    # The three loops.
+
+    async def _write_loop(self) -> None:
+        while not self.is_over:
+            while not self._control and not self._frames:
+                await self._work.park()
+            # A reset may overtake data of its stream, a fin must not: so control goes first only when no data waits
+            # from before it. Frames are few, so the order of both is kept by sending data first.
+            frames, self._frames = self._frames, []
+            control, self._control = bytes(self._control), bytearray()
+            if control:
+                frames.append(control)
+            self._queued_bytes = 0
+            self._is_writing = True
+            try:
+                await self._channel.write_frames(frames)
+            except ConnectionLostError as error:
+                self.abort(str(error))
+                return
+            finally:
+                self._is_writing = False
+            self._room.unpark_all()
+
+    async def _read_loop(self) -> None:
+        try:
+            while not self.is_over:
+                header = decode_header(await self._channel.read_exactly(HEADER_BYTES))
+                if header.kind is Kind.DATA:
+                    await self._read_data(header)
+                elif header.kind is Kind.WINDOW_UPDATE:
+                    self._update_stream(header)
+                elif header.kind is Kind.PING:
+                    if header.flags & Flag.SYN:
+                        self.queue_control(Header(Kind.PING, Flag.ACK, 0, header.length))
+                else:
+                    self.abort("the peer said goodbye")
+        except ConnectionLostError as error:
+            self.abort(str(error))
+        except FrameError as error:
+            self.abort(f"the peer broke the protocol: {error}")
+
+    async def _read_data(self, header: Header) -> None:
+        if header.length > limits.STREAM_WINDOW_BYTES:
+            message = f"a data frame of {header.length} bytes"
+            raise FrameError(message)
+        stream = self._stream_of(header)
+        body = await self._channel.read_exactly(header.length) if header.length else b""
+        if stream is not None:
+            stream.receive(body)
+            self._apply_end(stream, header.flags)
+
+    def _update_stream(self, header: Header) -> None:
+        stream = self._stream_of(header)
+        if stream is not None:
+            stream.add_send_window(header.length)
+            self._apply_end(stream, header.flags)
+
+    def _stream_of(self, header: Header) -> YamuxStream | None:
+        """Return the stream of a frame; None for one that is over here, which the peer may not know yet."""
+        stream_id = header.stream_id
+        if not header.flags & Flag.SYN:
+            return self._streams.get(stream_id)
+        is_theirs = stream_id > 0 and stream_id % 2 != self._next_id % 2
+        if not is_theirs or stream_id in self._streams:
+            message = f"stream {stream_id} cannot be opened"
+            raise FrameError(message)
+        stream = YamuxStream(self, stream_id, is_inbound=True)
+        if not self._accept(stream):
+            self.queue_control(Header(Kind.WINDOW_UPDATE, Flag.RST, stream_id, 0))
+            return None
+        self._streams[stream_id] = stream
+        return stream
+
+    def _apply_end(self, stream: YamuxStream, flags: Flag) -> None:
+        if flags & Flag.RST:
+            self.forget(stream)
+            stream.lose("the peer reset the stream")
+        elif flags & Flag.FIN:
+            stream.receive_end()
+
+    async def _watch_loop(self) -> None:
+        while not self.is_over:
+            await trio.sleep(self._ping_every_s / _CHECKS_PER_PING)
+            now = trio.current_time()
+            silence_s = now - self._channel.last_arrival
+            if silence_s >= limits.SILENT_PINGS * self._ping_every_s:
+                self.abort(f"the peer was silent for {silence_s:.0f} s")
+                return
+            if silence_s >= self._ping_every_s:
+                self.queue_control(Header(Kind.PING, Flag.SYN, 0, int(now) % 2**32))
+            for stream in list(self._streams.values()):
+                if stream.ended_at is not None and now - stream.ended_at > limits.LINGER_S:
+                    stream.reset()
+
+    def _check_alive(self) -> None:
+        if self.is_over:
+            raise ConnectionLostError(self._over_because)
