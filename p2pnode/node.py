@@ -1,0 +1,239 @@
+"""One node: the only place that builds objects and joins them. Everything it is made of comes in through the seams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+
+from crypto.keys import SigningKey
+from crypto.peer_id import peer_id_to_text
+from p2pnode import __version__
+from p2pnode.config import PROFILES, Profile
+from p2pnode.membership.liveness import Liveness
+from p2pnode.network import requests
+from p2pnode.network.libp2p_adapter import Libp2pNetwork
+from p2pnode.network.payload_slots import PayloadSlots
+from p2pnode.network.requests import Requester
+from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
+from p2pnode.services import keep, membership, serve_reads
+from p2pnode.services.announce import Announcer
+from p2pnode.services.collect import collect_regularly
+from p2pnode.services.context import Context
+from p2pnode.services.get import Getter
+from p2pnode.services.keep import Keeper
+from p2pnode.services.membership import Membership
+from p2pnode.services.nursery import open_nursery
+from p2pnode.services.peers import Answer, Handler, Peers, answer_or_refuse
+from p2pnode.services.put import Putter
+from p2pnode.services.results import BlobStatus, Download, NodeInfo, PeerStatus, PutResult
+from p2pnode.services.serve_reads import ReadServer
+from p2pnode.services.stat import Statistician
+from p2pnode.storage.files import DiskFiles
+from p2pnode.storage.home import Home
+from p2pnode.storage.store import SliverStore
+from p2pnode.system import SystemClock, SystemRng, ThreadOffload
+from wire.ids import PeerId
+from wire.protocol_ids import NetworkNames
+from wire.records import MemberState
+from wire.references import Reference
+
+STORE, READ, MEMBERS = "store", "read", "members"
+"""Our protocols by their short names."""
+
+WORKER_THREADS = 4
+"""Worker threads of one node: two cores' worth of hashing, with as many again that wait for the disk."""
+
+SOFTWARE = f"p2pnode/{__version__}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """Who a node is and how it behaves."""
+
+    network_name: str
+    profile: Profile
+    identity: SigningKey
+    owner: SigningKey
+    bootstrap: tuple[str, ...]
+    quota_bytes: int
+
+    def names(self) -> NetworkNames:
+        """Return the names that this network uses on the wire."""
+        return NetworkNames(self.network_name, self.profile.shared())
+
+
+class Node:
+    """A node, built on its five seams; the same class runs in production and in the simulator."""
+
+    def __init__(
+        self, config: NodeConfig, *, network: Network, clock: Clock, rng: Rng, files: Files, offload: Offload
+    ) -> None:
+        """Nothing happens before `run`."""
+        self._config = config
+        self._network = network
+        self._clock = clock
+        self._rng = rng
+        self._files = files
+        self._offload = offload
+        self._started_at = clock.monotonic()
+
+    async def run(self, *, task_status: OnRunning) -> None:
+        """Open the store, listen and serve until cancelled; started once the node can put and get."""
+        store = await SliverStore.open(self._files, self._offload, self._clock, quota_bytes=self._config.quota_bytes)
+        requester = Requester(self._network, self._clock, self._config.profile)
+        try:
+            self._build(store, requester)
+            await self._membership.prepare()
+            async with open_nursery() as nursery:
+                await nursery.start(self._network.run)
+                await nursery.start(self._membership.run)
+                nursery.start_soon(self._announcer.run)
+                nursery.start_soon(collect_regularly, self._context)
+                task_status.started()
+        finally:
+            with trio.CancelScope(deadline=trio.current_time() + CLOSE_TIMEOUT_S, shield=True):
+                await requester.aclose()
+                await store.close()
+
+    def _build(self, store: SliverStore, requester: Requester) -> None:
+        config = self._config
+        names = config.names()
+        protocols = {name: names.protocol(name) for name in (STORE, READ, MEMBERS)}
+        peers = Peers(requester, self._network.peer_id, protocols)
+        self._store = store
+        self._context = context = Context(
+            identity=config.identity,
+            owner=config.owner,
+            names=names,
+            profile=config.profile,
+            network=self._network,
+            clock=self._clock,
+            rng=self._rng,
+            offload=self._offload,
+            store=store,
+            peers=peers,
+        )
+        self._membership = Membership(context, bootstrap=config.bootstrap, software=SOFTWARE)
+        self._announcer = Announcer(context)
+        self._announcer.subscribe()
+        self._putter = Putter(context, self._membership, self._announcer)
+        self._getter = Getter(context, self._membership, self._announcer)
+        self._statistician = Statistician(context, self._membership, self._getter)
+        slots = PayloadSlots(bytes_per_s_min=config.profile.bytes_per_s_min)
+        served: list[tuple[str, Handler, tuple[type, ...]]] = [
+            (STORE, Keeper(context).answer, keep.REQUESTS),
+            (READ, ReadServer(context).answer, serve_reads.REQUESTS),
+            (MEMBERS, self._membership.answer, membership.REQUESTS),
+        ]
+        for name, handler, accepts in served:
+            peers.serve_locally(name, handler)
+            self._network.handle(protocols[name], self._server(handler, accepts, slots))
+
+    def _server(self, handler: Handler, accepts: tuple[type, ...], slots: PayloadSlots) -> StreamHandler:
+        async def answer(peer_id: PeerId, message: object, payload: bytes) -> Answer:
+            return await answer_or_refuse(handler, peer_id, message, payload)
+
+        async def serve(stream: Stream) -> None:
+            await requests.serve_requests(stream, answer, accepts=accepts, slots=slots)
+
+        return serve
+
+    async def put(self, source: AsyncIterator[bytes], *, shards: int | None, size: int | None) -> PutResult:
+        """See `NodeFace`."""
+        return await self._putter.put(source, shards=shards, size=size)
+
+    def get(self, reference: Reference) -> AbstractAsyncContextManager[Download]:
+        """See `NodeFace`."""
+        return self._getter.open(reference)
+
+    async def stat(self, reference: Reference) -> BlobStatus:
+        """See `NodeFace`."""
+        return await self._statistician.stat(reference)
+
+    def peers(self) -> tuple[PeerStatus, ...]:
+        """See `NodeFace`."""
+        connected = {each.peer_id for each in self._network.connected()}
+        now = self._clock.monotonic()
+        rows = []
+        for peer_id, member in self._membership.table.members():
+            record = member.record
+            state = self._membership.liveness(peer_id)
+            said = MemberState(record.state)
+            speaks_for_itself = state is Liveness.ACTIVE and said is not MemberState.ACTIVE
+            rows.append(
+                PeerStatus(
+                    peer_id=peer_id_to_text(peer_id),
+                    state=said.name.lower() if speaks_for_itself else state.value,
+                    addresses=record.addresses,
+                    connected=peer_id in connected,
+                    seconds_since_contact=None if member.contact_at is None else now - member.contact_at,
+                    capacity_bytes=record.capacity_bytes,
+                    free_bytes=record.free_bytes,
+                    software=record.software,
+                )
+            )
+        return tuple(rows)
+
+    def info(self) -> NodeInfo:
+        """See `NodeFace`."""
+        usage = self._store.usage()
+        own = peer_id_to_text(self._network.peer_id)
+        return NodeInfo(
+            peer_id=own,
+            network=self._config.network_name,
+            profile=self._config.profile.name,
+            addresses=tuple(f"{address}/p2p/{own}" for address in self._network.addresses()),
+            version=__version__,
+            members=self._membership.fresh_count(),
+            connected=len(self._network.connected()),
+            quota_bytes=usage.quota_bytes,
+            used_bytes=usage.used_bytes,
+            uptime_s=self._clock.monotonic() - self._started_at,
+        )
+
+
+CLOSE_TIMEOUT_S = 2.0
+"""How long a node that stops waits for its streams and its database."""
+
+
+@asynccontextmanager
+async def open_node(
+    home: Home,
+    *,
+    listen: Sequence[str] = (),
+    announce: Sequence[str] = (),
+    bootstrap: Sequence[str] = (),
+) -> AsyncIterator[Node]:
+    """Run a node on this machine, with real disk and network, for as long as the context is open.
+
+    Arguments that are given replace those of the home's settings.
+    """
+    settings = home.settings
+    profile = PROFILES[settings.profile]
+    config = NodeConfig(
+        network_name=settings.network,
+        profile=profile,
+        identity=home.identity,
+        owner=home.owner,
+        bootstrap=tuple(bootstrap) or settings.bootstrap,
+        quota_bytes=settings.quota_bytes,
+    )
+    clock, rng = SystemClock(), SystemRng()
+    network = Libp2pNetwork(
+        key=home.identity,
+        names=config.names(),
+        profile=profile,
+        clock=clock,
+        rng=rng,
+        listen=tuple(listen) or settings.listen,
+        announce=tuple(announce) or settings.announce,
+    )
+    offload = ThreadOffload(WORKER_THREADS)
+    node = Node(config, network=network, clock=clock, rng=rng, files=DiskFiles(home.data_path), offload=offload)
+    async with open_nursery() as nursery:
+        await nursery.start(node.run)
+        yield node
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,112 @@
+"""Announcements: short signed notes, gossiped in batches, that the record of a blob changed.
+
+Holders and committees learn from them what is new; a reader who finds nothing elsewhere asks who announced the prefix.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from typing import TypeVar
+
+from crypto.signing import BadSignatureError
+from p2pnode.services.context import Context
+from wire import limits
+from wire.codec import decode, encode
+from wire.errors import WireError
+from wire.ids import BlobId, PeerId, PublicKey
+from wire.records import Announcement, AnnouncementBatch, Certificate, Envelope, Lease
+from wire.signed import Signed, open_envelope, sign_record
+
+log = logging.getLogger(__name__)
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+PREFIX_BYTES = 8
+
+PENDING_MAX = 10_000
+"""Announcements that wait for the next batch; beyond it the oldest go, for repair and sync find what gossip misses."""
+
+HEARD_MAX = 50_000
+"""Prefixes of which we remember who announced them last, about 200 bytes each."""
+
+SIGNERS_MAX = limits.MEMBERS_KEPT_MAX
+"""Signers whose highest sequence is remembered against replays."""
+
+BATCH_EVERY_S = 1.0
+"""How long an announcement waits for company."""
+
+
+class Announcer:
+    """Gossips what this node wrote and remembers what others did."""
+
+    def __init__(self, context: Context) -> None:
+        """Nothing is known yet."""
+        self._context = context
+        self._pending: OrderedDict[bytes, Announcement] = OrderedDict()
+        self._heard: OrderedDict[bytes, PeerId] = OrderedDict()
+        self._sequences: OrderedDict[PublicKey, int] = OrderedDict()
+        self._topic = context.names.topic("announcements")
+
+    def subscribe(self) -> None:
+        """Take part in the topic; call it before the network runs."""
+        self._context.network.subscribe(self._topic, self._on_gossip)
+
+    def announce(self, certificate: Signed[Certificate]) -> None:
+        """Queue an announcement for every blob of a certificate's page."""
+        lease = decode(certificate.record.lease.body, Lease, bytes_max=limits.RECORD_BYTES_MAX)
+        for blob_id in certificate.record.page.blob_ids:
+            prefix = bytes(blob_id[:PREFIX_BYTES])
+            note = Announcement(id_prefix=prefix, lease_end=lease.end, record=certificate.digest)
+            _remember(self._pending, prefix, note, PENDING_MAX)
+
+    def heard_from(self, blob_id: BlobId) -> PeerId | None:
+        """Return who last announced a blob with this prefix."""
+        return self._heard.get(bytes(blob_id[:PREFIX_BYTES]))
+
+    async def run(self) -> None:
+        """Publish what is pending, batch by batch, until cancelled."""
+        while True:
+            await self._context.clock.sleep(BATCH_EVERY_S)
+            if self._pending:
+                await self._publish_batch()
+
+    async def _publish_batch(self) -> None:
+        context = self._context
+        notes: list[Announcement] = []
+        while self._pending and len(notes) < limits.ANNOUNCEMENTS_MAX:
+            notes.append(self._pending.popitem(last=False)[1])
+        batch = AnnouncementBatch(
+            sequence=await context.store.next_sequence("announcement"),
+            time=context.wall_seconds(),
+            announcements=tuple(notes),
+        )
+        signed = sign_record(batch, key=context.identity, network=context.network_name)
+        await context.network.publish(self._topic, encode(signed.envelope))
+
+    def _on_gossip(self, via: PeerId, data: bytes) -> bool:
+        """Take a batch that is signed, recent and new; only such a one is passed on."""
+        context = self._context
+        try:
+            envelope = decode(data, Envelope, bytes_max=limits.GOSSIP_BYTES_MAX)
+            signed = open_envelope(envelope, AnnouncementBatch, network=context.network_name)
+        except (WireError, BadSignatureError) as error:
+            log.info("a bad announcement came by way of %s: %s", via.hex()[-12:], error)
+            return False
+        batch = signed.record
+        is_recent = abs(batch.time - context.clock.wall()) <= limits.CLOCK_SKEW_SECONDS
+        if not is_recent or batch.sequence <= self._sequences.get(signed.signer, -1):
+            return False
+        _remember(self._sequences, signed.signer, batch.sequence, SIGNERS_MAX)
+        for note in batch.announcements:
+            _remember(self._heard, note.id_prefix, signed.signer_peer, HEARD_MAX)
+        return True
+
+
+def _remember(table: OrderedDict[K, V], key: K, value: V, most: int) -> None:
+    """Put an entry at the young end of a bounded table; the oldest goes when it is full."""
+    table[key] = value
+    table.move_to_end(key)
+    if len(table) > most:
+        table.popitem(last=False)

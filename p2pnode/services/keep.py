@@ -1,0 +1,102 @@
+"""Keeping data for others: the holder's side of a write. Verify, make durable, and only then sign."""
+
+from __future__ import annotations
+
+from p2pnode.errors import DiskFullError, LeaseError, LocalStorageError, NotFoundError, PeerFaultError, QuotaError
+from p2pnode.protocols.certificates import CheckedCertificate, check_certificate
+from p2pnode.protocols.receipts import make_batch, pairs_of
+from p2pnode.protocols.refusal import RefusalError
+from p2pnode.protocols.store import CheckedPair, check_commit, check_store_pair
+from p2pnode.services.context import Context
+from p2pnode.services.peers import Answer
+from wire.errors import WireError
+from wire.ids import PeerId
+from wire.messages import Certified, Certify, CommitLease, Committed, RefusalCode, Stored, StorePair
+from wire.records import Envelope
+
+REQUESTS = (StorePair, CommitLease, Certify)
+"""The requests of the `store` protocol."""
+
+
+class Keeper:
+    """Answers the requests of the `store` protocol."""
+
+    def __init__(self, context: Context) -> None:
+        """Keep in the node's own store, sign with its identity key."""
+        self._context = context
+
+    async def answer(self, peer_id: PeerId, message: object, payload: bytes) -> Answer:
+        """Answer one request. Raises `RefusalError`."""
+        try:
+            match message:
+                case StorePair():
+                    return await self._store_pair(message, payload), ()
+                case CommitLease():
+                    return await self._commit(message), ()
+                case Certify():
+                    return await self._certify(peer_id, message), ()
+                case _:
+                    raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no request to store")
+        except (QuotaError, DiskFullError) as error:
+            raise RefusalError(RefusalCode.NO_SPACE, str(error)) from error
+        except LeaseError as error:
+            raise RefusalError(RefusalCode.LEASE, str(error)) from error
+        except NotFoundError as error:
+            raise RefusalError(RefusalCode.NOT_HELD, str(error)) from error
+        except LocalStorageError as error:
+            raise RefusalError(RefusalCode.DAMAGED, str(error)) from error
+
+    async def _store_pair(self, request: StorePair, payload: bytes) -> Stored:
+        context = self._context
+        wall = context.clock.wall()
+        checked = await context.offload.run(_check_store_pair, request, payload, context.network_name, wall)
+        await context.store.store_pair(
+            checked.blob_id,
+            checked.shard,
+            checked.metadata,
+            checked.primary.data,
+            checked.secondary.data,
+            checked.leases,
+        )
+        pairs = [(checked.blob_id, checked.shard)]
+        batches = [
+            make_batch(context.identity, lease, pairs, network=context.network_name, time=context.wall_seconds())
+            for lease in checked.leases
+        ]
+        return Stored(batches=tuple(batch.envelope for batch in batches))
+
+    async def _commit(self, request: CommitLease) -> Committed:
+        context = self._context
+        lease = check_commit(request, network=context.network_name, wall=context.clock.wall())
+        try:
+            pairs = list(pairs_of(request.page, request.shard_sets))
+        except WireError as error:
+            raise RefusalError(RefusalCode.INVALID, str(error)) from error
+        missing = await context.store.missing(pairs)
+        if missing:
+            text = f"{len(missing)} of {len(pairs)} pairs are not here, the first is of blob {missing[0][0].text()}"
+            raise RefusalError(RefusalCode.NOT_HELD, text)
+        await context.store.commit_lease(lease, request.page, request.shard_sets)
+        batch = make_batch(context.identity, lease, pairs, network=context.network_name, time=context.wall_seconds())
+        return Committed(batch=batch.envelope)
+
+    async def _certify(self, peer_id: PeerId, request: Certify) -> Certified:
+        context = self._context
+        try:
+            checked = await context.offload.run(_check_certificate, request.certificate, context.network_name)
+        except PeerFaultError as error:
+            raise RefusalError(RefusalCode.INVALID, str(error)) from error
+        # A stranger may not fill our disk with certificates: we keep those that name us, and our own.
+        is_holder = any(context.own in peers for peers in checked.holders.values())
+        if not is_holder and peer_id != context.own:
+            raise RefusalError(RefusalCode.NOT_HELD, "the certificate names no pair that is here")
+        await context.store.certify(checked.signed, checked.lease)
+        return Certified()
+
+
+def _check_store_pair(request: StorePair, payload: bytes, network: str, wall: float) -> CheckedPair:
+    return check_store_pair(request, payload, network=network, wall=wall)
+
+
+def _check_certificate(envelope: Envelope, network: str) -> CheckedCertificate:
+    return check_certificate(envelope, network=network)

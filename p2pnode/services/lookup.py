@@ -1,0 +1,232 @@
+"""Finding a blob: its metadata, and who holds which shard (PROTOCOL section 6).
+
+Order: our own records, then the committee that a certificate names, then placement's candidates, then who announced the
+id. What comes back is checked: metadata against the blob id, certificates by their signatures.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import trio
+
+from p2pnode.coding import BlobMetadata, CodingError
+from p2pnode.errors import (
+    HoldersSilentError,
+    NotFoundError,
+    PeerFaultError,
+    PeerSilentError,
+    PeerUnavailableError,
+)
+from p2pnode.membership.liveness import Liveness
+from p2pnode.placement.rendezvous import lookup_order
+from p2pnode.protocols.certificates import CheckedCertificate, check_certificate
+from p2pnode.protocols.store import open_metadata
+from p2pnode.services.announce import Announcer
+from p2pnode.services.context import Context
+from p2pnode.services.membership import Membership
+from wire.ids import BlobId, PeerId, ShardIndex
+from wire.messages import BlobRecord, GetRecord, NoRecord
+from wire.records import Envelope
+
+log = logging.getLogger(__name__)
+
+ASKED_AT_ONCE = 3
+"""Peers asked for a record at a time; the first good answer ends the search."""
+
+ASKED_MAX = 200
+"""Peers asked for one record in all: twice the largest default n, so that the top ranks are all among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBlob:
+    """A blob that can be asked for."""
+
+    metadata: BlobMetadata
+    holders: Mapping[ShardIndex, tuple[PeerId, ...]]
+    certificate: CheckedCertificate | None
+    """The one with the longest lease that was found; None for an upload that was never finished."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is known so far about one blob, or about all blobs of a certificate's page."""
+
+    blob_id: BlobId
+    metadata: BlobMetadata | None = None
+    certificate: CheckedCertificate | None = None
+    held: dict[ShardIndex, set[PeerId]] = field(default_factory=dict)
+    silent: int = 0
+    unreachable: int = 0
+    unknown: int = 0
+
+    def add_certificate(self, certificate: CheckedCertificate | None) -> None:
+        """Keep the certificate whose lease ends last."""
+        if certificate is None or not certificate.shards(self.blob_id):
+            return
+        known = self.certificate
+        if known is None or certificate.lease.record.end > known.lease.record.end:
+            self.certificate = certificate
+
+    def found(self) -> FoundBlob | None:
+        """Return the blob once its metadata is known."""
+        if self.metadata is None:
+            return None
+        holders = {shard: set(peers) for shard, peers in self.held.items()}
+        if self.certificate is not None:
+            for shard, peers in self.certificate.shards(self.blob_id).items():
+                holders.setdefault(shard, set()).update(peers)
+        ordered = {shard: tuple(sorted(peers)) for shard, peers in sorted(holders.items())}
+        return FoundBlob(self.metadata, ordered, self.certificate)
+
+
+class Lookup:
+    """Looks blobs up for one read; certificates found on the way serve all blobs of their page."""
+
+    def __init__(self, context: Context, membership: Membership, announcer: Announcer) -> None:
+        """Ask the members that are known."""
+        self._context = context
+        self._membership = membership
+        self._announcer = announcer
+        self._by_blob: dict[BlobId, CheckedCertificate] = {}
+
+    async def find(self, blob_id: BlobId, *, seed: bytes | None = None) -> FoundBlob:
+        """Find a blob; `seed` is what placed it when that is not its own id.
+
+        Raises `NotFoundError` when nobody who answered knows it, `HoldersSilentError` when some never answered.
+        """
+        findings = Findings(blob_id)
+        findings.add_certificate(self._by_blob.get(blob_id))
+        await self._ask_ourselves(findings)
+        if findings.metadata is None or findings.certificate is None:
+            await self._ask_others(findings, list(self._order(findings, seed or blob_id)))
+        if findings.certificate is not None:
+            self._by_blob.update(dict.fromkeys(findings.certificate.page.blob_ids, findings.certificate))
+        found = findings.found()
+        if found is None:
+            raise _not_found(findings)
+        return found
+
+    async def find_certificate(self, blob_id: BlobId, *, seed: bytes) -> CheckedCertificate | None:
+        """Return a certificate that names a blob's holders, None when nobody has one; raises as `find` does."""
+        known = self._by_blob.get(blob_id)
+        return known if known is not None else (await self.find(blob_id, seed=seed)).certificate
+
+    async def _ask_ourselves(self, findings: Findings) -> None:
+        store = self._context.store
+        held = await store.held(findings.blob_id)
+        if held is not None:
+            findings.metadata = open_metadata(findings.blob_id, held.metadata)
+            for shard in held.shards:
+                findings.held.setdefault(ShardIndex(shard), set()).add(self._context.own)
+        for envelope in await store.certificates(findings.blob_id):
+            await self._take_certificate(findings, envelope)
+
+    def _order(self, findings: Findings, seed: bytes) -> Iterator[PeerId]:
+        """Yield whom to ask, each once: connected members of the committee first."""
+        connected = {each.peer_id for each in self._context.network.connected()}
+        committee: Sequence[PeerId] = ()
+        if findings.certificate is not None:
+            named = {peer for peers in findings.certificate.shards(findings.blob_id).values() for peer in peers}
+            committee = sorted(named, key=lambda peer: (peer not in connected, peer))
+        ranked = [each.peer_id for each in lookup_order(seed, self._membership.known_candidates())]
+        # Who is not connected may be gone; asking the others first costs nothing and saves a dial.
+        ranked.sort(key=lambda peer: peer not in connected)
+        announcer = self._announcer.heard_from(findings.blob_id)
+        everyone = [*committee, *ranked[:ASKED_MAX], *([announcer] if announcer is not None else [])]
+        yield from (peer for peer in dict.fromkeys(everyone) if peer != self._context.own)
+
+    async def _ask_others(self, findings: Findings, order: list[PeerId]) -> None:
+        """Ask a few at a time, one more whenever one failed or is late, until the record is whole."""
+        with trio.move_on_after(self._context.profile.get_timeout_s) as deadline:
+            async with trio.open_nursery() as nursery:
+                running: set[PeerId] = set()
+                changed = trio.Event()
+
+                async def ask(peer_id: PeerId) -> None:
+                    await self._ask(findings, peer_id)
+                    running.discard(peer_id)
+                    changed.set()
+
+                waiting = list(reversed(order))
+                while waiting or running:
+                    while waiting and len(running) < ASKED_AT_ONCE:
+                        running.add(waiting[-1])
+                        nursery.start_soon(ask, waiting.pop())
+                    with trio.move_on_after(self._context.profile.hedge_after_s) as late:
+                        await changed.wait()
+                    changed = trio.Event()
+                    if findings.metadata is not None and findings.certificate is not None:
+                        break
+                    if late.cancelled_caught and waiting:
+                        running.add(waiting[-1])
+                        nursery.start_soon(ask, waiting.pop())
+                nursery.cancel_scope.cancel()
+        if deadline.cancelled_caught:
+            findings.silent += 1
+
+    async def _ask(self, findings: Findings, peer_id: PeerId) -> None:
+        request = GetRecord(blob_id=findings.blob_id, wants_certificates=findings.certificate is None)
+        try:
+            reply = await self._context.peers.ask(peer_id, "read", request, expect=(BlobRecord, NoRecord))
+            if isinstance(reply.message, NoRecord):
+                findings.unknown += 1
+                return
+            assert isinstance(reply.message, BlobRecord)
+            await self._take_record(findings, peer_id, reply.message)
+        except PeerSilentError:
+            findings.silent += 1
+        except (PeerUnavailableError, PeerFaultError) as error:
+            log.debug("no record of %s: %s", findings.blob_id.text(), error)
+            findings.unreachable += 1
+
+    async def _take_record(self, findings: Findings, peer_id: PeerId, record: BlobRecord) -> None:
+        try:
+            metadata = open_metadata(findings.blob_id, record.metadata)
+        except CodingError as error:
+            raise PeerFaultError(str(error)) from error
+        findings.metadata = metadata
+        for shard in record.shards_held:
+            if shard < metadata.n:
+                findings.held.setdefault(ShardIndex(shard), set()).add(peer_id)
+        for envelope in record.certificates:
+            await self._take_certificate(findings, envelope)
+
+    async def _take_certificate(self, findings: Findings, envelope: Envelope) -> None:
+        """Count a certificate that is valid; a bad one is not worth an error, because another may be good."""
+        context = self._context
+        try:
+            checked = await context.offload.run(_check_certificate, envelope, context.network_name)
+        except PeerFaultError as error:
+            log.info("a certificate of %s does not count: %s", findings.blob_id.text(), error)
+            return
+        findings.add_certificate(checked)
+
+    def distances(self, peers: Sequence[PeerId]) -> dict[PeerId, int]:
+        """Return how soon each peer is likely to answer: ourselves, connected, others, lost."""
+        connected = {each.peer_id for each in self._context.network.connected()}
+        result = {}
+        for peer_id in peers:
+            if peer_id == self._context.own:
+                result[peer_id] = 0
+            elif peer_id in connected:
+                result[peer_id] = 1
+            else:
+                result[peer_id] = 3 if self._membership.liveness(peer_id) is Liveness.LOST else 2
+        return result
+
+
+def _not_found(findings: Findings) -> Exception:
+    name = findings.blob_id.text()
+    asked = f"{findings.unknown} peers do not know it, {findings.unreachable} could not be reached"
+    if findings.silent:
+        return HoldersSilentError(
+            f"no record of {name} yet: {findings.silent} peers were silent until the deadline, {asked}; try again"
+        )
+    return NotFoundError(f"no record of {name} anywhere: {asked}; check the id")
+
+
+def _check_certificate(envelope: Envelope, network: str) -> CheckedCertificate:
+    return check_certificate(envelope, network=network)

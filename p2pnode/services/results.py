@@ -1,0 +1,112 @@
+"""What the services tell the people and programs above them: plain values, ready for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from wire.references import Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutResult:
+    """A finished write. It is certified, or an error was raised instead."""
+
+    id: str
+    """The reference that `get` takes."""
+    kind: str
+    size: int
+    """Bytes."""
+    n: int
+    healthy: int
+    """Shards of the least stored blob with a receipt; n when the tail was reached too."""
+    segments: int
+    nodes_that_may_fail: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobStatus:
+    """What `stat` shows of a blob or file; of a file, the figures of its weakest blob."""
+
+    id: str
+    kind: str
+    size: int
+    n: int
+    healthy: int
+    """h: distinct shards with a live receipt whose holder is not lost."""
+    reachable: int
+    """a: those whose holder is connected now."""
+    certified: bool
+    lease_end: int | None
+    """Seconds since 1970, None without a certificate."""
+    segments: int
+    nodes_that_may_fail: int
+    """How many nodes, whichever they are, may vanish now before the data cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStatus:
+    """One member as this node sees it."""
+
+    peer_id: str
+    state: str
+    """active, suspect, offline or lost; maintenance or draining when it says so itself."""
+    addresses: tuple[str, ...]
+    connected: bool
+    seconds_since_contact: float | None
+    capacity_bytes: int
+    free_bytes: int
+    software: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeInfo:
+    """This node."""
+
+    peer_id: str
+    network: str
+    profile: str
+    addresses: tuple[str, ...]
+    version: str
+    members: int
+    """Members with a fresh record, without ourselves."""
+    connected: int
+    quota_bytes: int
+    used_bytes: int
+    uptime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An open read: its size is known, its first bytes are decoded and checked; the rest follows as it is consumed."""
+
+    reference: Reference
+    size: int
+    chunks: AsyncIterator[bytes | memoryview]
+
+
+class NodeFace(Protocol):
+    """What the API needs of a node. Every method may raise a `P2PNodeError`."""
+
+    async def put(self, source: AsyncIterator[bytes], *, shards: int | None, size: int | None) -> PutResult:
+        """Store what the source yields; `size` is its length when known in advance."""
+        ...
+
+    def get(self, reference: Reference) -> AbstractAsyncContextManager[Download]:
+        """Open a read; errors that are known at once are raised on entering, later ones by the iterator."""
+        ...
+
+    async def stat(self, reference: Reference) -> BlobStatus:
+        """Tell how a blob or file is doing."""
+        ...
+
+    def peers(self) -> tuple[PeerStatus, ...]:
+        """Tell which members are known, in the order of their ids."""
+        ...
+
+    def info(self) -> NodeInfo:
+        """Tell about this node."""
+        ...

@@ -1,0 +1,75 @@
+"""Serving reads: what this node knows of a blob, and the slivers that it keeps. Nothing unverified leaves the disk."""
+
+from __future__ import annotations
+
+import logging
+
+from p2pnode.errors import CorruptSliverError, LocalStorageError, NotFoundError
+from p2pnode.protocols.refusal import RefusalError
+from p2pnode.services.context import Context
+from p2pnode.services.peers import Answer
+from wire import limits
+from wire.codec import encode
+from wire.ids import Axis, PeerId
+from wire.messages import BlobRecord, GetRecord, GetSliver, NoRecord, RefusalCode, SliverData
+from wire.records import Envelope, MetadataRecord
+
+REQUESTS = (GetRecord, GetSliver)
+"""The requests of the `read` protocol."""
+
+log = logging.getLogger(__name__)
+
+_ANSWER_HEAD_BYTES = 4096
+"""Room for everything of a `BlobRecord` but its metadata and certificates: at most 1000 shard numbers of 3 bytes."""
+
+
+class ReadServer:
+    """Answers the requests of the `read` protocol."""
+
+    def __init__(self, context: Context) -> None:
+        """Serve from the node's own store."""
+        self._context = context
+
+    async def answer(self, peer_id: PeerId, message: object, payload: bytes) -> Answer:
+        """Answer one request. Raises `RefusalError`."""
+        del peer_id, payload  # Reads are open to every member, and no request of this protocol has raw bytes.
+        match message:
+            case GetRecord():
+                return await self._record(message), ()
+            case GetSliver():
+                return await self._sliver(message)
+            case _:
+                raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no request to read")
+
+    async def _record(self, request: GetRecord) -> BlobRecord | NoRecord:
+        held = await self._context.store.held(request.blob_id)
+        if held is None:
+            return NoRecord()
+        certificates: tuple[Envelope, ...] = ()
+        if request.wants_certificates:
+            certificates = fitting(held.metadata, await self._context.store.certificates(request.blob_id))
+        return BlobRecord(metadata=held.metadata, shards_held=tuple(held.shards), certificates=certificates)
+
+    async def _sliver(self, request: GetSliver) -> Answer:
+        try:
+            data = await self._context.store.read_sliver(request.blob_id, Axis(request.axis), request.index)
+        except NotFoundError as error:
+            raise RefusalError(RefusalCode.NOT_HELD, str(error)) from error
+        except CorruptSliverError as error:
+            log.warning("damage on this node's disk: %s", error)
+            raise RefusalError(RefusalCode.DAMAGED, str(error)) from error
+        except LocalStorageError as error:
+            raise RefusalError(RefusalCode.DAMAGED, str(error)) from error
+        return SliverData(sliver_bytes=len(data)), (data,)
+
+
+def fitting(metadata: MetadataRecord, certificates: list[Envelope]) -> tuple[Envelope, ...]:
+    """Return as many certificates, in their order, as one answer beside the metadata can carry."""
+    room = limits.MESSAGE_BYTES_MAX - _ANSWER_HEAD_BYTES - len(metadata.pair_hashes)
+    chosen: list[Envelope] = []
+    for each in certificates[: limits.CERTIFICATES_PER_MESSAGE_MAX]:
+        room -= len(encode(each))
+        if room < 0:
+            break
+        chosen.append(each)
+    return tuple(chosen)

@@ -1,0 +1,83 @@
+"""stat: how many shards of a blob or file are healthy, how many answer now, and how many nodes may fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pnode import bft
+from p2pnode.membership.liveness import Liveness
+from p2pnode.placement.shape import nodes_that_may_fail
+from p2pnode.protocols.certificates import CheckedCertificate
+from p2pnode.protocols.manifest import manifest_from_bytes
+from p2pnode.services.context import Context
+from p2pnode.services.get import Getter
+from p2pnode.services.membership import Membership
+from p2pnode.services.results import BlobStatus
+from wire.ids import BlobId, PeerId
+from wire.references import Reference, ReferenceKind
+
+
+@dataclass(frozen=True, slots=True)
+class _Health:
+    """One blob's figures."""
+
+    healthy: int
+    reachable: int
+    may_fail: int
+    lease_end: int | None
+
+
+class Statistician:
+    """Tells how blobs and files are doing."""
+
+    def __init__(self, context: Context, membership: Membership, getter: Getter) -> None:
+        """Judge holders by what `membership` saw of them."""
+        self._context = context
+        self._membership = membership
+        self._getter = getter
+
+    async def stat(self, reference: Reference) -> BlobStatus:
+        """Return the figures; of a file, those of its weakest blob. Raises as a read does."""
+        lookup = self._getter.lookup()
+        found = await lookup.find(reference.blob_id)
+        checks = [self._health(found.metadata.blob_id, found.certificate, n=found.metadata.n)]
+        size, segments = found.metadata.length, 1
+        if reference.kind is ReferenceKind.FILE:
+            data = await self._getter.read_blob(lookup, reference.blob_id)
+            manifest = manifest_from_bytes(data, reference.blob_id)
+            size, segments = manifest.file_bytes, 0
+            async for entry in self._getter.leaves(lookup, manifest):
+                segments += 1
+                certificate = await lookup.find_certificate(entry.blob_id, seed=manifest.salt)
+                checks.append(self._health(entry.blob_id, certificate, n=manifest.n))
+        ends = [each.lease_end for each in checks]
+        return BlobStatus(
+            id=reference.text(),
+            kind=reference.kind.value,
+            size=size,
+            n=found.metadata.n,
+            healthy=min(each.healthy for each in checks),
+            reachable=min(each.reachable for each in checks),
+            certified=None not in ends,
+            lease_end=None if None in ends else min(end for end in ends if end is not None),
+            segments=segments,
+            nodes_that_may_fail=min(each.may_fail for each in checks),
+        )
+
+    def _health(self, blob_id: BlobId, certificate: CheckedCertificate | None, *, n: int) -> _Health:
+        """Count the shards with a receipt whose holder is not lost; without a certificate no receipt counts."""
+        if certificate is None:
+            return _Health(healthy=0, reachable=0, may_fail=0, lease_end=None)
+        connected = {each.peer_id for each in self._context.network.connected()} | {self._context.own}
+        alive: list[PeerId] = []
+        reachable = 0
+        for peers in certificate.shards(blob_id).values():
+            here = [peer for peer in peers if self._membership.liveness(peer) is not Liveness.LOST]
+            reachable += any(peer in connected for peer in here)
+            alive += here[:1]
+        return _Health(
+            healthy=len(alive),
+            reachable=reachable,
+            may_fail=nodes_that_may_fail(alive, needed=bft.primary_source(n)),
+            lease_end=certificate.lease.record.end,
+        )
