@@ -36,11 +36,11 @@ def make_blob_lease(
     return sign_record(lease, key=key, network=network)
 
 
-def make_file_lease(key: SigningKey, group: BlobGroup, terms: LeaseTerms, *, network: str) -> Signed[Lease]:
-    """Sign the final lease for all blobs of a file."""
-    lease = _lease(
-        terms, kind=LeaseKind.FINAL, scope=LeaseScope.FILE, target=group.target, blob_count=len(group.blob_ids)
-    )
+def make_file_lease(
+    key: SigningKey, group: BlobGroup, terms: LeaseTerms, *, network: str, kind: LeaseKind
+) -> Signed[Lease]:
+    """Sign the final lease for all blobs of a file, or a provisional one for those that are uploaded so far."""
+    lease = _lease(terms, kind=kind, scope=LeaseScope.FILE, target=group.target, blob_count=len(group.blob_ids))
     return sign_record(lease, key=key, network=network)
 
 

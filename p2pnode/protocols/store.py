@@ -93,10 +93,8 @@ def _check_blob_leases(leases: tuple[Signed[Lease], ...], request: StorePair) ->
 
 
 def check_commit(request: CommitLease, *, network: str, wall: float) -> Signed[Lease]:
-    """Check that a page is under a valid final lease. Raises `RefusalError`."""
+    """Check that a page is under a valid lease: a final one, or one that extends an upload. Raises `RefusalError`."""
     lease = open_lease(request.lease, network=network, wall=wall)
-    if lease.record.kind != LeaseKind.FINAL:
-        raise RefusalError(RefusalCode.LEASE, "only a final lease is committed")
     if any(each.shard >= lease.record.n for each in request.shard_sets):
         raise RefusalError(RefusalCode.INVALID, f"a shard beyond n = {lease.record.n}")
     check_page(lease.record, request.page)

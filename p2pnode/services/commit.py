@@ -45,11 +45,18 @@ class Committer:
 
         Raises `TooFewHoldersError` when some blob of the page is left with fewer than n - f shards.
         """
+        return await self.certify_page(lease, page, await self.sign_page(lease, page, holders))
+
+    async def sign_page(self, lease: Signed[Lease], page: GroupPage, holders: Holders) -> list[HeldReceipts]:
+        """Ask every holder of the page to sign for it under a lease; return the receipts of those that did.
+
+        A provisional lease is in effect by that, a final one only with its certificate.
+        """
         receipts: list[HeldReceipts] = []
         async with trio.open_nursery() as nursery:
             for peer_id, sets in _sets_by_holder(page, holders).items():
                 nursery.start_soon(self._commit, lease, page, peer_id, sets, receipts)
-        return await self.certify_page(lease, page, receipts)
+        return receipts
 
     async def certify_page(
         self, lease: Signed[Lease], page: GroupPage, receipts: Sequence[HeldReceipts]

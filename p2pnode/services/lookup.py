@@ -121,6 +121,8 @@ class Lookup:
             findings.metadata = open_metadata(findings.blob_id, held.metadata)
             for shard in held.shards:
                 findings.held.setdefault(ShardIndex(shard), set()).add(self._context.own)
+        if findings.certificate is not None:
+            return  # It came with another blob of its page: checking it again for each of them would be slow.
         for envelope in await store.certificates(findings.blob_id):
             await self._take_certificate(findings, envelope)
 

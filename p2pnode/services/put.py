@@ -65,9 +65,10 @@ class Putter:
         started = self._context.clock.monotonic()
         cutter = Cutter(source)
         candidates = self._membership.candidates()
-        # From this size on the length no longer decides n, so a stream need not tell its length in advance.
-        head = size if size is not None else await cutter.peek(shape.SIZE_THAT_DECIDES)
-        n = _choose_n(shards, members=len(candidates), size=head)
+        if size is None and shards is None:
+            # From here on the length no longer decides n, so a stream need not tell its own in advance.
+            size = await cutter.peek(shape.SIZE_THAT_DECIDES)
+        n = _choose_n(shards, members=len(candidates), size=size or 0)
         write = _Write(self._context, candidates, n, sequence=await self._context.store.next_sequence("lease"))
         first = await cutter.cut(segment_bytes(n))
         if await cutter.peek(1) == 0:
@@ -148,6 +149,13 @@ class _Write:
 
     async def store_file(self, first: bytes, cutter: Cutter) -> _Stored:
         """Store segments as they come, then the manifests, then lease all of them at once."""
+        async with open_nursery() as nursery:
+            nursery.start_soon(self._extend_regularly)
+            stored = await self._store_file(first, cutter)
+            nursery.cancel_scope.cancel()
+        return stored
+
+    async def _store_file(self, first: bytes, cutter: Cutter) -> _Stored:
         salt = FileSalt(self._context.rng.random_bytes(FileSalt.length))
         committee = await self._committee(salt)
         entries, content = await self._store_segments(first, cutter, committee)
@@ -156,9 +164,7 @@ class _Write:
         # Equal segments are one blob; the manifests come last.
         blob_ids = list(dict.fromkeys([*(entry.blob_id for entry in entries), *self._placed]))
         group = await self._context.offload.run(BlobGroup, blob_ids)
-        lease = make_file_lease(
-            self._context.owner, group, self._terms(LeaseKind.FINAL), network=self._context.network_name
-        )
+        lease = self._file_lease(group, LeaseKind.FINAL)
         pages = [
             await self._committer.commit_page(lease, page, self._placed)
             for page in await self._context.offload.run(group.pages)
@@ -240,6 +246,23 @@ class _Write:
         start = self._context.wall_seconds()
         length = profile.provisional_lease_s if kind is LeaseKind.PROVISIONAL else profile.lease_s
         return LeaseTerms(n=self._n, sequence=self._sequence, start=start, end=start + length)
+
+    async def _extend_regularly(self) -> None:
+        """Extend the provisional lease of what is uploaded so far: a slow upload must not lose its beginning."""
+        while True:
+            await self._context.clock.sleep(self._context.profile.provisional_lease_s / 2)
+            if not self._placed:
+                continue
+            placed = dict(self._placed)
+            group = await self._context.offload.run(BlobGroup, list(placed))
+            lease = self._file_lease(group, LeaseKind.PROVISIONAL)
+            for page in await self._context.offload.run(group.pages):
+                await self._committer.sign_page(lease, page, placed)
+
+    def _file_lease(self, group: BlobGroup, kind: LeaseKind) -> Signed[Lease]:
+        return make_file_lease(
+            self._context.owner, group, self._terms(kind), network=self._context.network_name, kind=kind
+        )
 
     def _blob_lease(self, blob_id: BlobId, kind: LeaseKind) -> Signed[Lease]:
         return make_blob_lease(

@@ -118,6 +118,7 @@ class _BlobUpload:
                 if shard in self._placed:
                     # A late second holder does no harm, but it is not waited for.
                     nursery.cancel_scope.cancel()
+                    break
         if shard not in self._placed:
             self._shards_failed += 1
         if self._shards_failed > self._committee.n - self._quorum:

@@ -48,7 +48,7 @@ def test_a_blob_lease_covers_no_other_page() -> None:
 @pytest.mark.parametrize("count", [1, 2, 255, 256, 257, 511, 513])
 def test_every_page_of_a_file_leads_to_its_lease(count: int) -> None:
     group = BlobGroup([blob_id(number) for number in range(count)])
-    record = make_file_lease(owner_key(), group, TERMS, network=NETWORK).record
+    record = make_file_lease(owner_key(), group, TERMS, network=NETWORK, kind=LeaseKind.FINAL).record
     pages = group.pages()
     assert [each for page in pages for each in page.blob_ids] == list(group.blob_ids)
     for page in pages:
@@ -57,7 +57,7 @@ def test_every_page_of_a_file_leads_to_its_lease(count: int) -> None:
 
 def test_a_page_that_was_changed_in_any_way_leads_nowhere() -> None:
     group = BlobGroup([blob_id(number) for number in range(300)])
-    record = make_file_lease(owner_key(), group, TERMS, network=NETWORK).record
+    record = make_file_lease(owner_key(), group, TERMS, network=NETWORK, kind=LeaseKind.FINAL).record
     first, second = group.pages()
     wrong = [
         dataclasses.replace(first, page_index=1),

@@ -108,14 +108,15 @@ def test_leases_for_something_else_are_refused(encoded: EncodedBlob) -> None:
     assert refused(request, payload, network="other").code is RefusalCode.LEASE
 
 
-def test_a_commit_needs_a_final_lease_over_its_page() -> None:
+def test_a_commit_needs_a_lease_over_its_page() -> None:
     good = commit_lease(blob_id(1))
     assert check_commit(good, network=NETWORK, wall=TIME).record.kind == LeaseKind.FINAL
-    provisional = signed_lease(blob_id(1), kind=LeaseKind.PROVISIONAL).envelope
+    extension = signed_lease(blob_id(1), kind=LeaseKind.PROVISIONAL).envelope
+    extended = check_commit(dataclasses.replace(good, lease=extension), network=NETWORK, wall=TIME)
+    assert extended.record.kind == LeaseKind.PROVISIONAL
     beyond = (ShardSet(shard=4, blobs=b"\1"),)
     forged = dataclasses.replace(good.lease, signer=public_key(3))
     for wrong, why in [
-        (dataclasses.replace(good, lease=provisional), "only a final lease"),
         (dataclasses.replace(good, shard_sets=beyond), "beyond n"),
         (dataclasses.replace(good, page=page(blob_id(2))), "not the one blob"),
         (dataclasses.replace(good, lease=forged), "not valid"),

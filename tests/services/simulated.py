@@ -1,0 +1,47 @@
+"""What the tests of the services share: run a scenario on simulated nodes, and put and get in one call."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+
+from p2pnode.config import TESTNET
+from p2pnode.services.results import PutResult
+from testnet.sim.machine import Machine
+from testnet.sim.world import World, WorldReport, run_world
+from wire.references import Reference
+
+QUICK = replace(TESTNET, provisional_lease_s=120)
+"""The test profile with a provisional lease that a test can outwait."""
+
+Body = Callable[[World, list[Machine]], Awaitable[None]]
+
+
+def simulate(rng: random.Random, nodes: int, body: Body, *, expected: tuple[type[Exception], ...] = ()) -> WorldReport:
+    """Start some nodes that all know each other, then run the body, in virtual time."""
+
+    async def scenario(world: World) -> None:
+        machines = await world.start_nodes(nodes)
+        await body(world, machines)
+
+    return run_world(rng.getrandbits(32), scenario, profile=QUICK, expected=expected)
+
+
+async def stream(data: bytes, *, step: int = 65_536) -> AsyncIterator[bytes]:
+    """Yield data in steps."""
+    for start in range(0, len(data), step):
+        yield data[start : start + step]
+
+
+async def put(machine: Machine, data: bytes, *, shards: int | None = None) -> PutResult:
+    """Store data through a node."""
+    return await machine.node.put(stream(data), shards=shards, size=len(data))
+
+
+async def get(machine: Machine, text: str) -> bytes:
+    """Read through a node, to the end."""
+    async with machine.node.get(Reference.parse(text)) as download:
+        data = b"".join([bytes(chunk) async for chunk in download.chunks])
+        assert len(data) == download.size
+        return data
