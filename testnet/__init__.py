@@ -1,0 +1,1 @@
+"""Simulator, scenarios and networks of real processes that try to break the node."""

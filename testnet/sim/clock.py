@@ -1,0 +1,176 @@
+"""Virtual time for trio: no real waiting, one seed for the order of tasks, and an error instead of a hang.
+
+Trio asks its clock how long it may sleep exactly when no task can run. That is where due events are carried out and
+where time jumps; so there is no task that pumps events and nothing depends on how fast this machine is.
+
+This is the only file that touches trio's private names; `TRIO_VERSION` says for which version they were checked, and a
+test fails when another one is installed.
+"""
+
+from __future__ import annotations
+
+import gc
+import heapq
+import math
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sized
+from contextlib import contextmanager
+from typing import TypeVar
+
+import trio
+from trio._core import _run as trio_run
+
+T = TypeVar("T")
+
+TRIO_VERSION = "0.35.0"
+
+WALL_EPOCH_S = 1_800_000_000.0
+"""What every simulated wall clock shows at virtual second 0, before its own offset."""
+
+_IDLE_TURNS_MAX = 3
+"""Trio's own wake-up socket may need a turn or two; a run that is idle for longer than this is stuck for ever."""
+
+_SHIELDED_TURNS_MAX = 100
+"""Turns after which a stuck run that does not even end when cancelled is torn down."""
+
+
+class DeadlockError(Exception):
+    """Every task waits and no event is due: the run would hang for ever."""
+
+
+class SimClock(trio.abc.Clock):
+    """Trio's clock for one simulated run, and the queue of the events that are due at a virtual moment."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._event_count = 0
+        self._idle_turns = 0
+        self._root: trio.CancelScope | None = None
+        self._error: BaseException | None = None
+
+    def start_clock(self) -> None:
+        """Do nothing: virtual time starts at 0."""
+
+    def current_time(self) -> float:
+        """Return the virtual second."""
+        return self._now
+
+    def call_at(self, moment: float, function: Callable[[], None]) -> None:
+        """Call `function` at a virtual moment, outside any task; those of one moment in the order of these calls."""
+        self._event_count += 1
+        heapq.heappush(self._events, (max(moment, self._now), self._event_count, function))
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Carry out what is due before trio's next deadline, until a task can run; else jump to that deadline."""
+        runnable = _run_queue()
+        while self._events and self._events[0][0] <= deadline:
+            moment, _, function = heapq.heappop(self._events)
+            self._now = max(self._now, moment)
+            self._idle_turns = 0
+            self._call(function)
+            if len(runnable):
+                return 0
+            deadline = trio_run.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
+        if deadline == math.inf:
+            self._count_idle_turn()
+            return 0
+        self._idle_turns = 0
+        self._now = max(self._now, deadline)
+        return 0
+
+    def _call(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        except BaseException as error:  # noqa: BLE001 - outside any task: it would tear trio itself down
+            self._stop(error)
+
+    def _count_idle_turn(self) -> None:
+        self._idle_turns += 1
+        if self._idle_turns > _SHIELDED_TURNS_MAX:
+            raise DeadlockError("a task waits for ever and is shielded against being cancelled")
+        if self._idle_turns > _IDLE_TURNS_MAX:
+            self._stop(DeadlockError(f"every task waits and no event is due at virtual second {self._now:.3f}"))
+
+    def _stop(self, error: BaseException) -> None:
+        self._error = self._error or error
+        if self._root is not None:
+            self._root.cancel()
+
+    async def run(self, main: Callable[[], Awaitable[T]]) -> T:
+        """Run the simulation's main function. Raises what an event raised, and `DeadlockError`."""
+        results: list[T] = []
+        with trio.CancelScope() as self._root:
+            results.append(await main())
+        if self._error is not None:
+            raise self._error
+        return results[0]
+
+
+def run_in_virtual_time(main: Callable[[SimClock], Awaitable[T]], *, seed: int) -> T:
+    """Run `main` under a new virtual clock, with the order of runnable tasks drawn from the seed.
+
+    The cyclic garbage collector is off meanwhile: where it strikes depends on what the process did before.
+    """
+    clock = SimClock()
+    with _deterministic_scheduling(seed), _collector_off():
+        return _run(clock, lambda: main(clock))
+
+
+def _run(clock: SimClock, main: Callable[[], Awaitable[T]]) -> T:
+    results: list[T] = []
+
+    async def run() -> None:
+        results.append(await clock.run(main))
+
+    trio.run(run, clock=clock)
+    return results[0]
+
+
+class NodeClock:
+    """The `Clock` of one simulated node: virtual monotonic time, and a wall clock that may be wrong."""
+
+    def __init__(self, *, offset_s: float = 0.0) -> None:
+        """Start with a wall clock that is `offset_s` ahead of the others."""
+        self.offset_s = offset_s
+
+    def monotonic(self) -> float:
+        """Return the virtual second."""
+        return trio.current_time()
+
+    def wall(self) -> float:
+        """Return the seconds since 1970 that this node believes in."""
+        return WALL_EPOCH_S + trio.current_time() + self.offset_s
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in virtual time."""
+        await trio.sleep(seconds)
+
+
+def _run_queue() -> Sized:
+    return trio_run.GLOBAL_RUN_CONTEXT.runner.runq
+
+
+@contextmanager
+def _deterministic_scheduling(seed: int) -> Iterator[None]:
+    """Make trio sort each batch of runnable tasks by age and shuffle it with its seeded generator."""
+    names = vars(trio_run)
+    flag, state = names["_ALLOW_DETERMINISTIC_SCHEDULING"], trio_run._r.getstate()  # noqa: SLF001 - see the docstring
+    names["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
+    trio_run._r.setstate(random.Random(seed).getstate())  # noqa: SLF001 - see the module's docstring
+    try:
+        yield
+    finally:
+        names["_ALLOW_DETERMINISTIC_SCHEDULING"] = flag
+        trio_run._r.setstate(state)  # noqa: SLF001 - see the module's docstring
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

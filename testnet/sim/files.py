@@ -1,0 +1,182 @@
+"""The `Files` of one simulated node: a disk in memory that knows what would survive a power loss."""
+
+from __future__ import annotations
+
+import errno
+import random
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from p2pnode.errors import CallerError
+from testnet.sim.database import SimConnection
+from testnet.sim.directory import SimFile, Tree
+from testnet.sim.disk_events import DiskEvent, DiskHook, DiskOperation, NodeKilledError
+
+CAPACITY_BYTES = 1 << 40
+"""A disk that no small test fills."""
+
+
+class SimFiles:
+    """One disk in one life of its machine. `crash` and `stop` end that life and return the disk of the next one.
+
+    Bounds of the model: a database file is one durable image (no `-wal` beside it), and its creation is durable with
+    its first commit, as SQLite syncs the directory itself.
+    """
+
+    def __init__(
+        self, *, capacity_bytes: int = CAPACITY_BYTES, tree: Tree | None = None, observer: DiskHook | None = None
+    ) -> None:
+        """Start with an empty disk, or with what an earlier life left; `observer` follows all lives."""
+        self.capacity_bytes = capacity_bytes
+        self.hook: DiskHook | None = None
+        self._observer = observer
+        self._tree = tree or Tree()
+        self._open_databases: set[str] = set()
+        self._is_dead = False
+
+    # ------------------------------------------------------------------ the end of a life
+
+    def image(self, rng: random.Random) -> SimFiles:
+        """Return a disk with what a power loss at this moment might leave; this one goes on."""
+        return SimFiles(capacity_bytes=self.capacity_bytes, tree=self._tree.crash_image(rng))
+
+    def crash(self, rng: random.Random) -> SimFiles:
+        """Lose power: return the disk of the next life, with a random legal rest."""
+        return self._next_life(self._tree.crash_image(rng))
+
+    def stop(self) -> SimFiles:
+        """End the process only: what was written stays, as the machine's cache survives."""
+        return self._next_life(self._tree)
+
+    def _next_life(self, tree: Tree) -> SimFiles:
+        self._is_dead = True
+        return SimFiles(capacity_bytes=self.capacity_bytes, tree=tree, observer=self._observer)
+
+    # ------------------------------------------------------------------ `p2pnode.seams.Files`
+
+    def write_new(self, name: str, data: Sequence[bytes | memoryview], *, mode: int = 0o600) -> None:
+        """Create a file with these parts and fsync it; after an error a part of it is there. No modes here."""
+        assert mode, "a file that nobody may read is a mistake"
+        file = SimFile()
+        with self._operation(DiskOperation.CREATE, name):
+            self._tree.link(name, file)
+        for part in data:
+            with self._operation(DiskOperation.WRITE, name):
+                rest = memoryview(part).cast("B")
+                room = self.free_bytes()
+                file.data += bytes(rest[:room])
+                if room < len(rest):
+                    raise OSError(errno.ENOSPC, "no space left on the simulated disk", name)
+        with self._operation(DiskOperation.FSYNC, name):
+            file.make_durable()
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename atomically; durable only after `sync_directory`."""
+        self._check_name(old)
+        with self._operation(DiskOperation.RENAME, new):
+            self._tree.rename(old, new)
+
+    def sync_directory(self, name: str) -> None:
+        """Make the directory's entries durable."""
+        with self._operation(DiskOperation.SYNC_DIRECTORY, name):
+            self._tree.sync(name)
+
+    def make_directory(self, name: str) -> None:
+        """Create a directory and its parents durably."""
+        with self._operation(DiskOperation.MAKE_DIRECTORY, name):
+            self._tree.make_directory(name)
+
+    def read(self, name: str, *, offset: int = 0, count: int | None = None) -> bytes:
+        """Return a part of a file, or all."""
+        with self._operation(DiskOperation.READ, name):
+            data = self._tree.find(name).data
+        return data[offset:] if count is None else data[offset : offset + count]
+
+    def remove(self, name: str) -> None:
+        """Remove a file; durable only after `sync_directory`."""
+        with self._operation(DiskOperation.REMOVE, name):
+            self._tree.unlink(name)
+
+    def names(self, directory: str) -> list[str]:
+        """Return the sorted names in a directory."""
+        self._check()
+        self._check_name(directory, is_file=False)
+        return self._tree.names(directory)
+
+    def size(self, name: str) -> int:
+        """Return a file's size in bytes."""
+        self._check()
+        self._check_name(name)
+        return len(self._tree.find(name).data)
+
+    def free_bytes(self) -> int:
+        """Return the bytes that may still be written."""
+        self._check()
+        return max(0, self.capacity_bytes - sum(len(file.data) for file in self._tree.files()))
+
+    def database(self, name: str) -> sqlite3.Connection:
+        """Open a database. One connection at a time: a second one would not see the first one's commits."""
+        self._check()
+        self._check_name(name)
+        if name in self._open_databases:
+            raise sqlite3.OperationalError(f"the simulated database {name} is open already")
+        try:
+            file = self._tree.find(name)
+        except FileNotFoundError:
+            file = SimFile()
+            self._tree.link(name, file)
+        connection = sqlite3.connect(":memory:", factory=SimConnection, check_same_thread=False, isolation_level=None)
+        connection.attach(
+            file.data,
+            save=lambda image: self._save(name, file, image),
+            check=self._check,
+            let_go=lambda: self._open_databases.discard(name),
+        )
+        try:
+            connection.execute("PRAGMA schema_version")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self._open_databases.add(name)
+        return connection
+
+    # ------------------------------------------------------------------ for tests
+
+    def damage(self, name: str, data: bytes) -> None:
+        """Replace a file's bytes behind the node's back, as bit rot does."""
+        file = self._tree.find(name)
+        file.data = file.durable = data
+
+    def _save(self, name: str, file: SimFile, image: bytes) -> None:
+        with self._operation(DiskOperation.COMMIT, name):
+            if len(image) - len(file.data) > self.free_bytes():
+                raise OSError(errno.ENOSPC, "no space left on the simulated disk", name)
+            file.data = file.durable = image
+            self._tree.sync_entry(name)
+
+    @contextmanager
+    def _operation(self, operation: DiskOperation, name: str) -> Iterator[None]:
+        self._announce(DiskEvent(operation, name, is_done=False))
+        yield
+        self._announce(DiskEvent(operation, name, is_done=True))
+
+    def _check_name(self, name: str, *, is_file: bool = True) -> None:
+        if not name and not is_file:
+            return
+        if any(part in {"", ".", ".."} or "\0" in part or "\\" in part for part in name.split("/")):
+            raise CallerError(f"{name!r} is no relative file name on a simulated disk")
+
+    def _announce(self, event: DiskEvent) -> None:
+        is_file = event.operation not in {DiskOperation.SYNC_DIRECTORY, DiskOperation.MAKE_DIRECTORY}
+        self._check_name(event.name, is_file=is_file)
+        self._check()
+        if self._observer is not None:
+            self._observer(event)
+        if self.hook is not None:
+            self.hook(event)
+        self._check()
+
+    def _check(self) -> None:
+        if self._is_dead:
+            raise NodeKilledError

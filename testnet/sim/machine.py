@@ -1,0 +1,162 @@
+"""One simulated machine: its disk, clock, address and keys, which outlive the node processes that run on it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import outcome
+import trio
+
+from crypto.keys import SEED_BYTES, SigningKey
+from crypto.peer_id import peer_id_of, peer_id_to_text
+from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng
+from p2pnode.services.results import NodeFace
+from testnet.sim.clock import NodeClock
+from testnet.sim.disk_events import NodeKilledError
+from testnet.sim.files import SimFiles
+from testnet.sim.network import SimNetwork
+from testnet.sim.offload import SimOffload
+from wire.ids import PeerId
+
+T = TypeVar("T")
+
+
+class RunningNode(NodeFace, Protocol):
+    """What the world needs of a node: what the API needs, and a way to run it."""
+
+    async def run(self, *, task_status: OnRunning) -> None:
+        """Run until cancelled; started once it can put and get."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeParts:
+    """Everything that a node is built from."""
+
+    identity: SigningKey
+    owner: SigningKey
+    bootstrap: tuple[str, ...]
+    network: Network
+    clock: Clock
+    rng: Rng
+    files: Files
+    offload: Offload
+
+
+NodeFactory = Callable[[NodeParts], RunningNode]
+
+
+class NodeDiedError(Exception):
+    """The node was killed before it answered a call of the scenario."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Life:
+    """One run of a node's process."""
+
+    name: str
+    node: RunningNode
+    network: SimNetwork
+    offload: SimOffload
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    started: trio.Event = field(default_factory=trio.Event)
+    ended: trio.Event = field(default_factory=trio.Event)
+    was_killed: bool = False
+    _nursery: trio.Nursery | None = None
+
+    async def run(self) -> None:
+        """Run the node to its end. What a killed node's code raises while it is torn down says nothing."""
+        current_life.set(self)
+        try:
+            with self.scope:
+                async with trio.open_nursery() as self._nursery:
+                    await self._nursery.start(self._run_node)
+                    self.started.set()
+        except BaseException as error:  # noqa: BLE001 - the end of a life; what is not the death itself is raised again
+            remains = _without_death(error) if self.was_killed else error
+            if remains is not None:
+                raise remains from None
+        finally:
+            self.ended.set()
+
+    async def _run_node(self, *, task_status: OnRunning) -> None:
+        await self.node.run(task_status=task_status)
+
+    async def call(self, function: Callable[[RunningNode], Awaitable[T]]) -> T:
+        """Run something in the node's own process. Raises what it raises, `NodeDiedError` when the node is killed."""
+        assert self._nursery is not None, "the node has not started"
+        results: list[outcome.Outcome[T]] = []
+        done = trio.Event()
+
+        async def work() -> None:
+            try:
+                results.append(outcome.Value(await function(self.node)))
+            except Exception as error:  # noqa: BLE001 - it is raised in the scenario
+                results.append(outcome.Error(error))
+            finally:
+                done.set()
+
+        self._nursery.start_soon(work)
+        await done.wait()
+        if self.was_killed or not results:
+            raise NodeDiedError(self.name)
+        return results[0].unwrap()
+
+
+current_life: ContextVar[Life | None] = ContextVar("current_life", default=None)
+"""Whose code runs: set in every task of a node, and in what its offload does."""
+
+
+class Machine:
+    """A named machine of a world."""
+
+    def __init__(self, name: str, *, number: int, keys: random.Random, files: SimFiles) -> None:
+        """Make its keys; machines with different numbers are in different failure domains."""
+        self.name = name
+        self.identity = SigningKey(keys.randbytes(SEED_BYTES))
+        self.owner = SigningKey(keys.randbytes(SEED_BYTES))
+        self.address = f"/ip4/{20 + number // 256}.{number % 256}.0.7/tcp/4710"
+        self.clock = NodeClock()
+        self.files = files
+        self.bootstrap: tuple[str, ...] = ()
+        self.life: Life | None = None
+
+    @property
+    def peer_id(self) -> PeerId:
+        """The node's peer id."""
+        return PeerId(peer_id_of(self.identity.public))
+
+    @property
+    def full_address(self) -> str:
+        """The address with the peer id, as a bootstrap address needs it."""
+        return f"{self.address}/p2p/{peer_id_to_text(self.peer_id)}"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a node runs here now."""
+        return self.life is not None and not self.life.was_killed and not self.life.ended.is_set()
+
+    @property
+    def node(self) -> RunningNode:
+        """The node that runs here."""
+        assert self.life is not None
+        assert self.is_running, f"no node runs on {self.name}"
+        return self.life.node
+
+    async def call(self, function: Callable[[RunningNode], Awaitable[T]]) -> T:
+        """Run something in the process of the node that runs here; see `Life.call`."""
+        assert self.life is not None
+        assert self.is_running, f"no node runs on {self.name}"
+        return await self.life.call(function)
+
+
+def _without_death(error: BaseException) -> BaseException | None:
+    """Return what is left of an error of a killed node: cancellations from outside, and escapes from the simulation."""
+    dead = (Exception, NodeKilledError)
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(dead)[1]
+    return None if isinstance(error, dead) else error

@@ -1,0 +1,322 @@
+"""The `Network` of one simulated node, on top of the world's `Fabric`."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Sequence
+from functools import partial
+
+import trio
+
+from crypto.peer_id import BadPeerIdError, peer_id_from_text
+from p2pnode.errors import CallerError, PeerSilentError, PeerUnavailableError, PortInUseError
+from p2pnode.seams import Connected, GossipHandler, OnRunning, Stream, StreamEndedError, StreamHandler
+from testnet.sim.connection import CONTROL_BYTES, Connection, ConnectionEnd
+from testnet.sim.fabric import Fabric
+from wire.ids import PeerId
+
+DIAL_TIMEOUT_S = 5.0
+"""How long a dial waits for a machine that does not answer."""
+
+OPEN_TIMEOUT_S = 10.0
+"""How long the opening of a stream waits for a connected peer that does not answer."""
+
+GOSSIP_SEEN_MAX = 100_000
+"""Message ids kept, so that each message is handled once."""
+
+_PEER_IS_GONE = (PeerUnavailableError, StreamEndedError)
+"""What may leave a handler without being a fault of the node's code."""
+
+
+class SimNetwork:
+    """One node's network. A node that starts again gets a new one with the same peer id and addresses."""
+
+    def __init__(self, fabric: Fabric, *, name: str, peer_id: PeerId, listen: Sequence[str]) -> None:
+        """Prepare; nothing is reachable before `run`."""
+        self._fabric = fabric
+        self._name = name
+        self._peer_id = peer_id
+        self._listen = tuple(listen)
+        self._handlers: dict[str, StreamHandler] = {}
+        self._topics: dict[str, GossipHandler] = {}
+        self._learnt: dict[PeerId, tuple[str, ...]] = {}
+        self._ends: dict[PeerId, ConnectionEnd] = {}
+        self._seen: dict[tuple[PeerId, int], None] = {}
+        self._nursery: trio.Nursery | None = None
+        self._context = contextvars.copy_context()
+
+    # ------------------------------------------------------------------ who and where
+
+    @property
+    def peer_id(self) -> PeerId:
+        """Our own peer id."""
+        return self._peer_id
+
+    @property
+    def name(self) -> str:
+        """The node's name in the trace."""
+        return self._name
+
+    def addresses(self) -> tuple[str, ...]:
+        """Return where we listen."""
+        return self._listen
+
+    def learn_addresses(self, peer_id: PeerId, addresses: Sequence[str]) -> None:
+        """Remember where a peer says it listens."""
+        self._learnt[peer_id] = tuple(addresses)
+
+    def known_addresses(self, peer_id: PeerId) -> tuple[str, ...]:
+        """Return what was learnt about a peer; what another node's search in the DHT may find here."""
+        return self._learnt.get(peer_id, ())
+
+    async def find_addresses(self, peer_id: PeerId) -> tuple[str, ...]:
+        """Search the nodes that can be reached over open connections for a peer's addresses."""
+        await trio.sleep(self._fabric.round_trip_s())
+        reached: dict[PeerId, SimNetwork] = {self._peer_id: self}
+        to_ask = [self]
+        while to_ask:
+            asked = to_ask.pop(0)
+            if asked.peer_id == peer_id:
+                return asked.addresses()
+            for other in asked.neighbours():
+                if other.peer_id not in reached:
+                    reached[other.peer_id] = other
+                    to_ask.append(other)
+        known = (other.known_addresses(peer_id) for other in reached.values() if other is not self)
+        return next((addresses for addresses in known if addresses), ())
+
+    def neighbours(self) -> list[SimNetwork]:
+        """Return the live hosts that we have a working connection with, in the order of their ids."""
+        peers = [end.peer for _, end in sorted(self._ends.items()) if end.is_open]
+        return [
+            peer
+            for peer in peers
+            if isinstance(peer, SimNetwork)
+            and self._fabric.is_live(peer)
+            and not self._fabric.is_cut_either_way(self, peer)
+        ]
+
+    # ------------------------------------------------------------------ connections
+
+    async def connect(self, peer_id: PeerId) -> None:
+        """Make sure that a connection exists."""
+        await trio.lowlevel.checkpoint()
+        if peer_id in self._ends:
+            return
+        if peer_id == self._peer_id:
+            raise PeerUnavailableError(f"{self._name}: this is our own peer id")
+        started = trio.current_time()
+        for address in self._learnt.get(peer_id, ()):
+            if await self._dial(peer_id, address):
+                return
+        if trio.current_time() - started >= DIAL_TIMEOUT_S:
+            raise PeerSilentError(f"{self._name}: {peer_id.hex()[-12:]} does not answer at its addresses")
+        raise PeerUnavailableError(f"{self._name}: no known address of {peer_id.hex()[-12:]} answers as it")
+
+    async def bootstrap(self, address: str) -> PeerId:
+        """Connect to a multiaddr that ends in `/p2p/<peer id>`."""
+        where, separator, text = address.rpartition("/p2p/")
+        try:
+            peer_id = PeerId(peer_id_from_text(text))
+        except BadPeerIdError as error:
+            raise CallerError(f"not an address that ends in /p2p/<peer id>: {address!r}") from error
+        if not separator or not where.startswith("/"):
+            raise CallerError(f"not an address that ends in /p2p/<peer id>: {address!r}")
+        if where not in self._learnt.get(peer_id, ()):
+            self._learnt[peer_id] = (*self._learnt.get(peer_id, ()), where)
+        await self.connect(peer_id)
+        return peer_id
+
+    def connected(self) -> tuple[Connected, ...]:
+        """Return the peers with a connection."""
+        return tuple(Connected(peer_id, end.address) for peer_id, end in sorted(self._ends.items()))
+
+    async def disconnect(self, peer_id: PeerId) -> None:
+        """Close the connection with a peer, if there is one."""
+        end = self._ends.get(peer_id)
+        if end is not None:
+            end.break_now()
+            end.break_other_later()
+        await trio.lowlevel.checkpoint()
+
+    async def _dial(self, peer_id: PeerId, address: str) -> bool:
+        """Try one address; True when a connection with that peer exists then."""
+        await trio.sleep(2 * self._fabric.round_trip_s())
+        with trio.move_on_after(DIAL_TIMEOUT_S):
+            while self._gets_no_answer(address):
+                await self._fabric.wait_for_change()
+        host = self._fabric.listener(address)
+        if host is None or self._fabric.is_cut_either_way(self, host):
+            return False
+        return peer_id in self._ends or self._meet(host, peer_id, address)
+
+    def _gets_no_answer(self, address: str) -> bool:
+        host = self._fabric.listener(address)
+        if host is None:
+            return self._fabric.is_silent_address(address)
+        return self._fabric.is_cut_either_way(self, host)
+
+    def _meet(self, host: object, peer_id: PeerId, address: str) -> bool:
+        """Both sides prove who they are; a peer of another id is not kept."""
+        if not isinstance(host, SimNetwork) or host.peer_id != peer_id or not self._fabric.is_live(self):
+            return False
+        connection = Connection(
+            self._fabric,
+            dialler=self,
+            listener=host,
+            address=address,
+            on_lost=(self.end_lost, host.end_lost),
+        )
+        host.adopt(connection.accepted)
+        self.adopt(connection.dialled)
+        return True
+
+    def adopt(self, end: ConnectionEnd) -> None:
+        """Take over our end of a new connection."""
+        stale = self._ends.get(end.peer.peer_id)
+        if stale is not None:  # An earlier life of that peer, whose end we have not noticed yet.
+            stale.break_now()
+        self._ends[end.peer.peer_id] = end
+
+    def end_lost(self, end: ConnectionEnd) -> None:
+        """Our end of a connection is gone."""
+        if self._ends.get(end.peer.peer_id) is end:
+            del self._ends[end.peer.peer_id]
+
+    # ------------------------------------------------------------------ streams
+
+    def handle(self, protocol: str, handler: StreamHandler) -> None:
+        """Serve a protocol."""
+        self._handlers[protocol] = handler
+
+    async def open_stream(self, peer_id: PeerId, protocol: str) -> Stream:
+        """Open a stream, dialling if need be."""
+        await self.connect(peer_id)
+        end = self._ends.get(peer_id)
+        with trio.move_on_after(OPEN_TIMEOUT_S):
+            await trio.sleep(self._fabric.round_trip_s())
+            while end is not None and end.is_open:
+                if end.peer in self.neighbours():
+                    return self._open_on(end, protocol)
+                await self._fabric.wait_for_change()
+            raise PeerUnavailableError(f"{self._name}: the connection with {peer_id.hex()[-12:]} was lost")
+        raise PeerSilentError(f"{self._name}: {peer_id.hex()[-12:]} does not answer on its connection")
+
+    def _open_on(self, end: ConnectionEnd, protocol: str) -> Stream:
+        peer = end.peer
+        assert isinstance(peer, SimNetwork), "only simulated networks meet on a fabric"
+        if not peer.speaks(protocol):
+            raise PeerUnavailableError(f"{peer.name} does not speak {protocol}")
+        ours, theirs = end.open_stream()
+        peer.serve(protocol, theirs)
+        return ours
+
+    def speaks(self, protocol: str) -> bool:
+        """Tell whether a stream of this protocol would be served here."""
+        return self._nursery is not None and protocol in self._handlers
+
+    def serve(self, protocol: str, stream: Stream) -> None:
+        """Serve a stream that a peer opened, in a task of its own."""
+        assert self._nursery is not None, "only a running network is asked to serve"
+        self._context.run(self._nursery.start_soon, self._serve, protocol, self._handlers[protocol], stream)
+
+    async def _serve(self, protocol: str, handler: StreamHandler, stream: Stream) -> None:
+        self._fabric.trace.record("serve", self._name, protocol)
+        try:
+            await handler(stream)
+        except Exception as error:  # noqa: BLE001 - the outermost loop of a handler's task
+            if self._nursery is not None and not _is_only(error, _PEER_IS_GONE):
+                self._fabric.report(self, protocol, error)
+            await stream.reset()
+        else:
+            await stream.close()
+
+    # ------------------------------------------------------------------ gossip
+
+    def subscribe(self, topic: str, handler: GossipHandler) -> None:
+        """Take part in a topic."""
+        self._topics[topic] = handler
+
+    async def publish(self, topic: str, data: bytes) -> None:
+        """Gossip a message to everyone in the topic."""
+        await trio.lowlevel.checkpoint()
+        message_id = (self._peer_id, self._fabric.new_number())
+        self._remember(message_id)
+        self._forward(topic, data, message_id, came_from=None)
+
+    def _forward(self, topic: str, data: bytes, message_id: tuple[PeerId, int], *, came_from: PeerId | None) -> None:
+        for peer_id, end in sorted(self._ends.items()):
+            peer = end.peer
+            if peer_id in (came_from, message_id[0]) or not isinstance(peer, SimNetwork):
+                continue
+            if peer.listens_to(topic):
+                deliver = partial(peer.hear, end, topic, data, message_id)
+                self._fabric.post(self, peer, CONTROL_BYTES + len(data), deliver)
+
+    def listens_to(self, topic: str) -> bool:
+        """Tell whether we take part in a topic."""
+        return topic in self._topics
+
+    def hear(self, end: ConnectionEnd, topic: str, data: bytes, message_id: tuple[PeerId, int]) -> None:
+        """Handle a gossiped message, once; `end` is the sender's end of the connection that it came over."""
+        mine = self._ends.get(end.host.peer_id)
+        if mine is None or mine.peer is not end.host or message_id in self._seen:
+            return
+        self._remember(message_id)
+        try:
+            is_welcome = self._context.run(self._topics[topic], end.host.peer_id, data)
+        except Exception as error:  # noqa: BLE001 - the seam promises that it counts as False
+            self._fabric.report(self, topic, error)
+            is_welcome = False
+        if is_welcome:
+            self._forward(topic, data, message_id, came_from=end.host.peer_id)
+
+    def _remember(self, message_id: tuple[PeerId, int]) -> None:
+        self._seen[message_id] = None
+        if len(self._seen) > GOSSIP_SEEN_MAX:
+            del self._seen[next(iter(self._seen))]
+
+    # ------------------------------------------------------------------ life and death
+
+    async def run(self, *, task_status: OnRunning) -> None:
+        """Listen and serve until cancelled. Ends cleanly: peers learn at once that we are gone."""
+        try:
+            self._fabric.listen(self, self._listen)
+        except OSError as error:
+            raise PortInUseError(str(error)) from error
+        self._break_stale_connections()
+        self._context = contextvars.copy_context()  # What runs for us is our code, whoever's task or event starts it.
+        try:
+            async with trio.open_nursery() as self._nursery:
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self.die(is_silent=False)
+
+    def die(self, *, is_silent: bool) -> None:
+        """Be gone at once; no error when we are already. With `is_silent` the machine lost power: nobody is told."""
+        if self._nursery is None:
+            return
+        self._nursery = None
+        self._fabric.leave(self, is_silent=is_silent)
+        for _, end in sorted(self._ends.items()):
+            end.break_now()
+            if is_silent:
+                end.break_other_at_last()
+            else:
+                end.break_other_later()
+
+    def _break_stale_connections(self) -> None:
+        """Tell the peers that still believe in connections of our earlier life: a new machine knows nothing of them."""
+        for connection in self._fabric.connections:
+            assert isinstance(connection, Connection), "only connections of this module are on the fabric"
+            for end in (connection.dialled, connection.accepted):
+                if end.peer.peer_id == self._peer_id and end.is_open:
+                    self._fabric.post(self, end.host, CONTROL_BYTES, end.break_now)
+
+
+def _is_only(error: Exception, kinds: tuple[type[Exception], ...]) -> bool:
+    """Tell whether an exception, or every leaf of a group, is of these kinds."""
+    if isinstance(error, ExceptionGroup):
+        return all(_is_only(inner, kinds) for inner in error.exceptions)
+    return isinstance(error, kinds)

@@ -1,0 +1,1 @@
+"""Tests of the simulator itself, and of whole nodes inside it."""
