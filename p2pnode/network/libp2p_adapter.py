@@ -80,6 +80,7 @@ class Libp2pNetwork:
         self._gossip: Gossip | None = None
         self._has_peers = trio.Event()
         self._changes_in, self._changes_out = trio.open_memory_channel[tuple[PeerId, bool]](limits.CONNECTIONS_MAX)
+        self._kad = names.protocol("kad")
         handshaker = Handshaker(key)
         self.connections = ConnectionTable(
             own_id=self._peer_id,
@@ -97,7 +98,7 @@ class Libp2pNetwork:
                 connected=self.connections.peers,
                 addresses=self.addresses,
             ),
-            aliases={KAD_PROTOCOL: names.protocol("kad")},
+            aliases={KAD_PROTOCOL: self._kad},
         )
         self._host.handlers[IDENTIFY] = functools.partial(answer_identify, self._host)
         self._dht = Dht(self._host)
@@ -152,6 +153,13 @@ class Libp2pNetwork:
         known = self._learnt.get(peer_id) or self._dht.addresses_heard_of(peer_id)
         return await self.connections.connect(peer_id, self._dialable(known))
 
+    def _connection_to(self, peer_id: PeerId) -> Connection:
+        connection = self.connections.best(peer_id)
+        if connection is None:
+            message = f"peer {peer_id_to_text(peer_id)} is not connected"
+            raise PeerUnavailableError(message)
+        return connection
+
     def _dialable(self, addresses: Sequence[str]) -> list[Endpoint]:
         return dialable(
             addresses,
@@ -164,16 +172,18 @@ class Libp2pNetwork:
 
     async def open_stream(self, peer_id: PeerId, protocol: str) -> Stream:
         """Open a stream, dialling if need be. Raises `PeerUnavailableError`; `PeerSilentError` when nothing answers."""
-        _, stream, _ = await self._open(peer_id, [protocol])
+        _, stream, _ = await self._open(peer_id, [protocol], may_dial=True)
         return PeerStream(peer_id, stream)
 
     def handle(self, protocol: str, handler: StreamHandler) -> None:
         """Serve a protocol."""
         self._handlers[protocol] = handler
 
-    async def _open(self, peer_id: PeerId, protocols: list[str]) -> tuple[Connection, YamuxStream, str]:
+    async def _open(
+        self, peer_id: PeerId, protocols: list[str], *, may_dial: bool
+    ) -> tuple[Connection, YamuxStream, str]:
         for is_last in (False, True):
-            connection = await self._connect(peer_id)
+            connection = await self._connect(peer_id) if may_dial else self._connection_to(peer_id)
             try:
                 opened = await connection.open_stream(protocols, timeout_s=self._profile.dial_timeout_s)
                 return connection, *opened
@@ -189,7 +199,8 @@ class Libp2pNetwork:
         raise AssertionError(message)
 
     async def _open_foreign(self, peer_id: PeerId, protocols: list[str]) -> INetStream:
-        connection, stream, protocol = await self._open(peer_id, protocols)
+        """Open a stream for py-libp2p. Only the DHT may dial: gossip would bring back whom we just disconnected."""
+        connection, stream, protocol = await self._open(peer_id, protocols, may_dial=protocols == [self._kad])
         return ForeignStream(connection, stream, protocol)
 
     def _foreign_connections(self, peer_id: PeerId) -> list[ForeignConnection]:
@@ -224,8 +235,12 @@ class Libp2pNetwork:
         """Run a handler of py-libp2p's. Gossip's streams live as long as the connection; the others may not."""
         foreign = ForeignStream(connection, stream, protocol)
         lifetime_s = float("inf") if protocol.startswith("/meshsub/") else limits.FOREIGN_STREAM_S
-        with trio.move_on_after(lifetime_s):
-            await self._host.handlers[protocol](foreign)
+        try:
+            with trio.move_on_after(lifetime_s):
+                await self._host.handlers[protocol](foreign)
+        except Exception as error:  # noqa: BLE001 - garbage makes these handlers raise anything, and it is no bug of ours
+            logger.debug("a %s stream from %s ended: %r", protocol, connection.remote, error)
+            stream.reset()
 
     # Gossip.
 

@@ -89,4 +89,3 @@ class Connection:
         finally:
             if not is_agreed:
                 stream.reset()
-

@@ -15,12 +15,11 @@ from libp2p.custom_types import SyncValidatorFn, TProtocol
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
-from libp2p.pubsub.pubsub import Pubsub
 
 from p2pnode.errors import CallerError
 from p2pnode.network import limits
 from p2pnode.network.libp2p_host import ForeignHost
-from p2pnode.network.libp2p_patches import guarded_service
+from p2pnode.network.libp2p_patches import SteadyPubsub, guarded_service
 from p2pnode.seams import Clock, GossipHandler
 from wire import limits as wire_limits
 from wire.errors import WireError
@@ -49,7 +48,7 @@ class Gossip:
             heartbeat_interval=limits.GOSSIP_HEARTBEAT_S,
             max_messages_per_topic_per_second=limits.GOSSIP_MESSAGES_PER_S,
         )
-        self._pubsub = Pubsub(host.as_host(), self._router)
+        self._pubsub = SteadyPubsub(host.as_host(), self._router)
         # A message is known by author and number. The default starts at the second of the start, so that after a
         # restart the numbers of a node that had sent more than one message a second would look like old ones.
         self._pubsub.counter = int(clock.wall() * _MICROSECONDS)
@@ -74,6 +73,10 @@ class Gossip:
         if len(data) > wire_limits.GOSSIP_BYTES_MAX:
             message = f"a gossiped message may have {wire_limits.GOSSIP_BYTES_MAX} bytes, got {len(data)}"
             raise CallerError(message)
+        with trio.move_on_after(limits.GOSSIP_PUBLISH_S):
+            await trio.lowlevel.checkpoint()
+            while self._pubsub.longest_queue * 2 > limits.GOSSIP_QUEUE_MESSAGES_MAX:  # noqa: ASYNC110 - it has no event
+                await trio.sleep(limits.GOSSIP_QUEUE_CHECK_S)
         with trio.move_on_after(limits.GOSSIP_PUBLISH_S) as deadline:
             await self._pubsub.publish(topic, data)
         if deadline.cancelled_caught:

@@ -14,8 +14,12 @@ from typing import Any, Protocol
 
 import trio
 from libp2p.kad_dht import common as kad_common
+from libp2p.peer.id import ID
+from libp2p.pubsub.pubsub import Pubsub
 from libp2p.security.secure_session import SecureSession
 from libp2p.tools.anyio_service.trio_manager import TrioManager
+
+from p2pnode.network import limits
 
 PINNED_VERSION = "0.8.1"
 
@@ -75,6 +79,42 @@ def cipher_of(session: SecureSession) -> NoiseCipher:
     """Return the keys that a Noise handshake agreed on, so that we can seal and open without py-libp2p's copies."""
     cipher: NoiseCipher = session.conn.noise_state  # type: ignore[attr-defined] # The Noise transport's own type has it.
     return cipher
+
+
+class SteadyPubsub(Pubsub):
+    """Pubsub that keeps one outbound stream per peer, and none to a peer that is gone.
+
+    The plain one registers a peer after several waits: two connections at once give it two streams, one of which nobody
+    ends, and a peer that goes away meanwhile stays registered with a dead stream.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - they are Pubsub's
+        """Take what Pubsub takes."""
+        super().__init__(*args, **kwargs)
+        self._registering: set[ID] = set()
+
+    async def _handle_new_peer(self, peer_id: ID) -> None:
+        self._drop_if_dead(peer_id)
+        if peer_id in self._registering:
+            return
+        self._registering.add(peer_id)
+        try:
+            await super()._handle_new_peer(peer_id)
+        finally:
+            self._registering.discard(peer_id)
+        self._drop_if_dead(peer_id)
+        if peer_id in self.peer_queues:
+            self.peer_queues[peer_id]._queue.max_size = limits.GOSSIP_QUEUE_MESSAGES_MAX  # noqa: SLF001 - no other way
+
+    @property
+    def longest_queue(self) -> int:
+        """Messages that wait for the slowest neighbour."""
+        return max(map(len, self.peer_queues.values()), default=0)
+
+    def _drop_if_dead(self, peer_id: ID) -> None:
+        stream = self.peers.get(peer_id)
+        if stream is not None and stream.muxed_conn.is_closed:
+            self._handle_dead_peer(peer_id)
 
 
 class GuardedManager(TrioManager):

@@ -79,6 +79,7 @@ class ForeignStream(INetStream):
         self._protocol = TProtocol(protocol)
         self.muxed_conn = cast("IMuxedConn", connection.foreign)
         self.metric_send_channel: trio.MemorySendChannel[Any] | None = None
+        self._writing = trio.Lock()
 
     async def read(self, n: int | None = None) -> bytes:
         """Return 1 to `n` bytes."""
@@ -90,11 +91,21 @@ class ForeignStream(INetStream):
             raise StreamReset(str(error)) from error
 
     async def write(self, data: bytes) -> None:
-        """Send all bytes."""
-        try:
-            await self._stream.write(data)
-        except ConnectionLostError as error:
-            raise StreamReset(str(error)) from error
+        """Send all bytes in one run.
+
+        Gossip writes to one stream from several tasks: without the lock a long message would be cut by a short one. A
+        message that is cut by a cancellation makes all that follow unreadable, so the stream is reset.
+        """
+        async with self._writing:
+            is_written = False
+            try:
+                await self._stream.write(data)
+                is_written = True
+            except ConnectionLostError as error:
+                raise StreamReset(str(error)) from error
+            finally:
+                if not is_written:
+                    self._stream.reset()
 
     async def close(self) -> None:
         """End our side and let go."""

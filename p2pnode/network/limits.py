@@ -105,6 +105,12 @@ GOSSIP_MESSAGES_PER_S = 1_000.0
 """Messages per topic and peer above which gossip is dropped. py-libp2p's 10 lose honest records silently when many
 members start at once; a thousand checked signatures a second are what one core can bear."""
 
+GOSSIP_QUEUE_MESSAGES_MAX = 256
+"""Messages that wait for one neighbour before further ones to it are dropped; py-libp2p's 32 do not hold one burst."""
+
+GOSSIP_QUEUE_CHECK_S = 0.02
+"""How often a publisher that is ahead of its neighbours looks whether they have caught up."""
+
 GOSSIP_PUBLISH_S = 2.0
 """How long publishing may wait for slow peers before it goes on without them."""
 

@@ -35,7 +35,8 @@ def collect(engine: Engine, now: float) -> Collected:
     """Remove expired pairs, at most COLLECT_PAIRS_MAX. Raises as `SliverStore.collect` says."""
     with engine.writing_disk(), engine.mutation:
         rows, records = _forget(engine, now)
-        bytes_freed = sum(_remove_file(engine, row) for row in rows)
+        engine.unwanted |= {pair_name(row.blob_id, row.shard) for row in rows}
+        bytes_freed = sum(_remove_file(engine, name) for name in sorted(engine.unwanted))
         for directory in sorted({pair_directory(row.blob_id) for row in rows}):
             engine.files.sync_directory(directory)
         for digest in records:
@@ -64,11 +65,11 @@ def _forget(engine: Engine, now: float) -> tuple[list[PairRow], list[Digest]]:
     return rows, records
 
 
-def _remove_file(engine: Engine, row: PairRow) -> int:
-    """Remove a pair's file; returns the bytes that this freed. Raises `OSError`."""
-    name = pair_name(row.blob_id, row.shard)
+def _remove_file(engine: Engine, name: str) -> int:
+    """Remove a collected pair's file; returns the bytes that this freed. Raises `OSError`; a later call tries again."""
     file_bytes = engine.size_or_zero(name)
     if file_bytes:
         engine.files.remove(name)
         engine.quota.change(used_bytes=-file_bytes)
+    engine.unwanted.discard(name)
     return file_bytes

@@ -56,6 +56,8 @@ class Engine:
         self.mutation = threading.RLock()
         self.ceilings: dict[str, int] = {}
         """Per purpose, a number above every sequence ever given out; durable in its file."""
+        self.unwanted: set[str] = set()
+        """Files of collected pairs that are still to be removed; guarded by `mutation`."""
         self.generation = 0
         """How often the index was rebuilt since the store was opened."""
         self._failure: str | None = None

@@ -4,7 +4,8 @@
     records/<first 2 hex digits of the digest>/<digest>.rec
     sequences.rec, index.db
 
-A file is written under its name with a `.tmp-<number>` behind it, in the same directory, and then renamed.
+At a million files each of the 256 directories has some four thousand. A file is written under its name with a
+`.tmp-<number>` behind it, in the same directory, and then renamed.
 """
 
 from __future__ import annotations
@@ -18,11 +19,9 @@ PAIRS_DIRECTORY = "pairs"
 RECORDS_DIRECTORY = "records"
 SEQUENCES_NAME = "sequences.rec"
 
-PREFIXES = tuple(f"{number:02x}" for number in range(256))
-"""The names of the directories below the two above: at a million files, some four thousand in each."""
-
 _PAIR_NAME = re.compile(r"([0-9a-f]{64})-(0|[1-9][0-9]{0,3})\.pair")
 _RECORD_NAME = re.compile(r"([0-9a-f]{64})\.rec")
+_PREFIX = re.compile(r"[0-9a-f]{2}")
 _TEMPORARY = re.compile(r".+\.tmp-[0-9]+")
 
 
@@ -78,3 +77,8 @@ def temporary_name(name: str, number: int) -> str:
 def is_temporary(name: str) -> bool:
     """Tell whether a file was never finished."""
     return _TEMPORARY.fullmatch(name) is not None
+
+
+def is_prefix(name: str) -> bool:
+    """Tell whether a name is that of a directory below `pairs` or `records`."""
+    return _PREFIX.fullmatch(name) is not None

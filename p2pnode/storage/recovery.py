@@ -18,9 +18,9 @@ from p2pnode.storage.engine import Engine, is_damage
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.names import (
     PAIRS_DIRECTORY,
-    PREFIXES,
     RECORDS_DIRECTORY,
     PairKey,
+    is_prefix,
     is_temporary,
     parse_pair_name,
     parse_record_name,
@@ -28,7 +28,8 @@ from p2pnode.storage.names import (
 )
 from p2pnode.storage.reader import check_whole_file, header_of_file
 from p2pnode.storage.recordfile import SequenceCeilings, kept, lease_record_digest, read_record
-from p2pnode.storage.schema import check_every_row, create_or_check_schema
+from p2pnode.storage.rows import Table
+from p2pnode.storage.schema import CERTIFICATES, LEASE_RECORDS, PAIRS, check_every_row, create_or_check_schema
 from p2pnode.storage.sealed import DamagedFileError, NewerFormatError
 from wire import limits
 from wire.ids import BLOB_ID_BYTES, Digest
@@ -68,7 +69,7 @@ def rebuild_index(engine: Engine, generation: int) -> None:
 
 def _remove_unfinished(files: Files) -> None:
     """Remove what a crash left half-written; only at the start, later such files belong to writes under way."""
-    for directory in ("", *(f"{parent}/{prefix}" for parent in _PARENTS for prefix in PREFIXES)):
+    for directory in ("", *(f"{parent}/{name}" for parent in _PARENTS for name in sorted(_directories(files, parent)))):
         for name in files.names(directory):
             if is_temporary(name):
                 files.remove(f"{directory}/{name}" if directory else name)
@@ -98,30 +99,39 @@ def _replace_index(engine: Engine) -> None:
 def _reconcile(engine: Engine) -> None:
     """Make the index agree with the files, one directory and one transaction at a time."""
     used_bytes = pairs = 0
-    for prefix in PREFIXES:
-        with engine.database.writing() as connection:
-            for row in _reconcile_pairs(engine, connection, prefix):
-                used_bytes += row.file_bytes
-                pairs += row.state is PairState.HELD
-    for prefix in PREFIXES:
-        with engine.database.writing() as connection:
-            unneeded = _reconcile_records(engine, connection, prefix)
-        for name in unneeded:
+    for prefix in _prefixes(engine, PAIRS_DIRECTORY, PAIRS):
+        for row in _reconcile_pairs(engine, prefix):
+            used_bytes += row.file_bytes
+            pairs += row.state is PairState.HELD
+    for prefix in _prefixes(engine, RECORDS_DIRECTORY, CERTIFICATES, LEASE_RECORDS):
+        for name in _reconcile_records(engine, prefix):
             engine.files.remove(name)
     engine.quota.reset(used_bytes=used_bytes, pairs=pairs)
     engine.ceilings = sequences.read_ceilings(engine)
     engine.note_disk()
 
 
+def _prefixes(engine: Engine, parent: str, *tables: Table) -> list[str]:
+    """Return the prefixes for which there is a directory or a row, in order."""
+    found = _directories(engine.files, parent)
+    with engine.database.reading() as connection:
+        for table in tables:
+            found |= table.first_bytes(connection)
+    return sorted(found)
+
+
+def _directories(files: Files, parent: str) -> set[str]:
+    return {name for name in files.names(parent) if is_prefix(name)}
+
+
 # ------------------------------------------------------------------------------------------------ pairs
 
 
-def _reconcile_pairs(engine: Engine, connection: sqlite3.Connection, prefix: str) -> list[PairRow]:
+def _reconcile_pairs(engine: Engine, prefix: str) -> list[PairRow]:
     """Return the rows of one directory as they are now."""
-    first = bytes.fromhex(prefix)
-    low, high = (first + rest * (BLOB_ID_BYTES - 1) for rest in (b"\x00", b"\xff"))
-    known = {PairKey(row.blob_id, row.shard): row for row in index.pairs_between(connection, low, high)}
-    found = []
+    known = _known_pairs(engine, prefix)
+    found: list[PairRow] = []
+    suspects: list[tuple[PairKey, PairRow | None, int]] = []
     directory = f"{PAIRS_DIRECTORY}/{prefix}"
     for name in engine.files.names(directory):
         key = parse_pair_name(name)
@@ -129,26 +139,41 @@ def _reconcile_pairs(engine: Engine, connection: sqlite3.Connection, prefix: str
             continue
         if key is None or not name.startswith(prefix):
             log.warning("%s/%s is no file of ours: it is left alone and not accounted", directory, name)
+            continue
+        row = known.pop(key, None)
+        file_bytes = engine.files.size(f"{directory}/{name}")
+        if row is not None and row.state is PairState.HELD and row.file_bytes == file_bytes:
+            found.append(row)  # Its bytes are verified when they are read.
         else:
-            row = known.pop(key, None)
-            file_bytes = engine.files.size(f"{directory}/{name}")
-            found.append(_checked_row(engine, connection, key, row, file_bytes))
-    for row in known.values():
-        if row.state is PairState.HELD:
-            log.error("the file of shard %d of blob %s is gone: it counts as lost", row.shard, row.blob_id)
-        gone = replace(row, state=PairState.LOST, file_bytes=0)
-        if gone != row:
-            index.put_pair(connection, gone)
-        found.append(gone)
+            suspects.append((key, row, file_bytes))
+    if suspects or known:
+        with engine.database.writing() as connection:
+            found += [_checked_row(engine, connection, *suspect) for suspect in suspects]
+            found += [_gone_row(connection, row) for row in known.values()]
     return found
+
+
+def _known_pairs(engine: Engine, prefix: str) -> dict[PairKey, PairRow]:
+    first = bytes.fromhex(prefix)
+    low, high = (first + rest * (BLOB_ID_BYTES - 1) for rest in (b"\x00", b"\xff"))
+    with engine.database.reading() as connection:
+        return {PairKey(row.blob_id, row.shard): row for row in index.pairs_between(connection, low, high)}
+
+
+def _gone_row(connection: sqlite3.Connection, row: PairRow) -> PairRow:
+    """Return the row for a file that is not there."""
+    if row.state is PairState.HELD:
+        log.error("the file of shard %d of blob %s is gone: it counts as lost", row.shard, row.blob_id)
+    gone = replace(row, state=PairState.LOST, file_bytes=0)
+    if gone != row:
+        index.put_pair(connection, gone)
+    return gone
 
 
 def _checked_row(
     engine: Engine, connection: sqlite3.Connection, key: PairKey, row: PairRow | None, file_bytes: int
 ) -> PairRow:
-    """Return the row for a file that is there: the known one where it fits, else one made from the file's header."""
-    if row is not None and row.state is PairState.HELD and row.file_bytes == file_bytes:
-        return row  # Its bytes are verified when they are read.
+    """Return the row for a file that the index does not know, or has as lost or of another size."""
     try:
         size = header_of_file(engine, key.blob_id, key.shard)
         if size.file_bytes != file_bytes:
@@ -195,29 +220,37 @@ def _unknown_row(key: PairKey) -> PairRow:
 # ---------------------------------------------------------------------------------------------- records
 
 
-def _reconcile_records(engine: Engine, connection: sqlite3.Connection, prefix: str) -> list[str]:
+def _reconcile_records(engine: Engine, prefix: str) -> list[str]:
     """Return the names of files that nobody needs."""
     first = bytes.fromhex(prefix)
     low, high = (first + rest * (Digest.length - 1) for rest in (b"\x00", b"\xff"))
-    known = lease_index.records_between(connection, low, high)
+    with engine.database.reading() as connection:
+        known = lease_index.records_between(connection, low, high)
     directory = f"{RECORDS_DIRECTORY}/{prefix}"
-    unneeded: list[str] = []
+    strangers: list[str] = []
     for name in engine.files.names(directory):
         digest = parse_record_name(name)
-        path = f"{directory}/{name}"
         if is_temporary(name):
             continue
         if digest is None or not name.startswith(prefix):
-            log.warning("%s is no file of ours: it is left alone", path)
-        elif known.pop(digest, None) is None and not _adopt_record(engine, connection, path, unneeded):
-            unneeded.append(path)
-    for digest, is_certificate in known.items():
+            log.warning("%s/%s is no file of ours: it is left alone", directory, name)
+        elif known.pop(digest, None) is None:
+            strangers.append(f"{directory}/{name}")
+    unneeded: list[str] = []
+    if strangers or known:
+        with engine.database.writing() as connection:
+            unneeded += [path for path in strangers if not _adopt_record(engine, connection, path, unneeded)]
+            _forget_records(connection, known)
+    return unneeded
+
+
+def _forget_records(connection: sqlite3.Connection, gone: dict[Digest, bool]) -> None:
+    for digest, is_certificate in gone.items():
         log.error("the file of record %s is gone", digest.hex())
         if is_certificate:
             lease_index.delete_certificate(connection, digest)
         else:
             lease_index.forget_lease_record(connection, digest)
-    return unneeded
 
 
 def _adopt_record(engine: Engine, connection: sqlite3.Connection, path: str, unneeded: list[str]) -> bool:

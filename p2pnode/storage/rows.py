@@ -102,6 +102,12 @@ class Table:
         where = " AND ".join(f"{name} = ?" for name, _ in self.columns[: len(key)])
         return next(self.each(connection, f"WHERE {where}", key), None)
 
+    def first_bytes(self, connection: sqlite3.Connection) -> set[str]:
+        """Return the first bytes, in hex, of the keys in the table; of no row is anything else believed here."""
+        column = self.columns[0][0]
+        sql = f"SELECT DISTINCT lower(hex(substr({column}, 1, 1))) FROM {self.name}"  # noqa: S608 - ours
+        return {str(found[0]) for found in connection.execute(sql)}
+
     def delete(self, connection: sqlite3.Connection, *key: Cell) -> None:
         """Delete the rows whose first columns are `key`."""
         assert key, "deleting needs a key"

@@ -140,6 +140,7 @@ def _publish(engine: Engine, new: NewPair, temporary: str, file_bytes: int, rese
     """Give the file its name and commit its row. Nothing stays behind when the disk is full."""
     replaced_bytes = engine.size_or_zero(new.name)
     engine.files.rename(temporary, new.name)
+    engine.unwanted.discard(new.name)
     reservation.use(file_bytes - replaced_bytes)
     try:
         engine.files.sync_directory(pair_directory(new.blob_id))

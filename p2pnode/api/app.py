@@ -1,0 +1,124 @@
+"""The API's paths, and what each asks of the node. `docs/HTTP_API.md` is their description."""
+
+from __future__ import annotations
+
+import dataclasses
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from p2pnode.api.edge import Edge
+from p2pnode.api.problems import Problem, one_line, problem_of
+from p2pnode.api.streaming import DownloadResponse, upload
+from p2pnode.api.transfers import TRANSFER_HEADER, Transfers
+from p2pnode.errors import CallerError, ExitCode, P2PNodeError
+from p2pnode.services.results import NodeFace
+from wire import limits
+from wire.errors import WireError
+from wire.references import Reference
+
+Shards = Annotated[int | None, Query(ge=limits.SHARDS_MIN, le=limits.SHARDS_MAX)]
+
+
+class BadReferenceError(CallerError):
+    """The path names no reference."""
+
+    reason = "BAD_REFERENCE"
+
+
+def make_app(node: NodeFace, *, token: str) -> FastAPI:
+    """Return the API of a node, for whoever has the token. Its memory is bounded whatever is sent or asked."""
+    app = FastAPI(title="p2pnode", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    paths = _Paths(node)
+    for method, path, endpoint in (
+        ("PUT", "/v1/blobs", paths.put_blob),
+        ("GET", "/v1/blobs/{reference}", paths.get_blob),
+        ("GET", "/v1/blobs/{reference}/status", paths.blob_status),
+        ("GET", "/v1/peers", paths.peers),
+        ("GET", "/v1/node", paths.node_info),
+        ("GET", "/v1/transfers/{transfer_id}", paths.transfer),
+    ):
+        app.add_api_route(path, endpoint, methods=[method], response_model=None)
+    app.add_exception_handler(P2PNodeError, _on_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_bad_query)
+    app.add_middleware(Edge, token=token)
+    return app
+
+
+class _Paths:
+    """One method a path."""
+
+    def __init__(self, node: NodeFace) -> None:
+        self._node = node
+        self._transfers = Transfers()
+
+    async def put_blob(self, request: Request, shards: Shards = None) -> Response:
+        """Store the body."""
+        transfer = self._transfers.start(request.headers.get(TRANSFER_HEADER))
+        length = request.headers.get("content-length")
+        size = None if length is None else int(length)  # The server has checked that it is a number.
+        try:
+            result = await upload(self._node, request.receive, shards=shards, size=size)
+        except Exception as error:  # noqa: BLE001 - the outermost frame of a request's task; `problem_of` logs it.
+            problem = problem_of(error)
+            transfer.failed(problem)
+            return _answer(problem)
+        transfer.done(result)
+        return JSONResponse(dataclasses.asdict(result))
+
+    async def get_blob(self, request: Request, reference: str) -> Response:
+        """Give the bytes back."""
+        wanted = _parse(reference)
+        transfer = self._transfers.start(request.headers.get(TRANSFER_HEADER))
+        return DownloadResponse(self._node, wanted, transfer)
+
+    async def blob_status(self, reference: str) -> Response:
+        """Tell how a blob or file is doing."""
+        return JSONResponse(dataclasses.asdict(await self._node.stat(_parse(reference))))
+
+    async def peers(self) -> Response:
+        """Tell which members are known."""
+        return JSONResponse({"peers": [dataclasses.asdict(peer) for peer in self._node.peers()]})
+
+    async def node_info(self) -> Response:
+        """Tell about the node."""
+        return JSONResponse(dataclasses.asdict(self._node.info()))
+
+    async def transfer(self, transfer_id: str) -> Response:
+        """Tell how a transfer ended."""
+        return JSONResponse(self._transfers.outcome(transfer_id).as_json(transfer_id))
+
+
+def _parse(text: str) -> Reference:
+    try:
+        return Reference.parse(text)
+    except WireError as error:
+        raise BadReferenceError(str(error)) from error
+
+
+def _answer(problem: Problem) -> Response:
+    return Response(problem.body(), status_code=problem.status, media_type="application/json")
+
+
+async def _on_error(_request: Request, error: Exception) -> Response:
+    return _answer(problem_of(error))
+
+
+async def _on_http_error(_request: Request, error: Exception) -> Response:
+    """An unknown path or a wrong method."""
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    message = one_line(str(error.detail))
+    return _answer(Problem(status=status, reason=status.name, message=message, exit_code=int(ExitCode.ERROR)))
+
+
+async def _on_bad_query(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    message = one_line(f"{first['loc'][-1]}: {first['msg']}")
+    return _answer(problem_of(CallerError(message)))

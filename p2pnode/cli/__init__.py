@@ -1,0 +1,1 @@
+"""The command line: small modules, one a command, each loaded only when it is named."""

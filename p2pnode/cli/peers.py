@@ -1,0 +1,57 @@
+"""List the members that this node knows."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from p2pnode.cli.daemon_client import daemon_of
+from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, new_app
+from p2pnode.cli.output import human_bytes, human_duration, one_line, print_json, reporting
+from p2pnode.services.results import PeerStatus
+
+app = new_app()
+
+WIDTH_WITHOUT_TERMINAL = 200
+"""Wide enough that a line of a table stays one line in a file or a pipe."""
+
+
+@app.command()
+def peers(*, as_json: JsonOption = False, home: HomeOption = HOME_DEFAULT) -> None:
+    """List the members that this node knows."""
+    with reporting(as_json=as_json):
+        known = daemon_of(home).peers()
+        if as_json:
+            print_json({"peers": [dataclasses.asdict(peer) for peer in known]})
+        elif known:
+            _print_table(known)
+        else:
+            print("no other member is known yet")
+
+
+def _print_table(known: list[PeerStatus]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("peer", no_wrap=True, min_width=max(len(peer.peer_id) for peer in known))
+    for title in ("state", "connected", "last contact", "free of"):
+        table.add_column(title)
+    table.add_column("addresses", overflow="fold")
+    for peer in known:
+        contact = "never" if peer.seconds_since_contact is None else f"{human_duration(peer.seconds_since_contact)} ago"
+        cells = [
+            peer.peer_id,
+            peer.state,
+            "yes" if peer.connected else "no",
+            contact,
+            f"{human_bytes(peer.free_bytes)} of {human_bytes(peer.capacity_bytes)}",
+            " ".join(peer.addresses),
+        ]
+        table.add_row(*(Text(one_line(cell)) for cell in cells))  # A peer's own text is never taken for markup.
+    Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL).print(table)
+
+
+command = typer.main.get_command(app)

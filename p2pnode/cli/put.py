@@ -1,0 +1,73 @@
+"""Store a file in the network and print its reference."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from p2pnode.cli.daemon_client import daemon_of
+from p2pnode.cli.local_files import open_source
+from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, QuietOption, new_app
+from p2pnode.cli.output import human_bytes, print_facts, print_json, print_warning, reporting
+from p2pnode.cli.progress import progress_bar
+from p2pnode.errors import ExitCode
+from p2pnode.services.results import PutResult
+from wire import limits
+
+app = new_app()
+
+
+@app.command()
+def put(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to store; '-' is stdin.", show_default=False)],
+    *,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            min=limits.SHARDS_MIN, max=limits.SHARDS_MAX, help="Number of shards, instead of the node's choice."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    home: HomeOption = HOME_DEFAULT,
+) -> None:
+    """Store a file in the network and print its reference. Whoever has the reference can read the file."""
+    with reporting(as_json=as_json):
+        with (
+            open_source(file) as source,
+            progress_bar(source.name, size=source.size, wanted=not quiet) as progress,
+        ):
+            result = daemon_of(home).put(source.chunks(progress), size=source.size, shards=shards)
+        if as_json:
+            print_json(dataclasses.asdict(result))
+        elif quiet:
+            print(result.id)
+        else:
+            _print_for_a_person(source.name, result)
+        if result.healthy < result.n:
+            message = (
+                f"stored safely, but on {result.healthy} of {result.n} shards so far: {result.n - result.healthy}"
+                " holders did not take theirs in time"
+            )
+            print_warning(message, reason="PARTIAL", exit_code=ExitCode.PARTIAL, as_json=as_json)
+            raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _print_for_a_person(name: str, result: PutResult) -> None:
+    parts = "" if result.segments == 1 else f" in {result.segments} segments"
+    speed = f", {human_bytes(int(result.size / result.seconds))}/s" if result.seconds > 0 else ""
+    nodes = "1 node" if result.nodes_that_may_fail == 1 else f"{result.nodes_that_may_fail} nodes"
+    print_facts(
+        [
+            ("stored", f"{name}, {human_bytes(result.size)}{parts}, in {result.seconds:.1f} s{speed}"),
+            ("shards", f"{result.healthy} of {result.n}; any {nodes} may fail"),
+            ("public", "readable by anyone who has the reference"),
+            ("id", result.id),
+        ]
+    )
+
+
+command = typer.main.get_command(app)

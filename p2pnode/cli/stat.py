@@ -1,0 +1,46 @@
+"""Show how a stored file is doing, and how much may fail."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+
+import typer
+
+from p2pnode.cli.daemon_client import daemon_of
+from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, ReferenceArgument, new_app
+from p2pnode.cli.output import human_bytes, print_facts, print_json, reporting
+from p2pnode.services.results import BlobStatus
+
+app = new_app()
+
+
+@app.command()
+def stat(reference: ReferenceArgument, *, as_json: JsonOption = False, home: HomeOption = HOME_DEFAULT) -> None:
+    """Show how a stored file is doing."""
+    with reporting(as_json=as_json):
+        status = daemon_of(home).stat(reference)
+        if as_json:
+            print_json(dataclasses.asdict(status))
+        else:
+            _print_for_a_person(status)
+
+
+def _print_for_a_person(status: BlobStatus) -> None:
+    parts = "" if status.segments == 1 else f", {status.segments} segments"
+    end = "no certificate is known"
+    if status.lease_end is not None:
+        end = datetime.fromtimestamp(status.lease_end, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    print_facts(
+        [
+            ("id", status.id),
+            ("kind", f"{status.kind}, {human_bytes(status.size)}{parts}"),
+            ("shards", f"{status.healthy} of {status.n} healthy, {status.reachable} reachable now"),
+            ("nodes", f"any {status.nodes_that_may_fail} may fail before it cannot be read"),
+            ("certified", "yes" if status.certified else "no"),
+            ("kept until", end),
+        ]
+    )
+
+
+command = typer.main.get_command(app)

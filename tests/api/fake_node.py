@@ -1,0 +1,154 @@
+"""A node of one: it really keeps what is put and gives it back, but in memory, and it fails when a test says so."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from crypto.hashing import blake2b_256
+from p2pnode.errors import NotFoundError
+from p2pnode.services.results import BlobStatus, Download, NodeInfo, PeerStatus, PutResult
+from wire.ids import BlobId
+from wire.references import Reference, ReferenceKind
+
+PEER_ID = "12D3KooWBmAwcd4PJNJvfV89HwE48nwkRmAgo8Vy3uQEyNNHBox2"
+CHUNK_BYTES = 100_000
+"""No divisor of anything, so that pieces never fit by chance."""
+
+
+class FakeNode:
+    """A `NodeFace`; the attributes say how it fails."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, bytes] = {}
+        self.asked: list[tuple[int | None, int | None]] = []
+        """(shards, size) of each put."""
+        self.taken = 0
+        """Bytes that puts have read."""
+        self.healthy = 10
+        self.put_error: Exception | None = None
+        self.put_error_after = 0
+        """Bytes that a put reads before it raises `put_error`; -1: everything."""
+        self.get_error: Exception | None = None
+        self.get_error_after = -1
+        """Bytes that a get gives before it raises `get_error`; -1: on entering."""
+        self.put_gate = trio.Event()
+        """A put reads on beyond its first chunk only when this is set."""
+        self.put_gate.set()
+        self.cancelled = trio.Event()
+        """Set when a put or get was cancelled."""
+        self.peer_list: tuple[PeerStatus, ...] = (
+            PeerStatus(
+                peer_id=PEER_ID,
+                state="active",
+                addresses=("/ip4/192.0.2.7/tcp/4710",),
+                connected=True,
+                seconds_since_contact=2.5,
+                capacity_bytes=1000,
+                free_bytes=400,
+                software="p2pnode/0.1.0",
+            ),
+        )
+
+    async def put(self, source: AsyncIterator[bytes], *, shards: int | None, size: int | None) -> PutResult:
+        """Keep the bytes."""
+        self.asked.append((shards, size))
+        parts: list[bytes] = []
+        try:
+            self._fail_put(0)
+            async for chunk in source:
+                parts.append(chunk)
+                self.taken += len(chunk)
+                self._fail_put(self.taken)
+                await self.put_gate.wait()
+        except trio.Cancelled:
+            self.cancelled.set()
+            raise
+        if self.put_error is not None:
+            raise self.put_error
+        data = b"".join(parts)
+        reference = reference_of(data)
+        self.blobs[reference] = data
+        n = shards or 10
+        return PutResult(
+            id=reference,
+            kind="blob",
+            size=len(data),
+            n=n,
+            healthy=min(self.healthy, n),
+            segments=1,
+            nodes_that_may_fail=(n - 1) // 3,
+            seconds=0.5,
+        )
+
+    def _fail_put(self, taken: int) -> None:
+        if self.put_error is not None and 0 <= self.put_error_after <= taken:
+            raise self.put_error
+
+    @asynccontextmanager
+    async def get(self, reference: Reference) -> AsyncIterator[Download]:
+        """Give the bytes back."""
+        if self.get_error is not None and self.get_error_after < 0:
+            raise self.get_error
+        data = self._find(reference)
+        try:
+            yield Download(reference, len(data), self._chunks(data))
+        except trio.Cancelled:
+            self.cancelled.set()
+            raise
+
+    async def _chunks(self, data: bytes) -> AsyncIterator[bytes | memoryview]:
+        end = len(data) if self.get_error is None else self.get_error_after
+        for start in range(0, end, CHUNK_BYTES):
+            await trio.lowlevel.checkpoint()
+            yield memoryview(data)[start : min(end, start + CHUNK_BYTES)]
+        if self.get_error is not None:
+            raise self.get_error
+
+    async def stat(self, reference: Reference) -> BlobStatus:
+        """Tell about kept bytes."""
+        return BlobStatus(
+            id=reference.text(),
+            kind="blob",
+            size=len(self._find(reference)),
+            n=10,
+            healthy=9,
+            reachable=8,
+            certified=True,
+            lease_end=1_900_000_000,
+            segments=1,
+            nodes_that_may_fail=3,
+        )
+
+    def peers(self) -> tuple[PeerStatus, ...]:
+        """Tell of the one other."""
+        return self.peer_list
+
+    def info(self) -> NodeInfo:
+        """Tell about itself."""
+        return NodeInfo(
+            peer_id=PEER_ID,
+            network="test",
+            profile="testnet",
+            addresses=("/ip4/127.0.0.1/tcp/4710",),
+            version="0.1.0",
+            members=1,
+            connected=1,
+            quota_bytes=1000,
+            used_bytes=600,
+            uptime_s=3.0,
+        )
+
+    def _find(self, reference: Reference) -> bytes:
+        try:
+            return self.blobs[reference.text()]
+        except KeyError as error:
+            message = f"no holder of {reference.text()} is known"
+            raise NotFoundError(message) from error
+
+
+def reference_of(data: bytes) -> str:
+    """Return the reference under which the fake keeps these bytes."""
+    return Reference(ReferenceKind.BLOB, BlobId(blake2b_256(data))).text()

@@ -1,0 +1,1 @@
+"""Tests of `p2pnode.cli` and of the daemon as a process."""

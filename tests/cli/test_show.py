@@ -1,0 +1,118 @@
+"""`stat` and `peers`, and the forms in which numbers are shown."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from p2pnode.cli.output import human_bytes, human_duration
+from p2pnode.errors import ExitCode
+from tests.api.fake_node import PEER_ID, reference_of
+from tests.cli.conftest import Cli
+from tests.cli.fake_daemon import FakeDaemon
+
+
+@pytest.fixture
+def reference(daemon: FakeDaemon) -> str:
+    """What the daemon has."""
+    daemon.node.blobs[reference_of(b"data")] = b"data"
+    return reference_of(b"data")
+
+
+def test_stat_json_has_exactly_these_fields(cli: Cli, reference: str) -> None:
+    assert cli("stat", reference, "--json").json() == {
+        "id": reference,
+        "kind": "blob",
+        "size": 4,
+        "n": 10,
+        "healthy": 9,
+        "reachable": 8,
+        "certified": True,
+        "lease_end": 1_900_000_000,
+        "segments": 1,
+        "nodes_that_may_fail": 3,
+    }
+
+
+def test_stat_shows_a_person_the_same(cli: Cli, reference: str) -> None:
+    text = cli("stat", reference).out.decode()
+    for part in (reference, "4 B", "9 of 10 healthy", "8 reachable", "any 3 may fail", "2030-03-17"):
+        assert part in text
+
+
+def test_stat_of_an_unknown_id_ends_with_4(cli: Cli, daemon: FakeDaemon) -> None:
+    ended = cli("stat", reference_of(b"unknown"))
+    assert ended.code == ExitCode.NO_RECORD
+    assert "no holder" in ended.error()
+    assert daemon.node.asked == []
+
+
+def test_peers_json_has_exactly_these_fields(cli: Cli, daemon: FakeDaemon) -> None:
+    assert cli("peers", "--json").json() == {
+        "peers": [
+            {
+                "peer_id": PEER_ID,
+                "state": "active",
+                "addresses": ["/ip4/192.0.2.7/tcp/4710"],
+                "connected": True,
+                "seconds_since_contact": 2.5,
+                "capacity_bytes": 1000,
+                "free_bytes": 400,
+                "software": "p2pnode/0.1.0",
+            }
+        ]
+    }
+    assert daemon.node.asked == []
+
+
+def test_peers_are_a_line_each_and_no_id_is_cut(cli: Cli, daemon: FakeDaemon) -> None:
+    peer = daemon.node.peer_list[0]
+    daemon.node.peer_list = (peer, dataclasses.replace(peer, state="[red]lost\x1b[0m", seconds_since_contact=None))
+    lines = cli("peers").out.decode().splitlines()
+    assert len(lines) == 3
+    assert all(PEER_ID in line and "/ip4/192.0.2.7/tcp/4710" in line for line in lines[1:])
+    assert "2.5 s ago" in lines[1]
+    assert "[red]lost?[0m" in lines[2], "what a peer says is not taken for markup or control"
+
+
+def test_no_peers_are_told_in_words(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.node.peer_list = ()
+    assert cli("peers").out == b"no other member is known yet\n"
+    assert cli("peers", "--json").json() == {"peers": []}
+
+
+@pytest.mark.parametrize("arguments", [["peers"], ["stat", reference_of(b"x")], ["get", reference_of(b"x")]])
+def test_without_a_daemon_they_end_with_9(cli: Cli, arguments: list[str]) -> None:
+    ended = cli(*arguments)
+    assert ended.code == ExitCode.NO_DAEMON
+    assert "p2pnode run" in ended.error()
+
+
+def test_without_a_home_they_end_with_9_too(cli: Cli) -> None:
+    ended = cli("peers", "--home", str(cli.home / "nothing"))
+    assert ended.code == ExitCode.NO_DAEMON
+    assert "p2pnode init" in ended.error()
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (1_500_000, "1.5 MB"),
+        (999_949, "999.9 kB"),
+        (999_951, "1.0 MB"),
+        (10**18, "1.0 EB"),
+    ],
+)
+def test_sizes_are_readable(count: int, text: str) -> None:
+    assert human_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (2.54, "2.5 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (1e6, "12 d")]
+)
+def test_time_spans_are_readable(seconds: float, text: str) -> None:
+    assert human_duration(seconds) == text
