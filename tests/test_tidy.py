@@ -157,15 +157,26 @@ def test_nothing_below_the_line_catches_every_exception() -> None:
     assert blind == []
 
 
-def real_sleeps(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.Call]:
+def has_virtual_time(test: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether trio's clock is not the real one: a test clock is a fixture, or the simulator runs what waits.
+
+    pytest-trio runs an async test on the real clock. A plain test that does not call `trio.run` can have its
+    inner functions run by the simulator only.
+    """
+    if isinstance(test, ast.AsyncFunctionDef):
+        return any(argument.arg.endswith("_clock") for argument in test.args.args)
+    return not any(isinstance(node, ast.Attribute) and ast.unparse(node) == "trio.run" for node in ast.walk(test))
+
+
+def real_sleeps(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.Call]:
     """Yield the calls that wait on the real clock: `time.sleep`, and `trio.sleep` beyond a checkpoint.
 
-    Under one of trio's test clocks time is virtual. The pause in a `while` loop that waits for a condition is
-    allowed: it costs time, but no test fails or passes by its length.
+    The pause in a `while` loop that waits for a condition is allowed: it costs time, but no test fails or
+    passes by its length.
     """
-    virtual_time = any(argument.arg.endswith("_clock") for argument in function.args.args)
-    pauses = {node for loop in ast.walk(function) if isinstance(loop, ast.While) for node in ast.walk(loop)}
-    for call in ast.walk(function):
+    virtual_time = has_virtual_time(test)
+    pauses = {node for loop in ast.walk(test) if isinstance(loop, ast.While) for node in ast.walk(loop)}
+    for call in ast.walk(test):
         if not isinstance(call, ast.Call) or call in pauses:
             continue
         name = ast.unparse(call.func)

@@ -12,6 +12,7 @@ memory, until the first check refuses it.
 
 from __future__ import annotations
 
+import enum
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class UInt:
 
     def pack(self, value: object) -> Plain:
         """Return the number itself, of an enumeration the value."""
-        return self.unpack(int(value) if isinstance(value, int) else value, OURS)
+        return self.unpack(int(value) if isinstance(value, enum.IntEnum) else value, OURS)
 
     def unpack(self, plain: object, where: str) -> int:
         """Return the number."""

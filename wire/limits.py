@@ -103,9 +103,6 @@ PROVISIONAL_SECONDS_MAX = 24 * 3600
 CLOCK_SKEW_SECONDS = 30 * 60
 """Clock skew that changes nothing (PROTOCOL section 13)."""
 
-SIGNERS_PER_SHARD_MAX = 4
-"""Receipts of different signers that are kept for one (blob, shard) (PROTOCOL section 1)."""
-
 LENGTH_PREFIX_BYTES = 4
 """A frame starts with the message's length as an unsigned 32-bit big-endian number."""
 

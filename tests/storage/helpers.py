@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
+import os
 import random
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 import trio
 
@@ -144,15 +144,27 @@ async def check_readable(target: SliverStore, pair: Pair) -> None:
     assert await target.missing([pair.key]) == []
 
 
-def tree(root: Path) -> dict[str, int]:
+def tree(where: Path | Files) -> dict[str, int]:
     """Return the sizes of all files below `pairs`, by their names."""
-    return {str(path.relative_to(root)): path.stat().st_size for path in (root / "pairs").rglob("*") if path.is_file()}
+    files = DiskFiles(where) if isinstance(where, Path) else where
+    found = {}
+    for directory in files.names("pairs"):
+        for name in files.names(f"pairs/{directory}"):
+            found[f"pairs/{directory}/{name}"] = files.size(f"pairs/{directory}/{name}")
+    return found
 
 
-def check_accounting(target: SliverStore, root: Path) -> None:
+def records(where: Path | Files) -> list[str]:
+    """Return the names of all files below `records`."""
+    files = DiskFiles(where) if isinstance(where, Path) else where
+    directories = [f"records/{directory}" for directory in files.names("records")]
+    return [f"{directory}/{name}" for directory in directories for name in files.names(directory)]
+
+
+def check_accounting(target: SliverStore, where: Path | Files) -> None:
     """Check that the space accounted is the space used, and that nothing half-made lies about."""
-    files = tree(root)
-    assert not [name for name in files if not name.endswith(".pair")]
+    files = tree(where)
+    assert not [name for name in [*files, *records(where)] if not name.endswith((".pair", ".rec"))]
     usage = target.usage()
     assert usage.used_bytes == sum(files.values())
     assert usage.reserved_bytes == 0
@@ -165,35 +177,26 @@ def flip(path: Path, position: int, bit: int = 0) -> None:
     path.write_bytes(data)
 
 
-class CrashError(BaseException):
-    """The process is gone: nothing catches this, and nothing reaches the disk after it."""
-
-
 @dataclass
 class Fault:
-    """When to fail, and how: the `at`-th change of the disk from now, with an errno, or by a crash."""
+    """When a change of the disk fails: the `at`-th from now, with this errno."""
 
     at: int = 0
-    code: int | None = None
-    sticky: bool = False
+    code: int = 0
     count: int = 0
-    fired: str = ""
-    calls: list[str] = field(default_factory=list)
 
     def step(self, what: str) -> None:
         """Count one change of the disk. Raises what was asked for."""
         self.count += 1
-        self.calls.append(what)
-        is_after = bool(self.fired) and (self.sticky or self.code is None)
-        if self.count == self.at or is_after:
-            self.fired = self.fired or what
-            if self.code is None:
-                raise CrashError(what)
-            raise OSError(self.code, "injected", what)
+        if self.count == self.at:
+            raise OSError(self.code, os.strerror(self.code), what)
 
 
 class FaultyFiles:
-    """A real directory whose changes fail when the fault says so; a failed write leaves half of its bytes behind."""
+    """A real directory whose changes fail when the fault says so; a failed write leaves half of its bytes behind.
+
+    What a database does is left to the simulated disk (`test_faults.py`) and to SQLite.
+    """
 
     def __init__(self, root: Path) -> None:
         """Use a real directory."""
@@ -204,36 +207,35 @@ class FaultyFiles:
     def write_new(self, name: str, data: Sequence[bytes | memoryview], *, mode: int = 0o600) -> None:
         """Write, or leave half."""
         try:
-            self.fault.step(f"write {name}")
-        except (OSError, CrashError):
-            if self.fault.fired == f"write {name}":
-                half = b"".join(data)
-                self.real.write_new(name, [half[: len(half) // 2]], mode=mode)
+            self.fault.step(name)
+        except OSError:
+            whole = b"".join(data)
+            self.real.write_new(name, [whole[: len(whole) // 2]], mode=mode)
             raise
         self.real.write_new(name, data, mode=mode)
 
     def rename(self, old: str, new: str) -> None:
         """Rename."""
-        self.fault.step(f"rename {new}")
+        self.fault.step(new)
         self.real.rename(old, new)
 
     def sync_directory(self, name: str) -> None:
         """Sync."""
-        self.fault.step(f"sync {name}")
+        self.fault.step(name)
         self.real.sync_directory(name)
 
     def make_directory(self, name: str) -> None:
         """Make."""
-        self.fault.step(f"mkdir {name}")
+        self.fault.step(name)
         self.real.make_directory(name)
 
     def read(self, name: str, *, offset: int = 0, count: int | None = None) -> bytes:
-        """Read; never fails by itself."""
+        """Read."""
         return self.real.read(name, offset=offset, count=count)
 
     def remove(self, name: str) -> None:
         """Remove."""
-        self.fault.step(f"remove {name}")
+        self.fault.step(name)
         self.real.remove(name)
 
     def names(self, directory: str) -> list[str]:
@@ -249,33 +251,5 @@ class FaultyFiles:
         return self.real.free_bytes() if self.room is None else self.room
 
     def database(self, name: str) -> sqlite3.Connection:
-        """Open; commits are changes of the disk like others."""
-        return cast("sqlite3.Connection", _FaultyConnection(self.real.database(name), self.fault_step))
-
-    def fault_step(self, what: str) -> None:
-        """Count a commit, with SQLite's own kind of error."""
-        try:
-            self.fault.step(what)
-        except OSError as error:
-            is_full = error.errno == errno.ENOSPC
-            failure = sqlite3.OperationalError("database or disk is full" if is_full else "disk I/O error")
-            failure.sqlite_errorcode = sqlite3.SQLITE_FULL if is_full else sqlite3.SQLITE_IOERR_FSYNC
-            raise failure from error
-
-
-class _FaultyConnection:
-    """A connection whose commits may fail; everything else is SQLite's."""
-
-    def __init__(self, real: sqlite3.Connection, step: Callable[[str], None]) -> None:
-        self._real = real
-        self._step = step
-        self._changes = real.total_changes
-
-    def commit(self) -> None:
-        if self._real.total_changes != self._changes:  # An empty transaction writes nothing.
-            self._step("commit")
-        self._real.commit()
-        self._changes = self._real.total_changes
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - it stands for any part of a connection
-        return getattr(self._real, name)
+        """Open."""
+        return self.real.database(name)

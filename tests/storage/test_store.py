@@ -105,8 +105,8 @@ async def test_a_shard_outside_the_committee_is_the_callers_mistake(tmp_path: Pa
     target = await open_store(DiskFiles(tmp_path))
     with pytest.raises(CallerError, match="shard 4"):
         await store(target, make_pair(rng, shard=4))
+    pair = make_pair(rng)
     with pytest.raises(CallerError, match="0 leases"):
-        pair = make_pair(rng)
         await target.store_pair(pair.blob_id, pair.shard, pair.metadata, pair.primary, pair.secondary, ())
     assert tree(tmp_path) == {}
     await target.close()

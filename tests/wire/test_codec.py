@@ -105,6 +105,7 @@ REFUSED: dict[str, tuple[Shape, object, str]] = {
     "number too high": (UInt(9, low=2), 10, "expected 2 to 9, got 10"),
     "negative number": (UInt(9), -1, "expected 0 to 9, got -1"),
     "float for a number": (UInt(9), 5.0, "expected a whole number, got float"),
+    "boolean for a number": (UInt(9), True, "expected a whole number, got bool"),
     "text for a number": (UInt(9), "5", "expected a whole number, got str"),
     "number for a boolean": (Bool(), 1, "expected true or false, got int"),
     "nothing for a boolean": (Bool(), None, "expected true or false, got NoneType"),

@@ -18,7 +18,6 @@ from wire import codec, limits, messages, protocol_ids
 from wire.codec import ListOf, Nested, decode, encode, to_plain, wire_type
 from wire.errors import WireError
 from wire.framing import message_bytes, pieces
-from wire.ids import ShardIndex
 from wire.messages import BlobRecord, CommitLease, Members, NoRecord, SliverData, Stored, StorePair
 from wire.protocol_ids import NetworkNames
 from wire.records import (

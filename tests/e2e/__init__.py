@@ -1,0 +1,1 @@
+"""End-to-end tests: real node processes, the real command line, real files."""
