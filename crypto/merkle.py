@@ -148,7 +148,7 @@ def verify_page(
     Raises `BadProofError` when they are not, when there is no such page, or when a length is wrong.
     """
     expected = min(1 << height, leaf_count - (page_index << height))
-    if page_index < 0 or expected < 1 or len(leaf_data) != expected:
+    if expected < 1 or len(leaf_data) != expected:
         message = f"page {page_index} of height {height} in {leaf_count} leaves cannot have {len(leaf_data)} leaves"
         raise BadProofError(message)
     hashes = hash_leaves(leaf_data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import logging
 import os
 import signal
@@ -41,8 +42,6 @@ STOP_S_MAX = 3.0
 
 HARD_STOP_S = 6.0
 """After this a thread ends the process, whatever hangs. What was acknowledged is on disk."""
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +148,10 @@ def _with_peer_id(address: str, peer_id: str) -> str:
 
 
 async def _request_on_signal(stop: _Stop, *, task_status: trio.TaskStatus[None]) -> None:
-    with trio.open_signal_receiver(*_SIGNALS) as received:
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Under `nohup` it is to be ignored.
+        signals.append(signal.SIGHUP)
+    with trio.open_signal_receiver(*signals) as received:
         task_status.started()
         async for number in received:
             stop.request(signal.Signals(number).name)
@@ -190,6 +192,21 @@ def _own_errors() -> Iterator[None]:
         raise P2PNodeError(message) from error
 
 
+def _load_open_node() -> OpenNode:
+    """Load the node, which brings libp2p and takes seconds: so it comes after what can go wrong at once.
+
+    What is loaded stays until the end. The garbage collector would look through it again and again while it loads,
+    at every full collection later, and at the exit, where that alone costs half a second: it is told not to.
+    """
+    gc.disable()
+    try:
+        from p2pnode.node import open_node  # noqa: PLC0415
+    finally:
+        gc.freeze()
+        gc.enable()
+    return open_node
+
+
 def _log_to_stderr(*, verbose: bool) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("p2pnode").setLevel(logging.DEBUG if verbose else logging.INFO)
@@ -225,11 +242,9 @@ def run(
         bootstrap=tuple(bootstrap or settings.bootstrap),
     )
     with _own_errors(), lock_home(path), bind(api or settings.api) as listener:
-        # libp2p takes seconds to load. A home or a port that cannot be used is told before that.
-        from p2pnode.node import open_node  # noqa: PLC0415
-
+        remove_daemon_info(path)  # What a killed daemon left, so that nobody takes it for ours.
         main = functools.partial(
-            run_daemon, opened, listener, open_node=open_node, addresses=addresses, exit_with_fd=exit_with_fd
+            run_daemon, opened, listener, open_node=_load_open_node(), addresses=addresses, exit_with_fd=exit_with_fd
         )
         trio.run(main)
     sys.stderr.flush()

@@ -16,7 +16,7 @@ from wire.errors import WireError
 
 PROTOCOL_VERSION = 1
 
-_NETWORK_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_NETWORK_NAME = re.compile(r"[A-Za-z0-9.-]+")
 
 
 @wire_type(0x02)
@@ -42,10 +42,8 @@ class NetworkNames:
     def __post_init__(self) -> None:
         """Refuse a network's name that could run into the parts beside it. Raises `WireError`."""
         if not _NETWORK_NAME.fullmatch(self.network) or len(self.network) > limits.NETWORK_NAME_CHARS_MAX:
-            message = (
-                f"a network's name has 1 to {limits.NETWORK_NAME_CHARS_MAX} letters, digits, dots, hyphens or "
-                f"underscores, got {self.network!r}"
-            )
+            longest = limits.NETWORK_NAME_CHARS_MAX
+            message = f"a network's name has 1 to {longest} letters (a-z), digits, '-' or '.', got {self.network!r}"
             raise WireError(message)
 
     @property

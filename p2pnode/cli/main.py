@@ -27,6 +27,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from p2pnode.cli.output import print_error, print_usage_error
 from p2pnode.errors import ExitCode, P2PNodeError
+from wire.errors import WireError
+from wire.ids import BlobId
 
 ENTRY_POINTS = "p2pnode.commands"
 
@@ -62,7 +64,7 @@ def main() -> int:
     """Run the command that the arguments name; return its exit code."""
     _open_missing_standard_streams()
     try:
-        code = _run(sys.argv[1:])
+        code = _run(_with_ids_last(sys.argv[1:]))
         if sys.stdout is not None:
             sys.stdout.flush()  # Here, so that a full disk is an error and not a message of the interpreter's end.
     except KeyboardInterrupt:
@@ -86,6 +88,22 @@ def _run(arguments: list[str]) -> int:
     except typer.TyperException as error:  # The arguments are wrong.
         return print_usage_error(error)
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def _with_ids_last(arguments: list[str]) -> list[str]:
+    """Put ids that begin with a dash (one of 64 does) behind `--`, where they are not taken for options."""
+    if "--" in arguments:
+        return arguments
+    ids = [argument for argument in arguments if argument.startswith("-") and _is_blob_id(argument)]
+    return [*(argument for argument in arguments if argument not in ids), "--", *ids] if ids else arguments
+
+
+def _is_blob_id(text: str) -> bool:
+    try:
+        BlobId.parse(text)
+    except WireError:
+        return False
+    return True
 
 
 def _group(arguments: list[str]) -> TyperGroup:

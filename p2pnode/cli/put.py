@@ -48,10 +48,7 @@ def put(
         else:
             _print_for_a_person(source.name, result)
         if result.healthy < result.n:
-            message = (
-                f"stored safely, but on {result.healthy} of {result.n} shards so far: {result.n - result.healthy}"
-                " holders did not take theirs in time"
-            )
+            message = f"certified, but on {result.healthy} of {result.n} shards so far: the network goes on towards all"
             print_warning(message, reason="PARTIAL", exit_code=ExitCode.PARTIAL, as_json=as_json)
             raise typer.Exit(ExitCode.PARTIAL)
 

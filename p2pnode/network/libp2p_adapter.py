@@ -1,7 +1,7 @@
 """`Libp2pNetwork`: the `Network` seam over real TCP, Noise, yamux, GossipSub and Kademlia.
 
 From py-libp2p come the Noise handshake, GossipSub and Kademlia; sockets, dialling, streams and their limits are our own
-(why: `docs/adr`). This file puts the parts together and holds what is known of peers' addresses.
+(`libp2p_host.py` and `yamux.py` say why). This file puts the parts together and knows the addresses of peers.
 """
 
 from __future__ import annotations
@@ -70,7 +70,6 @@ class Libp2pNetwork:
         self._peer_id = PeerId(peer_id_of(key.public))
         self._profile = profile
         self._clock = clock
-        self._rng = rng
         self._listen = [_own_endpoint(text) for text in listen]
         self._announce = tuple(_own_endpoint(text).text() for text in announce)
         self._addresses: tuple[str, ...] = self._announce
@@ -101,7 +100,7 @@ class Libp2pNetwork:
             aliases={KAD_PROTOCOL: self._kad},
         )
         self._host.handlers[IDENTIFY] = functools.partial(answer_identify, self._host)
-        self._dht = Dht(self._host)
+        self._dht = Dht(self._host, rng)
 
     # Who and where.
 
@@ -267,12 +266,10 @@ class Libp2pNetwork:
             async with self._gossip.running():
                 nursery.start_soon(self._dht.keep_fresh, self._has_peers)
                 if listeners:
-                    nursery.start_soon(functools.partial(self._serve_listeners, listeners, nursery))
+                    accept = functools.partial(trio.serve_listeners, self.connections.accept, listeners)
+                    await nursery.start(functools.partial(accept, handler_nursery=nursery))
                 task_status.started()
                 await trio.sleep_forever()
-
-    async def _serve_listeners(self, listeners: list[trio.SocketListener], nursery: trio.Nursery) -> None:
-        await trio.serve_listeners(self.connections.accept, listeners, handler_nursery=nursery)
 
     async def _open_listeners(self) -> list[trio.SocketListener]:
         listeners: list[trio.SocketListener] = []

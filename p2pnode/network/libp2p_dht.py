@@ -19,20 +19,25 @@ from multiaddr.exceptions import Error as MultiaddrError
 from p2pnode.network import limits
 from p2pnode.network.addresses import BadAddressError, parse_endpoint
 from p2pnode.network.libp2p_host import ForeignHost
+from p2pnode.seams import Rng
 from wire.ids import PeerId
 
 logger = logging.getLogger(__name__)
 
-_KEEP_S = 3600
-"""How long py-libp2p remembers an address that we tell it."""
+_REFRESH_JITTER = (0.8, 1.2)
+
+_KEEP_S = 30 * 24 * 3600
+"""How long py-libp2p remembers the addresses of a peer that connected. It is told once, so no connection may outlive
+them; they are replaced when the peer connects again, and its store is bounded."""
 
 
 class Dht:
     """The routing table, and looking up peers in it and beyond."""
 
-    def __init__(self, host: ForeignHost) -> None:
-        """Serve the DHT on this host."""
+    def __init__(self, host: ForeignHost, rng: Rng) -> None:
+        """Serve the DHT on this host; `rng` spreads the look-ups of nodes that started together."""
         self._host = host
+        self._rng = rng
         self._table = KadDHT(host.as_host(), DHTMode.SERVER, enable_providers=False, enable_values=False)
 
     async def add(self, peer_id: PeerId, addresses: Sequence[str]) -> None:
@@ -72,7 +77,7 @@ class Dht:
                     await self._table.refresh_routing_table()
             except Exception:
                 logger.exception("looking around in the DHT failed")
-            await trio.sleep(limits.DHT_REFRESH_S)
+            await trio.sleep(limits.DHT_REFRESH_S * self._rng.uniform(*_REFRESH_JITTER))
 
 
 def _endpoint_texts(addresses: Sequence[Multiaddr]) -> list[str]:

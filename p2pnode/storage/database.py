@@ -22,6 +22,16 @@ DAMAGED_KEPT_MAX = 3
 """Damaged databases that are kept for whoever wants to look: a dying disk must not fill itself with them."""
 
 _PRIMARY_CODE = 0xFF
+_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_FAILURES = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_MISUSE,
+}
+"""Not the database's bytes are at fault. A block that cannot be read (IOERR_READ) is, though."""
 
 
 class DamagedIndexError(LocalStorageError):
@@ -121,20 +131,25 @@ class Database:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except UnicodeDecodeError as error:  # SQLite quotes the damage in its message, and Python cannot read it.
+        message = f"the index is damaged: SQLite's own words cannot be read ({error.reason})"
+        raise DamagedIndexError(message) from error
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
-        if code == sqlite3.SQLITE_FULL:
-            message = "the disk is full: the index cannot grow; free some space, nothing was lost"
-            raise DiskFullError(message) from error
-        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}:
-            # SQLITE_ERROR stands for a table or column that is not there: the file is not the one that we made.
-            message = f"the index is damaged: {error}"
-            raise DamagedIndexError(message) from error
-        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:  # Nothing was written, and it passes.
-            message = f"the index is in use by another program ({error}): end that one, then try again"
-            raise LocalStorageError(message) from error
-        message = f"the index failed: {error}; check the disk, then start the node again"
-        raise IndexFailedError(message) from error
+        raise _translation(error) from error
+
+
+def _translation(error: sqlite3.Error) -> LocalStorageError:
+    """Return what an error of SQLite's means for us. Damage has many codes, failures have few: those are listed."""
+    extended = getattr(error, "sqlite_errorcode", 0)
+    code = extended & _PRIMARY_CODE
+    if code == sqlite3.SQLITE_FULL:
+        return DiskFullError("the disk is full: the index cannot grow; free some space, nothing was lost")
+    if code in _PASSING:
+        return LocalStorageError(f"the index is in use by another program ({error}): end that one, then try again")
+    is_misuse = isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError)
+    if is_misuse or (code in _FAILURES and extended != sqlite3.SQLITE_IOERR_READ):
+        return IndexFailedError(f"the index failed: {error}; check the disk, then start the node again")
+    return DamagedIndexError(f"the index is damaged: {error}")
 
 
 def _damaged_name(number: int) -> str:

@@ -45,7 +45,6 @@ TOKEN_BYTES = 32
 SMALL_FILE_BYTES_MAX = 64 * 1024
 """No file of a home is longer, its data apart: a wrong path must not fill the memory."""
 
-_HOME_MODE = 0o700
 _SECRET_MODE = 0o600
 _CONFIG_MODE = 0o644
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -105,7 +104,6 @@ def create_home(path: Path, *, settings: HomeSettings, rng: Rng) -> Home:
     written: list[str] = []
     try:
         files = DiskFiles(path)
-        path.chmod(_HOME_MODE)
         files.make_directory(DATA_DIRECTORY)
         for name, (text, mode) in contents.items():
             written.append(name)
@@ -122,7 +120,7 @@ def create_home(path: Path, *, settings: HomeSettings, rng: Rng) -> Home:
 
 def open_home(path: Path) -> Home:
     """Read a home. Raises `HomeError` that names the file and says what to do."""
-    if not path.is_dir() or not any((path / name).exists() for name in (IDENTITY_FILE, OWNER_FILE, CONFIG_FILE)):
+    if not any(os.path.lexists(path / name) for name in (IDENTITY_FILE, OWNER_FILE, CONFIG_FILE)):
         message = f"there is no node in {path}: run 'p2pnode init' first, or name another home"
         raise HomeError(message)
     config = path / CONFIG_FILE

@@ -157,7 +157,7 @@ class SliverStore:
         return self._engine.quota.usage()
 
     async def close(self) -> None:
-        """Let work under way end, then close; calls after it raise `LocalStorageError`."""
+        """Close; work under way is done before or fails whole, and calls after it raise `LocalStorageError`."""
         await self._offload.run(_close, self._engine)
 
     async def _call(self, limiter: trio.CapacityLimiter, function: Callable[..., T], *args: object) -> T:

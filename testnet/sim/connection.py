@@ -56,6 +56,8 @@ class ConnectionEnd:
 
     def reset_other(self, stream: SimStream) -> None:
         """Let the other end of one stream know that it was aborted."""
+        if not self.is_open:  # Else a machine that has lost its power would still tell its peers.
+            return
         other = self._connection.other_end(self)
         self._connection.fabric.post(self.host, self.peer, CONTROL_BYTES, lambda: other.stream_was_reset(stream.number))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -67,10 +67,12 @@ class Life:
     ended: trio.Event = field(default_factory=trio.Event)
     was_killed: bool = False
     _nursery: trio.Nursery | None = None
+    _context: Context = field(default_factory=copy_context)
 
     async def run(self) -> None:
         """Run the node to its end. What a killed node's code raises while it is torn down says nothing."""
         current_life.set(self)
+        self._context = copy_context()
         try:
             with self.scope:
                 async with trio.open_nursery() as self._nursery:
@@ -100,10 +102,12 @@ class Life:
             finally:
                 done.set()
 
-        self._nursery.start_soon(work)
+        self._context.run(self._nursery.start_soon, work)
         await done.wait()
-        if self.was_killed or not results:
+        if self.was_killed:
             raise NodeDiedError(self.name)
+        if not results:  # The node itself has failed; its error ends the whole run, and this call with it.
+            await trio.sleep_forever()
         return results[0].unwrap()
 
 

@@ -193,8 +193,18 @@ class World:
         async with trio.open_nursery() as nursery:
             for number in range(1, count):
                 nursery.start_soon(partial(self.start_node, f"n{number}", bootstrap=["n0"]))
-        await self.wait_until(lambda: all(each.node.info().members >= count - 1 for each in self.running()))
+        await self.all_meet()
         return self.running()
+
+    async def all_meet(self) -> None:
+        """Wait until every running node knows every other one and is connected with it."""
+        others = len(self.running()) - 1
+
+        def have_met() -> bool:
+            infos = [each.node.info() for each in self.running()]
+            return all(info.members >= others and info.connected >= others for info in infos)
+
+        await self.wait_until(have_met)
 
     def running(self) -> list[Machine]:
         """Return the machines on which a node runs, in the order of their names."""

@@ -31,6 +31,8 @@ class Served:
     client: httpx.AsyncClient
     port: int
     scope: trio.CancelScope
+    ended: trio.Event
+    """Set when the server has ended after `scope` was cancelled."""
 
     async def connect(self) -> trio.SocketStream:
         """Return a bare connection."""
@@ -44,17 +46,18 @@ async def served(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> Asyn
     node = FakeNode()
     listener = bind("127.0.0.1:0")
     url, port = url_of(listener), listener.getsockname()[1]
-    scope = trio.CancelScope()
+    scope, ended = trio.CancelScope(), trio.Event()
 
     async def run(task_status: trio.TaskStatus[None]) -> None:
         with scope:
             await serve(make_app(node, token=TOKEN), listener, task_status=task_status)
+        ended.set()
 
     await nursery.start(functools.partial(run))
     async with httpx.AsyncClient(
         base_url=url, headers=HEADERS, timeout=TIMEOUT_S, trust_env=False, verify=NO_TLS
     ) as client:
-        yield Served(node, client, port, scope)
+        yield Served(node, client, port, scope, ended)
 
 
 async def read_until_cut(stream: trio.SocketStream) -> bytes:

@@ -105,6 +105,8 @@ async def test_stopping_cuts_a_download_that_nobody_reads(served: Served) -> Non
         )
         await trio.testing.wait_all_tasks_blocked(0.3)  # Every buffer is full now.
         served.scope.cancel()
+        with trio.fail_after(2):
+            await served.ended.wait()
         assert len(await read_until_cut(stream)) < 50_000_000
 
 

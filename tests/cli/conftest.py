@@ -63,6 +63,7 @@ class Cli:
         """Start the program as a process; the caller ends it."""
         given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         environment = {**os.environ, "P2PNODE_HOME": str(self.home), "COLUMNS": "100"}
+        environment.pop("PYTHONUNBUFFERED", None)  # Output waits in a buffer until the end, as it does for users.
         command = [sys.executable, "-m", "p2pnode", *map(str, arguments)]
         return subprocess.Popen(command, env=environment, **given)  # type: ignore[call-overload, no-any-return] # passed on
 

@@ -113,8 +113,10 @@ def test_ctrl_c_stops_it_too(home: Path) -> None:
 
 
 def test_a_signal_during_the_start_stops_it(home: Path) -> None:
+    (home / "daemon.json").write_text("what a killed daemon left")
     with started(home, behaviour="hangs at the start") as daemon:
         daemon.wait_for("hangs")
+        assert not (home / "daemon.json").exists()
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.end() == 0
     assert not (home / "daemon.json").exists()
@@ -153,9 +155,10 @@ def test_it_ends_with_the_process_that_holds_its_pipe(home: Path) -> None:
     assert "left in good order" in daemon.said
 
 
-def test_it_does_not_care_for_closed_standard_streams(home: Path) -> None:
-    with started(home, prefix=("sh", "-c", 'exec "$@" <&- >&-', "sh")) as daemon:
+def test_it_does_not_care_for_closed_standard_streams_nor_for_an_ignored_hangup(home: Path) -> None:
+    with started(home, prefix=("sh", "-c", 'trap "" HUP; exec "$@" <&- >&-', "sh")) as daemon:
         daemon.wait_for("api on")
+        daemon.process.send_signal(signal.SIGHUP)
         assert ask(home, "/v1/node").status == 200
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.end() == 0

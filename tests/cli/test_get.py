@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
@@ -54,6 +55,17 @@ def current_umask() -> int:
     return mask
 
 
+@pytest.mark.parametrize("start", ["-", "--", "-o", "-q", "--json"])
+def test_an_id_that_begins_like_an_option_is_an_id(cli: Cli, daemon: FakeDaemon, tmp_path: Path, start: str) -> None:
+    reference = start + "A" * (43 - len(start))
+    daemon.node.blobs[reference] = b"data"
+    assert cli("get", reference).out == b"data"
+    assert cli("get", reference, "-o", tmp_path / "out").code == 0
+    assert (tmp_path / "out").read_bytes() == b"data"
+    assert cli("get", "-q", "--", reference).out == b"data"
+    assert cli("stat", "--json", reference).json()["id"] == reference
+
+
 def test_stdout_gets_the_bytes_and_nothing_else(cli: Cli, data: bytes) -> None:
     for arguments in ([], ["-o", "-"], ["-q"]):
         ended = cli("get", reference_of(data), *arguments)
@@ -88,6 +100,24 @@ def test_a_failed_read_tells_the_daemons_reason_and_leaves_the_old_file(
     assert ended.error() == f"p2pnode: {failure}"
     assert target.read_text() == "old"
     assert names(tmp_path) == ["home", "out"]
+
+
+def test_a_connection_that_is_reset_tells_the_daemons_reason_too(
+    cli: Cli, daemon: FakeDaemon, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a broken connection looks different from time to time; here it always is a reset."""
+    whole = http.client.HTTPResponse.read1
+
+    def read1(response: http.client.HTTPResponse, count: int = -1) -> bytes:
+        chunk = whole(response, count)
+        if not chunk:
+            raise ConnectionResetError
+        return chunk
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read1", read1)
+    daemon.node.get_error, daemon.node.get_error_after = errors.IntegrityError("differs"), 600_000
+    ended = cli("get", reference_of(data))
+    assert (ended.code, ended.error()) == (ExitCode.INTEGRITY, "p2pnode: differs")
 
 
 def test_an_unknown_id_ends_with_4(cli: Cli, daemon: FakeDaemon) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,16 @@ def test_a_command_starts_without_loading_what_it_does_not_need(tmp_path: Path) 
     code, *loaded = ended.stdout.split()
     assert code == "1"
     assert HEAVY.intersection(loaded) <= {"sqlite3"}
+
+
+def test_a_reader_that_has_gone_is_no_error_message(cli: Cli) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with cli.start("version", stdout=writer) as process:
+        os.close(writer)
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(20) == 1
 
 
 def test_a_full_disk_behind_stdout_is_one_line(cli: Cli) -> None:

@@ -192,6 +192,25 @@ def test_a_wrong_page_never_passes(count: int, height: int) -> None:
             verify_page(tree.root, page, page_index=page_index, height=height, leaf_count=count, proof=longer)
 
 
+@pytest.mark.parametrize("count", [4, 8, 16])
+def test_the_last_index_has_no_second_name(count: int) -> None:
+    """Shifted to the right, -1 stays odd: folded without a check it would pass for the last leaf, and the last page."""
+    leaves = leaves_of(count)
+    tree = MerkleTree.from_leaves(leaves)
+    with pytest.raises(BadProofError, match="index -1"):
+        verify_proof(tree.root, leaves[-1], index=-1, leaf_count=count, proof=tree.prove(count - 1))
+    last_page = tree.prove_page(count // 4 - 1, height=2)
+    with pytest.raises(BadProofError, match="index -1"):
+        verify_page(tree.root, leaves[-4:], page_index=-1, height=2, leaf_count=count, proof=last_page)
+
+
+@pytest.mark.parametrize("page_index", [2, 3])
+def test_there_is_no_empty_page_after_the_last_one(page_index: int) -> None:
+    tree = MerkleTree.from_leaves(leaves_of(8))
+    with pytest.raises(BadProofError):
+        verify_page(tree.root, [], page_index=page_index, height=2, leaf_count=8, proof=tree.prove_page(1, height=2))
+
+
 def test_an_empty_tree_has_no_page() -> None:
     with pytest.raises(IndexError):
         MerkleTree.from_leaves([]).prove_page(0, height=2)

@@ -242,16 +242,6 @@ async def test_the_oldest_connection_gives_way_when_a_peer_makes_too_many(rng: r
         await assert_echoes(server, client)
 
 
-async def test_an_idle_pair_of_nodes_uses_little_time(rng: random.Random) -> None:
-    first, second = make_network(rng), make_network(rng)
-    async with running(first, second):
-        await first.bootstrap(full_address(second))
-        await trio.sleep(0.5)
-        started = time.process_time()
-        await trio.sleep(1.0)
-        assert time.process_time() - started < 0.2
-
-
 def test_the_adapter_keeps_the_addresses_of_a_bounded_number_of_peers(
     rng: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from p2pnode.network.yamux_stream import StreamEndError, YamuxStream
 from tests.network.pipes import FramePipe, frame_pipes
 
 PING_EVERY_S = 8.0
+LONGEST_S = 4_000.0
 
 
 class Pair:
@@ -54,12 +55,14 @@ class Pair:
 @asynccontextmanager
 async def running(pair: Pair, *, is_server_alive: bool = True) -> AsyncIterator[None]:
     """Run both sessions for the length of a block."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(pair.client.run)
-        if is_server_alive:
-            nursery.start_soon(pair.server.run)
-        yield
-        nursery.cancel_scope.cancel()
+    # The sessions ping for ever, so virtual time would never stop for a test that waits in vain.
+    with trio.fail_after(LONGEST_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pair.client.run)
+            if is_server_alive:
+                nursery.start_soon(pair.server.run)
+            yield
+            nursery.cancel_scope.cancel()
 
 
 async def test_bytes_arrive_in_order_whatever_the_sizes(rng: random.Random, autojump_clock: MockClock) -> None:

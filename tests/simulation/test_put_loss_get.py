@@ -1,5 +1,6 @@
 """A file survives the loss of any three of ten nodes: the production code, whole nodes, in virtual time."""
 
+import inspect
 import itertools
 import os
 import subprocess
@@ -31,7 +32,8 @@ from wire.references import Reference
 
 SMALL_BYTES = 5_000
 REPOSITORY = Path(__file__).parents[2]
-PROCESS_TIMEOUT_S = 60
+PROCESS_TIMEOUT_S = 120
+"""It takes three seconds on an idle machine."""
 
 
 def test_the_simulated_node_is_the_class_that_ships(seed: int) -> None:
@@ -48,7 +50,8 @@ def test_the_simulated_node_is_the_class_that_ships(seed: int) -> None:
             assert module.__file__ is not None
             assert package in Path(module.__file__).parents
             for name, function in vars(type(part)).items():
-                code = getattr(function, "__code__", None)  # A replaced method would come from another file.
+                # A replaced method would come from another file.
+                code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
                 assert code is None or name.startswith("__") or package in Path(code.co_filename).parents
 
     run_world(seed, scenario)
@@ -107,7 +110,7 @@ def test_everything_is_read_after_the_whole_site_lost_its_power(seed: int) -> No
             world.kill(name)
         for name in names:
             await world.restart(name)
-        await world.wait_until(lambda: all(each.node.info().connected >= NODES - 1 for each in world.running()))
+        await world.all_meet()
         for name in names:
             assert await get(world.machines[name], result.id) == data
         status = await world.machines["n9"].node.stat(Reference.parse(result.id))
@@ -116,11 +119,12 @@ def test_everything_is_read_after_the_whole_site_lost_its_power(seed: int) -> No
     run_world(seed, scenario)
 
 
-def _trace_hash_in_a_new_process(seed: int, *, hash_seed: str) -> str:
+def _trace_hash_in_a_new_process(seed: int) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "tests.simulation.scenarios", str(seed)],
         cwd=REPOSITORY,
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        # Another order of every set and dictionary of strings than here.
+        env={**os.environ, "PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"},
         capture_output=True,
         text=True,
         check=True,
@@ -130,10 +134,9 @@ def _trace_hash_in_a_new_process(seed: int, *, hash_seed: str) -> str:
 
 
 def test_the_same_seed_gives_the_same_trace_in_two_processes_and_another_seed_another_one(seed: int) -> None:
-    first = _trace_hash_in_a_new_process(seed, hash_seed="1")
-    assert first == _trace_hash_in_a_new_process(seed, hash_seed="2")
-    assert first != _trace_hash_in_a_new_process(seed + 1, hash_seed="1")
-    assert first == run_world(seed, put_loss_get).trace_hash
+    here = run_world(seed, put_loss_get).trace_hash
+    assert _trace_hash_in_a_new_process(seed) == here
+    assert run_world(seed + 1, put_loss_get).trace_hash != here
 
 
 class KillAt:
@@ -175,7 +178,7 @@ def _kill_at_every_moment_of_a_put(seed: int, *, victim: str, writer: str) -> Wo
             if not kill.has_fired:
                 break
             await world.restart(victim)
-            await world.wait_until(lambda: all(each.node.info().connected >= NODES - 1 for each in world.running()))
+            await world.all_meet()
         assert moment > 10, "the put did next to nothing on the victim's disk"
         promised = {pair for promise in judge.promises if promise.node == victim for pair in promise.pairs}
         assert await judge.check_promises() > 0

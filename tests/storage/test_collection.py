@@ -102,6 +102,7 @@ async def test_a_pair_may_be_stored_again_after_its_collection(tmp_path: Path, r
         await store(target, pair)
         await check_readable(target, pair)
         assert (await target.collect(AFTER_PROVISIONAL)).pairs == (pair.key,)
+        assert target._engine.unwanted == set()
     check_accounting(target, tmp_path)
     await target.close()
 

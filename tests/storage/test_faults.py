@@ -194,7 +194,7 @@ pytestmark = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERA
 
 @dataclass
 class Hook:
-    """Fails the `at`-th change, or read: with an errno before it takes effect, or, without one, by cutting the power."""
+    """Fails the `at`-th change, or read: with an errno before it takes effect, or by cutting the power (no errno)."""
 
     files: SimFiles
     at: int

@@ -19,6 +19,7 @@ from tests import factories
 from tests.storage import helpers
 from tests.storage.helpers import (
     FINAL_END,
+    PROVISIONAL_END,
     Fault,
     FaultyFiles,
     StillClock,
@@ -31,6 +32,7 @@ from tests.storage.helpers import (
     tree,
 )
 from wire.ids import Axis, ShardIndex
+from wire.records import LeaseKind
 
 
 async def test_a_stored_pair_is_read_back_and_survives_reopening(tmp_path: Path, rng: random.Random) -> None:
@@ -244,6 +246,27 @@ async def test_a_read_that_fails_for_another_reason_condemns_nothing(
     await target.close()
 
 
+async def test_a_block_that_is_read_at_the_second_try_is_no_loss(
+    tmp_path: Path, rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = make_pair(rng)
+    files = DiskFiles(tmp_path)
+    target = await open_store(files)
+    await store(target, pair)
+    real = files.read
+    failures = [OSError(errno.EIO, "injected")]
+
+    def read(name: str, *, offset: int = 0, count: int | None = None) -> bytes:
+        if failures:
+            raise failures.pop()
+        return real(name, offset=offset, count=count)
+
+    monkeypatch.setattr(files, "read", read)
+    assert await target.read_sliver(pair.blob_id, Axis.PRIMARY, pair.index) == pair.primary
+    assert await target.lost_pairs() == []
+    await target.close()
+
+
 async def test_a_closed_store_says_so(tmp_path: Path, rng: random.Random) -> None:
     target = await open_store(DiskFiles(tmp_path))
     await target.close()
@@ -282,14 +305,21 @@ async def test_many_threads_store_read_and_collect_at_once(tmp_path: Path, rng: 
         await check_readable(target, pair)
         await target.commit_lease(pair.final, pair.page, pair.shard_sets)
         await target.certify(pair.certificate, pair.final)
-        await target.collect(FINAL_END)
+        await target.collect(PROVISIONAL_END)
         await check_readable(target, pair)
+
+    async def die(pair: helpers.Pair) -> None:
+        over = factories.lease(pair.blob_id, kind=LeaseKind.PROVISIONAL, end=factories.TIME)
+        await store(target, pair, factories.signed(over, factories.owner_key()))
+        await target.collect(PROVISIONAL_END)
 
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             for pair in pairs:
                 nursery.start_soon(live, pair)
                 nursery.start_soon(helpers.store, target, pair)  # The same pair twice at once.
+                nursery.start_soon(die, make_pair(rng))
+    assert not (await target.collect(PROVISIONAL_END)).pairs
     check_accounting(target, tmp_path)
     assert target.usage().pairs == len(pairs)
     await target.close()

@@ -14,7 +14,7 @@ from wire.errors import WireError
 from wire.protocol_ids import NetworkNames, SharedParameters
 
 NAMES = factories.network_names()
-NETWORK = st.text("abcXYZ019._-", min_size=1, max_size=limits.NETWORK_NAME_CHARS_MAX)
+NETWORK = st.text("abcXYZ019.-", min_size=1, max_size=limits.NETWORK_NAME_CHARS_MAX)
 
 
 def test_the_names_of_a_network_are_these() -> None:
@@ -52,6 +52,7 @@ ODD = {
     "empty": "",
     "slash": "test/1/ce86aeb952721453/store",
     "space": "my network",
+    "underscore": "my_network",
     "line break": "test\n",
     "not ASCII": "büro",
     "letters of another alphabet": "тест",
@@ -63,10 +64,10 @@ ODD = {
 
 @pytest.mark.parametrize("network", ODD.values(), ids=ODD)
 def test_a_name_with_odd_characters_is_refused(network: str) -> None:
-    with pytest.raises(WireError, match="a network's name has 1 to 64 letters, digits, dots, hyphens or underscores"):
+    with pytest.raises(WireError, match="a network's name has 1 to 64 letters"):
         factories.network_names(network)
 
 
-@pytest.mark.parametrize("network", ["a", "home", "test-1234", "my_net.v2", "A" * limits.NETWORK_NAME_CHARS_MAX])
+@pytest.mark.parametrize("network", ["a", "home", "test-1234", "my-net.v2", "A" * limits.NETWORK_NAME_CHARS_MAX])
 def test_an_ordinary_name_is_taken(network: str) -> None:
     assert factories.network_names(network).protocol("read").split("/")[2] == network
