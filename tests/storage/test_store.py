@@ -13,6 +13,8 @@ import trio
 from p2pnode.errors import CallerError, CorruptSliverError, DiskFullError, LocalStorageError, NotFoundError
 from p2pnode.storage import engine as engine_module
 from p2pnode.storage.files import DiskFiles
+from p2pnode.storage.pairfile import MAGIC
+from p2pnode.storage.sealed import seal
 from p2pnode.storage.store import SliverStore
 from p2pnode.system import ThreadOffload
 from tests import factories
@@ -263,6 +265,19 @@ async def test_a_block_that_is_read_at_the_second_try_is_no_loss(
 
     monkeypatch.setattr(files, "read", read)
     assert await target.read_sliver(pair.blob_id, Axis.PRIMARY, pair.index) == pair.primary
+    assert await target.lost_pairs() == []
+    await target.close()
+
+
+async def test_a_file_of_a_newer_version_is_neither_served_nor_lost(tmp_path: Path, rng: random.Random) -> None:
+    pair = make_pair(rng)
+    target = await open_store(DiskFiles(tmp_path))
+    await store(target, pair)
+    (tmp_path / pair.path).write_bytes(seal(MAGIC, 2, b"from the future"))
+    with pytest.raises(LocalStorageError, match="newer version"):
+        await target.read_sliver(pair.blob_id, Axis.PRIMARY, pair.index)
+    with pytest.raises(LocalStorageError, match="newer version"):
+        await store(target, pair)
     assert await target.lost_pairs() == []
     await target.close()
 
