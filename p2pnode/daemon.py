@@ -34,6 +34,7 @@ from p2pnode.storage.home import (
     remove_daemon_info,
     write_daemon_info,
 )
+from p2pnode.system import bound_memory_arenas
 
 _log = logging.getLogger(__name__)
 
@@ -232,6 +233,7 @@ def run(
     exit_with_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Read options and home, and run."""
+    bound_memory_arenas()
     _log_to_stderr(verbose=verbose)
     path = home.expanduser()
     opened = open_home(path)

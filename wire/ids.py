@@ -6,6 +6,7 @@ import base64
 import enum
 from typing import NewType, Self
 
+from crypto.peer_id import peer_id_to_text
 from wire.errors import WireError
 
 BLOB_ID_BYTES = 32
@@ -82,6 +83,9 @@ class PeerId(FixedBytes):
     """A node's libp2p peer id; it carries the node's public key. `crypto.peer_id` converts it."""
 
     length = PEER_ID_BYTES
+
+    def __str__(self) -> str:
+        return peer_id_to_text(self)
 
 
 class Digest(FixedBytes):

@@ -58,12 +58,15 @@ class Gossip:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take part for as long as the block lasts."""
-        async with guarded_service(self._router), guarded_service(self._pubsub), trio.open_nursery() as nursery:
-            await self._pubsub.wait_until_ready()
-            for topic in self._topics:
-                nursery.start_soon(_drain, await self._pubsub.subscribe(topic))
-            yield
-            nursery.cancel_scope.cancel()
+        try:
+            async with guarded_service(self._router), guarded_service(self._pubsub), trio.open_nursery() as nursery:
+                await self._pubsub.wait_until_ready()
+                for topic in self._topics:
+                    nursery.start_soon(_drain, await self._pubsub.subscribe(topic))
+                yield
+                nursery.cancel_scope.cancel()
+        finally:
+            self._pubsub.seen_messages.stop()  # It has a thread of its own, which nobody else would end.
 
     async def publish(self, topic: str, data: bytes) -> None:
         """Send a message to the mesh. Raises `CallerError` when it is too long or we do not take part in the topic."""

@@ -79,11 +79,11 @@ def check_batch(
         raise PeerFaultError(message) from error
     batch = signed.record
     if batch.lease != lease.digest or batch.lease_end != lease.record.end:
-        message = f"a receipt of {signed.signer_peer.hex()[-12:]} for another lease"
+        message = f"a receipt of {signed.signer_peer} for another lease"
         raise PeerFaultError(message)
     root = merkle_root([receipt_leaf(*pair) for pair in pairs])
     if batch.count != len(pairs) or batch.root != root:
-        message = f"a receipt of {signed.signer_peer.hex()[-12:]} for other pairs than it was sent"
+        message = f"a receipt of {signed.signer_peer} for other pairs than it was sent"
         raise PeerFaultError(message)
     return signed
 
@@ -99,7 +99,7 @@ def check_batch_from(
     """Check a batch that must come from one holder: nobody signs for another. Raises `PeerFaultError`."""
     signed = check_batch(envelope, lease, pairs, network=network)
     if signed.signer_peer != holder:
-        message = f"a receipt signed by {signed.signer_peer.hex()[-12:]}, expected {holder.hex()[-12:]}"
+        message = f"a receipt signed by {signed.signer_peer}, expected {holder}"
         raise PeerFaultError(message)
     return signed
 

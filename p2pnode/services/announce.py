@@ -10,6 +10,7 @@ from collections import OrderedDict
 from typing import TypeVar
 
 from crypto.signing import BadSignatureError
+from p2pnode.errors import LocalStorageError
 from p2pnode.services.context import Context
 from wire import limits
 from wire.codec import decode, encode
@@ -69,16 +70,22 @@ class Announcer:
         """Publish what is pending, batch by batch, until cancelled."""
         while True:
             await self._context.clock.sleep(BATCH_EVERY_S)
-            if self._pending:
+            if not self._pending:
+                continue
+            try:
                 await self._publish_batch()
+            except LocalStorageError as error:
+                log.warning("announcements wait until the disk works again: %s", error)
 
     async def _publish_batch(self) -> None:
         context = self._context
+        # First, because it may fail: then everything is still pending.
+        sequence = await context.store.next_sequence("announcement")
         notes: list[Announcement] = []
         while self._pending and len(notes) < limits.ANNOUNCEMENTS_MAX:
             notes.append(self._pending.popitem(last=False)[1])
         batch = AnnouncementBatch(
-            sequence=await context.store.next_sequence("announcement"),
+            sequence=sequence,
             time=context.wall_seconds(),
             announcements=tuple(notes),
         )
@@ -92,7 +99,7 @@ class Announcer:
             envelope = decode(data, Envelope, bytes_max=limits.GOSSIP_BYTES_MAX)
             signed = open_envelope(envelope, AnnouncementBatch, network=context.network_name)
         except (WireError, BadSignatureError) as error:
-            log.info("a bad announcement came by way of %s: %s", via.hex()[-12:], error)
+            log.info("a bad announcement came by way of %s: %s", via, error)
             return False
         batch = signed.record
         is_recent = abs(batch.time - context.clock.wall()) <= limits.CLOCK_SKEW_SECONDS

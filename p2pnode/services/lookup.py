@@ -15,6 +15,7 @@ import trio
 from p2pnode.coding import BlobMetadata, CodingError
 from p2pnode.errors import (
     HoldersSilentError,
+    LocalStorageError,
     NotFoundError,
     PeerFaultError,
     PeerSilentError,
@@ -99,7 +100,10 @@ class Lookup:
         """
         findings = Findings(blob_id)
         findings.add_certificate(self._by_blob.get(blob_id))
-        await self._ask_ourselves(findings)
+        try:
+            await self._ask_ourselves(findings)
+        except LocalStorageError as error:
+            log.warning("our own record of %s cannot be read, others are asked: %s", blob_id.text(), error)
         if findings.metadata is None or findings.certificate is None:
             await self._ask_others(findings, list(self._order(findings, seed or blob_id)))
         if findings.certificate is not None:

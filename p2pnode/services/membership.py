@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import trio
 
-from crypto.peer_id import peer_id_of, peer_id_to_text
+from crypto.peer_id import peer_id_of
 from crypto.signing import BadSignatureError
-from p2pnode.errors import CallerError, P2PNodeError
+from p2pnode.errors import CallerError, LocalStorageError, P2PNodeError
 from p2pnode.membership.liveness import Liveness
 from p2pnode.membership.table import MemberTable
 from p2pnode.placement.rendezvous import Candidate
@@ -44,6 +44,9 @@ CONNECTIONS_WANTED = 64
 
 DIALS_AT_ONCE = 8
 """Dials and greetings under way at a time, so that a large network does not stall a small node."""
+
+CONTACT_TIMEOUT_S = 120.0
+"""The longest dial or greeting: enough for all pages of a full table over a slow line."""
 
 PAGES_MAX = 1 + limits.MEMBERS_KEPT_MAX // limits.MEMBERS_PER_MESSAGE_MAX
 """Pages of member records taken from one peer: as many as the whole table has."""
@@ -125,7 +128,7 @@ class Membership:
         if not isinstance(message, ExchangeMembers):
             raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no request about members")
         if not self._consider(message.record):
-            log.debug("nothing new in the record of %s", peer_id_to_text(peer_id))
+            log.debug("nothing new in the record of %s", peer_id)
         self.table.contact(peer_id, now=self._now())
         everyone = [(each, member.signed.envelope) for each, member in self.table.members()]
         everyone.append((self._context.own, self.own.envelope))
@@ -151,7 +154,7 @@ class Membership:
         try:
             envelope = decode(data, Envelope, bytes_max=limits.GOSSIP_BYTES_MAX)
         except WireError as error:
-            log.info("a bad member record came by way of %s: %s", peer_id_to_text(via), error)
+            log.info("a bad member record came by way of %s: %s", via, error)
             return False
         return self._consider(envelope)
 
@@ -173,14 +176,21 @@ class Membership:
         while True:
             await self._context.network.publish(self._topic, encode(self.own.envelope))
             await self._context.clock.sleep(self._context.profile.member_record_every_s)
-            await self._renew_own_record()
+            try:
+                await self._renew_own_record()
+            except LocalStorageError as error:
+                # The old record goes on; a node that signs nothing new soon counts as stale, and gets no new data.
+                log.warning("the member record cannot be renewed until the disk works again: %s", error)
 
     async def _save_regularly(self) -> None:
         """Keep what is known for the next start; a crash loses at most one period of news."""
         while True:
             await self._context.clock.sleep(self._context.profile.member_record_every_s)
             envelopes = [member.signed.envelope for _, member in self.table.members()]
-            await self._context.store.save_members(envelopes)
+            try:
+                await self._context.store.save_members(envelopes)
+            except LocalStorageError as error:
+                log.warning("the members cannot be saved until the disk works again: %s", error)
 
     async def _tend_regularly(self, nursery: trio.Nursery) -> None:
         while True:
@@ -231,11 +241,13 @@ class Membership:
         """Run a dial or a greeting within the slots; a peer that fails is nobody's fault and tried again later."""
         try:
             async with self._slots:
-                await action(target)
+                # What never ends would keep this peer from ever being tried again.
+                with trio.fail_after(CONTACT_TIMEOUT_S):
+                    await action(target)
         except CallerError as error:
             log.warning("cannot use the address %s: %s", target, error)
-        except P2PNodeError as error:
-            log.debug("no contact with %s: %s", target, error)
+        except (P2PNodeError, trio.TooSlowError) as error:
+            log.debug("no contact with %s: %r", target, error)
         finally:
             self._busy.discard(target)
 

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import trio
 
@@ -61,20 +61,25 @@ class EscapeError(BaseException):
 
 @contextlib.contextmanager
 def trap_escapes() -> Iterator[None]:
-    """Let every way out raise `EscapeError` while the context lasts."""
+    """Let every way out raise `EscapeError` while the context lasts, in this thread: others are not of this world."""
     with contextlib.ExitStack() as stack:
         for owner, name in _FORBIDDEN:
             if hasattr(owner, name):
-                stack.enter_context(_replaced(owner, name, _barrier(f"{owner.__name__}.{name}")))
+                barrier = _barrier(f"{owner.__name__}.{name}", getattr(owner, name))
+                stack.enter_context(_replaced(owner, name, barrier))
         for name in _TIMERS:
             stack.enter_context(_replaced(time, name, _only_for_others(name, getattr(time, name))))
-        stack.enter_context(_replaced(time, "time", _wall_clock_for_logging))
+        stack.enter_context(_replaced(time, "time", _wall_clock_for_logging(time.time)))
         yield
 
 
-def _barrier(name: str) -> Callable[..., NoReturn]:
-    def refuse(*_args: object, **_options: object) -> NoReturn:
-        raise EscapeError(f"{name} was used inside a simulated world")
+def _barrier(name: str, real: Callable[P, T]) -> Callable[P, T]:
+    world = threading.get_ident()
+
+    def refuse(*args: P.args, **options: P.kwargs) -> T:
+        if threading.get_ident() == world:
+            raise EscapeError(f"{name} was used inside a simulated world")
+        return real(*args, **options)
 
     return refuse
 
@@ -88,11 +93,18 @@ def _only_for_others(name: str, real: Callable[P, T]) -> Callable[P, T]:
     return timer
 
 
-def _wall_clock_for_logging() -> float:
+def _wall_clock_for_logging(real: Callable[[], float]) -> Callable[[], float]:
     """Every log record asks for the time; it gets the virtual one."""
-    if _caller() != "logging":
-        raise EscapeError("time.time was used inside a simulated world")
-    return WALL_EPOCH_S + trio.current_time()
+    world = threading.get_ident()
+
+    def wall() -> float:
+        if threading.get_ident() != world:
+            return real()
+        if _caller() != "logging":
+            raise EscapeError("time.time was used inside a simulated world")
+        return WALL_EPOCH_S + trio.current_time()
+
+    return wall
 
 
 def _caller() -> str:

@@ -13,7 +13,7 @@ from crypto.keys import SEED_BYTES, SigningKey
 from crypto.peer_id import peer_id_of
 from p2pnode.config import TESTNET
 from p2pnode.network.libp2p_adapter import Libp2pNetwork
-from p2pnode.seams import GossipHandler, Network, OnRunning, StreamHandler
+from p2pnode.seams import GossipHandler, Network, OnRunning, Stream, StreamEndedError, StreamHandler
 from p2pnode.system import SystemClock, SystemRng
 from testnet.sim.clock import SimClock, run_in_virtual_time
 from testnet.sim.fabric import Fabric
@@ -31,6 +31,9 @@ REAL_DEADLINE_S = 60.0
 """No claim takes longer on the slowest machine; it only guards against hanging."""
 
 VIRTUAL_DEADLINE_S = 3600.0
+
+SOON_S = 8.0
+"""How long a refused dial may take; a silent one may take the profile's dial time."""
 
 _POLL_S = 0.02
 
@@ -155,3 +158,41 @@ async def introduce(one: Network, other: Network) -> None:
 def is_connected(one: Network, other: Network) -> bool:
     """Tell whether `one` believes that it has a connection with `other`."""
     return any(each.peer_id == other.peer_id for each in one.connected())
+
+
+async def echo(stream: Stream) -> None:
+    """Answer each length-prefixed message with itself until the peer ends the stream."""
+    while True:
+        try:
+            prefix = await stream.receive_exactly(4)
+        except StreamEndedError:
+            await stream.close()
+            return
+        await stream.send(prefix + await stream.receive_exactly(int.from_bytes(prefix, "big")))
+
+
+async def ask_echo(stream: Stream, data: bytes) -> bytes:
+    """Send a message and return its echo, reading while writing: the message may be larger than every window."""
+    answer = bytearray()
+
+    async def read() -> None:
+        count = int.from_bytes(await stream.receive_exactly(4), "big")
+        answer.extend(await stream.receive_exactly(count))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await stream.send(len(data).to_bytes(4, "big") + data)
+    return bytes(answer)
+
+
+async def two(lab: Lab) -> tuple[Network, Network]:
+    """Return two connected networks that both serve `echo`; the first has dialled the second."""
+    one, other = await lab.start({PROTOCOL: echo}), await lab.start({PROTOCOL: echo})
+    await introduce(one.network, other.network)
+    return one.network, other.network
+
+
+async def ask_echo_flat(stream: Stream) -> None:
+    """Ask without a nursery, so that the error comes out bare."""
+    await stream.send((1).to_bytes(4, "big") + b"x")
+    await stream.receive_exactly(5)

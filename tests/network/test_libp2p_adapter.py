@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Sequence
 
@@ -63,6 +64,13 @@ async def test_announced_addresses_replace_those_that_are_listened_on(rng: rando
     network = make_network(rng, announce=announced)
     async with running(network):
         assert network.addresses() == announced
+
+
+async def test_stopping_ends_the_threads_that_libp2p_started(rng: random.Random) -> None:
+    before = threading.active_count()
+    async with running(make_network(rng), make_network(rng)):
+        assert threading.active_count() > before
+    assert threading.active_count() == before
 
 
 async def test_stopping_is_quick_and_leaves_no_task_behind(rng: random.Random) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 
 import pytest
@@ -9,6 +10,7 @@ import trio
 
 from p2pnode.errors import CallerError, HoldersSilentError, NotFoundError, TooFewHoldersError, TooFewPairsError
 from p2pnode.services import put as put_service
+from testnet.sim.disk_events import DiskEvent, DiskOperation
 from testnet.sim.machine import Machine
 from testnet.sim.world import World
 from tests.services.simulated import QUICK, get, put, simulate, stream
@@ -307,3 +309,40 @@ def test_segments_in_flight_are_bounded(rng: random.Random, monkeypatch: pytest.
 
     del monkeypatch
     simulate(rng, 4, body)
+
+
+def test_a_node_whose_disk_fills_up_or_fails_goes_on_and_recovers(rng: random.Random) -> None:
+    """Renewing the record, saving the members and announcing all write: none of them may end the node."""
+
+    async def body(world: World, machines: list[Machine]) -> None:
+        files = machines[0].files
+        result = await put(machines[0], b"before")
+        capacity = files.capacity_bytes
+        files.capacity_bytes -= files.free_bytes()
+        for _ in range(3):
+            await put(machines[1], rng.randbytes(100), shards=4)
+            await trio.sleep(QUICK.member_record_every_s)
+        assert machines[0].is_running
+        files.capacity_bytes = capacity
+        assert await get(machines[0], result.id) == b"before"
+        await world.wait_until(lambda: machines[3].node.info().members == 4)
+        after = await put(machines[0], b"after", shards=5)
+        assert after.healthy == 5
+
+    simulate(rng, 5, body)
+
+
+def test_a_reader_whose_own_disk_fails_reads_from_the_others(rng: random.Random) -> None:
+    async def body(world: World, machines: list[Machine]) -> None:
+        del world
+        result = await put(machines[0], b"still there", shards=7)
+
+        def fail_reads(event: DiskEvent) -> None:
+            if event.operation is DiskOperation.READ and not event.is_done:
+                raise OSError(errno.EIO, "injected")
+
+        machines[2].files.hook = fail_reads
+        assert await get(machines[2], result.id) == b"still there"
+        assert (await machines[2].node.stat(Reference.parse(result.id))).certified
+
+    simulate(rng, 7, body)
