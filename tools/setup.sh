@@ -86,6 +86,8 @@ fi
 if ! has_stamp project "$project_key"; then
     # Editable, which also keeps the package crypto out of site-packages: docs/adr/0001.
     install --no-deps --no-build-isolation --editable .
+    # Ten nodes start at once in the demo: where PYTHONDONTWRITEBYTECODE is set, each would compile all of it.
+    "$VENV/bin/python" -m compileall -q p2pnode wire crypto testnet >/dev/null || true
     echo "$project_key" >"$VENV/project.stamp"
     echo "setup: $VENV is ready"
 fi

@@ -105,7 +105,7 @@ class _Stored:
 def _choose_n(shards: int | None, *, members: int, size: int) -> int:
     if members < shape.MEMBERS_MIN:
         message = (
-            f"{members} members are known, this node included, and at least {shape.MEMBERS_MIN} are needed to store "
+            f"members known, this node included: {members}; at least {shape.MEMBERS_MIN} are needed to store "
             f"anything; wait until 'p2pnode peers' shows more, or give --bootstrap an address of the network"
         )
         raise TooFewHoldersError(message)

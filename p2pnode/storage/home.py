@@ -199,7 +199,7 @@ def _refuse_existing(path: Path) -> None:
     for name in (IDENTITY_FILE, OWNER_FILE, CONFIG_FILE, TOKEN_FILE):
         if os.path.lexists(path / name):
             message = (
-                f"{path} has a {name} already and it is not overwritten: use that node,"
+                f"{path} already has {name}, and it is not overwritten: use that node,"
                 " or choose another directory with --home"
             )
             raise HomeError(message)

@@ -68,7 +68,7 @@ def test_secrets_are_for_their_owner_only(home: Path) -> None:
 @pytest.mark.parametrize("name", ["identity.key", "owner.key", "config.toml", "api-token"])
 def test_a_home_is_never_overwritten_not_even_a_part_of_one(tmp_path: Path, rng: random.Random, name: str) -> None:
     (tmp_path / name).write_bytes(b"precious")
-    with pytest.raises(HomeError, match=f"has a {name} already and it is not overwritten"):
+    with pytest.raises(HomeError, match=f"already has {name}, and it is not overwritten"):
         create_home(tmp_path, settings=SETTINGS, rng=SimRng(rng))
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes() == b"precious"
