@@ -18,8 +18,8 @@ demo: setup ## Show a small network that survives failures (FILE=... stores that
 test: setup ## Run the tests, with a short simulation.
 	$(BIN)/python -m pytest
 
-big: setup ## Run the long tests.
-	$(BIN)/python -m pytest -m big
+big: setup ## Run the long tests and show their figures.
+	$(BIN)/python -m pytest -m big -rP
 
 check: setup ## Check without running: ruff, mypy, import-linter, tidy.
 	$(BIN)/ruff check .
