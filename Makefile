@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 # Variables that are given on the command line reach the recipes' environment: PYTHON, FILE, CC.
 
-.PHONY: help setup demo test big check clean
+.PHONY: help setup demo test coverage big check clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -17,6 +17,10 @@ demo: setup ## Show a small network that survives failures (FILE=... stores that
 
 test: setup ## Run the tests, with a short simulation.
 	$(BIN)/python -m pytest
+
+coverage: setup ## Run the tests of the pure packages and demand every branch.
+	$(BIN)/python -m pytest tests/wire tests/crypto tests/coding tests/placement tests/membership \
+		tests/protocols tests/test_bft.py tests/test_config.py tests/test_errors.py --cov
 
 big: setup ## Run the long tests and show their figures.
 	$(BIN)/python -m pytest -m big -rP
