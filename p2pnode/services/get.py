@@ -20,6 +20,7 @@ from p2pnode.errors import (
     PeerFaultError,
     PeerSilentError,
     PeerUnavailableError,
+    ShortageError,
 )
 from p2pnode.protocols.manifest import Manifest, ManifestEntry, check_child, manifest_from_bytes
 from p2pnode.protocols.read import Ask, ReadPlan
@@ -74,7 +75,13 @@ class Getter:
     async def read_blob(self, lookup: Lookup, blob_id: BlobId, *, seed: bytes | None = None) -> bytes:
         """Return a blob's bytes, exactly those that were written, or raise as `open` does."""
         found = await lookup.find(blob_id, seed=seed)
-        slivers = await self._fetch(lookup, found)
+        try:
+            slivers = await self._fetch(lookup, found)
+        except ShortageError:
+            wider = await lookup.find(blob_id, seed=seed, asks_everyone=True)
+            if not wider.names_more_than(found):
+                raise
+            slivers = await self._fetch(lookup, wider)
         try:
             return await self._context.offload.run(decode, found.metadata, slivers)
         except InconsistentBlobError as error:

@@ -50,6 +50,10 @@ class FoundBlob:
     certificate: CheckedCertificate | None
     """The one with the longest lease that was found; None for an upload that was never finished."""
 
+    def names_more_than(self, other: FoundBlob) -> bool:
+        """Tell whether this names a holder of some shard that the other does not."""
+        return any(set(peers) - set(other.holders.get(shard, ())) for shard, peers in self.holders.items())
+
 
 @dataclass(slots=True)
 class Findings:
@@ -62,6 +66,11 @@ class Findings:
     silent: int = 0
     unreachable: int = 0
     unknown: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the blob can be asked for."""
+        return self.metadata is not None and self.certificate is not None
 
     def add_certificate(self, certificate: CheckedCertificate | None) -> None:
         """Keep the certificate whose lease ends last."""
@@ -93,8 +102,11 @@ class Lookup:
         self._announcer = announcer
         self._by_blob: dict[BlobId, CheckedCertificate] = {}
 
-    async def find(self, blob_id: BlobId, *, seed: bytes | None = None) -> FoundBlob:
+    async def find(self, blob_id: BlobId, *, seed: bytes | None = None, asks_everyone: bool = False) -> FoundBlob:
         """Find a blob; `seed` is what placed it when that is not its own id.
+
+        The first whole record is enough, unless `asks_everyone`: a certificate proves what its signers said, and
+        strangers may have signed one that names nobody who keeps the blob. Then all who claim a shard are found.
 
         Raises `NotFoundError` when nobody who answered knows it, `HoldersSilentError` when some never answered.
         """
@@ -104,8 +116,9 @@ class Lookup:
             await self._ask_ourselves(findings)
         except LocalStorageError as error:
             log.warning("our own record of %s cannot be read, others are asked: %s", blob_id.text(), error)
-        if findings.metadata is None or findings.certificate is None:
-            await self._ask_others(findings, list(self._order(findings, seed or blob_id)))
+        if asks_everyone or not findings.is_whole:
+            order = list(self._order(findings, seed or blob_id))
+            await self._ask_others(findings, order, asks_everyone=asks_everyone)
         if findings.certificate is not None:
             self._by_blob.update(dict.fromkeys(findings.certificate.page.blob_ids, findings.certificate))
         found = findings.found()
@@ -144,7 +157,7 @@ class Lookup:
         everyone = [*committee, *ranked[:ASKED_MAX], *([announcer] if announcer is not None else [])]
         yield from (peer for peer in dict.fromkeys(everyone) if peer != self._context.own)
 
-    async def _ask_others(self, findings: Findings, order: list[PeerId]) -> None:
+    async def _ask_others(self, findings: Findings, order: list[PeerId], *, asks_everyone: bool) -> None:
         """Ask a few at a time, one more whenever one failed or is late, until the record is whole."""
         with trio.move_on_after(self._context.profile.get_timeout_s) as deadline:
             async with trio.open_nursery() as nursery:
@@ -164,7 +177,7 @@ class Lookup:
                     with trio.move_on_after(self._context.profile.hedge_after_s) as late:
                         await changed.wait()
                     changed = trio.Event()
-                    if findings.metadata is not None and findings.certificate is not None:
+                    if findings.is_whole and not asks_everyone:
                         break
                     if late.cancelled_caught and waiting:
                         running.add(waiting[-1])

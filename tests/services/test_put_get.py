@@ -9,12 +9,19 @@ import pytest
 import trio
 
 from p2pnode.errors import CallerError, HoldersSilentError, NotFoundError, TooFewHoldersError, TooFewPairsError
+from p2pnode.node import Node
+from p2pnode.protocols.certificates import make_certificate
+from p2pnode.protocols.leases import LeaseTerms, blob_page, make_blob_lease
+from p2pnode.protocols.receipts import make_batch, shard_set
 from p2pnode.services import put as put_service
 from testnet.sim.disk_events import DiskEvent, DiskOperation
 from testnet.sim.machine import Machine
 from testnet.sim.world import World
+from tests.factories import key, owner_key
 from tests.services.simulated import QUICK, get, put, simulate, stream
-from wire.ids import BlobId
+from wire import limits
+from wire.ids import BlobId, ShardIndex
+from wire.records import HolderReceipts, LeaseKind
 from wire.references import Reference, ReferenceKind
 
 
@@ -346,3 +353,30 @@ def test_a_reader_whose_own_disk_fails_reads_from_the_others(rng: random.Random)
         assert (await machines[2].node.stat(Reference.parse(result.id))).certified
 
     simulate(rng, 7, body)
+
+
+def test_a_certificate_that_names_only_strangers_does_not_hide_the_real_holders(rng: random.Random) -> None:
+    """Anyone may lease a blob and let keys of its own sign for it, for longer than the honest owner."""
+    data = rng.randbytes(5000)
+
+    async def body(world: World, machines: list[Machine]) -> None:
+        del world
+        result = await put(machines[1], data)
+        blob_id = Reference.parse(result.id).blob_id
+        node = machines[0].node
+        assert isinstance(node, Node)
+        context = node._context
+        start = context.wall_seconds()
+        terms = LeaseTerms(n=4, sequence=1, start=start, end=start + limits.LEASE_SECONDS_MAX)
+        network, page = context.network_name, blob_page(blob_id)
+        lease = make_blob_lease(owner_key(), blob_id, terms, network=network, kind=LeaseKind.FINAL)
+        holders = []
+        for shard in map(ShardIndex, range(4)):
+            batch = make_batch(key(shard), lease, [(blob_id, shard)], network=network, time=start)
+            sets = (shard_set(shard, [0], blob_count=1),)
+            holders.append(HolderReceipts(batch=batch.envelope, shard_sets=sets))
+        certificate = make_certificate(owner_key(), lease, page, holders, network=network)
+        await context.store.certify(certificate, lease)
+        assert await get(machines[0], result.id) == data
+
+    simulate(rng, 4, body)
