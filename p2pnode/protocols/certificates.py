@@ -18,6 +18,7 @@ from p2pnode.protocols.receipts import check_batch, pairs_of
 from p2pnode.protocols.refusal import RefusalError
 from wire.errors import WireError
 from wire.ids import BlobId, PeerId, ShardIndex
+from wire.messages import RefusalCode
 from wire.records import Certificate, Envelope, GroupPage, HolderReceipts, Lease
 from wire.signed import Signed, open_envelope, sign_record
 
@@ -79,6 +80,15 @@ def check_certificate(envelope: Envelope, *, network: str) -> CheckedCertificate
         message = f"a certificate with {weakest} distinct shards, n - f are {quorum}"
         raise PeerFaultError(message)
     return CheckedCertificate(signed, lease, holders)
+
+
+def check_is_ours(certificate: CheckedCertificate, *, own: PeerId, asker: PeerId) -> None:
+    """Check that a certificate is for us to keep: it names us, or we ask it of ourselves. Raises `RefusalError`.
+
+    A stranger may not fill our disk with certificates.
+    """
+    if asker != own and not any(own in peers for peers in certificate.holders.values()):
+        raise RefusalError(RefusalCode.NOT_HELD, "the certificate names no pair that is here")
 
 
 def _checked_holders(

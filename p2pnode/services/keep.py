@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from p2pnode.errors import DiskFullError, LeaseError, LocalStorageError, NotFoundError, PeerFaultError, QuotaError
-from p2pnode.protocols.certificates import CheckedCertificate, check_certificate
+from p2pnode.protocols.certificates import CheckedCertificate, check_certificate, check_is_ours
 from p2pnode.protocols.receipts import make_batch, pairs_of
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.protocols.store import CheckedPair, check_commit, check_store_pair
@@ -86,10 +86,7 @@ class Keeper:
             checked = await context.offload.run(_check_certificate, request.certificate, context.network_name)
         except PeerFaultError as error:
             raise RefusalError(RefusalCode.INVALID, str(error)) from error
-        # A stranger may not fill our disk with certificates: we keep those that name us, and our own.
-        is_holder = any(context.own in peers for peers in checked.holders.values())
-        if not is_holder and peer_id != context.own:
-            raise RefusalError(RefusalCode.NOT_HELD, "the certificate names no pair that is here")
+        check_is_ours(checked, own=context.own, asker=peer_id)
         await context.store.certify(checked.signed, checked.lease)
         return Certified()
 

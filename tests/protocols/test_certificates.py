@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from p2pnode.errors import PeerFaultError
-from p2pnode.protocols.certificates import check_certificate, make_certificate, weakest_blob
+from p2pnode.protocols.certificates import check_certificate, check_is_ours, make_certificate, weakest_blob
+from p2pnode.protocols.refusal import RefusalError
 from tests.factories import (
     NETWORK,
     blob_id,
@@ -89,6 +90,14 @@ def test_a_shard_beyond_n_or_a_foreign_page_or_a_forged_receipt_spoils_it() -> N
 def test_a_certificate_of_another_network_does_not_count() -> None:
     with pytest.raises(PeerFaultError, match="cannot count"):
         check_certificate(signed_certificate().envelope, network="other")
+
+
+def test_a_holder_keeps_certificates_that_name_it_and_its_own_only() -> None:
+    checked = check_certificate(signed_certificate().envelope, network=NETWORK)
+    check_is_ours(checked, own=peer_id(1), asker=peer_id(50))
+    check_is_ours(checked, own=peer_id(99), asker=peer_id(99))
+    with pytest.raises(RefusalError, match="names no pair that is here"):
+        check_is_ours(checked, own=peer_id(99), asker=peer_id(50))
 
 
 def test_the_weakest_blob_decides() -> None:
