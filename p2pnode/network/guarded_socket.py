@@ -1,4 +1,4 @@
-"""A TCP connection that notices when it is dead: writes have a deadline, and the last arrival is remembered.
+"""A connection that notices when it is dead: writes have a deadline, and the last arrival is remembered.
 
 A stopped process or a lost cable closes nothing: reads would wait for ever and a full socket would hold its writer.
 """
@@ -9,19 +9,20 @@ import trio
 
 from p2pnode.network import limits
 from p2pnode.network.byte_channel import ConnectionLostError
+from p2pnode.network.transport import RawStream
 
 
 class GuardedSocket:
-    """One socket. A single task reads; writers take turns above it."""
+    """One raw stream. A single task reads; writers take turns above it."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
-        """Take over an open socket."""
+    def __init__(self, stream: RawStream) -> None:
+        """Take over an open stream."""
         self._stream = stream
         self._buffer = memoryview(b"")
         self.last_arrival = trio.current_time()
         """When bytes came last, on trio's clock."""
-        self.remote = _remote_of(stream)
-        """The other end's IP address and port; ("", 0) when the socket closed before it could be asked."""
+        self.remote = stream.remote
+        """The other end's IP address and port; ("", 0) when it closed before it could be asked."""
 
     async def read_some(self, bytes_max: int) -> bytes:
         """Return 1 to `bytes_max` bytes. Raises `ConnectionLostError`."""
@@ -69,7 +70,7 @@ class GuardedSocket:
 
     def abort(self) -> None:
         """Close the socket at once, without a farewell; harmless when it is closed already."""
-        self._stream.socket.close()
+        self._stream.abort()
 
     async def _fill(self) -> None:
         try:
@@ -82,11 +83,3 @@ class GuardedSocket:
             raise ConnectionLostError(message)
         self.last_arrival = trio.current_time()
         self._buffer = memoryview(data)
-
-
-def _remote_of(stream: trio.SocketStream) -> tuple[str, int]:
-    try:
-        name = stream.socket.getpeername()
-    except OSError:
-        return "", 0
-    return str(name[0]), int(name[1])

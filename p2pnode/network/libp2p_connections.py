@@ -20,6 +20,7 @@ from p2pnode.network.addresses import Endpoint
 from p2pnode.network.guarded_socket import GuardedSocket
 from p2pnode.network.libp2p_connection import Connection
 from p2pnode.network.libp2p_noise import HandshakeError, Handshaker, SealedChannel
+from p2pnode.network.transport import RawStream, Transport
 from p2pnode.network.yamux_stream import YamuxStream
 from wire.ids import PeerId
 
@@ -41,6 +42,7 @@ class ConnectionTable:
         self,
         *,
         own_id: PeerId,
+        transport: Transport,
         handshaker: Handshaker,
         dial_timeout_s: float,
         ping_every_s: float,
@@ -49,6 +51,7 @@ class ConnectionTable:
     ) -> None:
         """`serve_stream` runs for each inbound stream; `on_change` hears of a peer's first and last connection."""
         self._own_id = own_id
+        self._transport = transport
         self._handshaker = handshaker
         self._dial_timeout_s = dial_timeout_s
         self._ping_every_s = ping_every_s
@@ -92,8 +95,8 @@ class ConnectionTable:
 
     # Accepting.
 
-    async def accept(self, stream: trio.SocketStream) -> None:
-        """Serve one accepted socket until its connection is over. The outermost frame of its task: never raises."""
+    async def accept(self, stream: RawStream) -> None:
+        """Serve one accepted stream until its connection is over. The outermost frame of its task: never raises."""
         socket = GuardedSocket(stream)
         try:
             await self._accept(socket)
@@ -173,8 +176,7 @@ class ConnectionTable:
         try:
             async with self._dial_limiter:
                 with trio.fail_after(self._dial_timeout_s):
-                    stream = await trio.open_tcp_stream(endpoint.host, endpoint.port)
-                    socket = GuardedSocket(stream)
+                    socket = GuardedSocket(await self._transport.dial(endpoint))
                     channel = await self._handshaker.secure_outbound(socket, peer_id)
             connection = self._connection(peer_id, socket, channel, dialled=endpoint.text())
             self._add(connection)

@@ -97,8 +97,10 @@ class ForeignMultiselect:
 class ForeignHost:
     """The part of `IHost` that is used. `aliases` renames protocols on the wire: the DHT's, per network."""
 
-    def __init__(self, *, key_pair: KeyPair, backend: HostBackend, aliases: dict[str, str]) -> None:
-        """Start without handlers."""
+    def __init__(
+        self, *, key_pair: KeyPair, backend: HostBackend, aliases: dict[str, str], handlers: dict[str, StreamHandlerFn]
+    ) -> None:
+        """`handlers` is filled with py-libp2p's protocols, by their names on the wire."""
         self._key_pair = key_pair
         self._id = ID.from_pubkey(key_pair.public_key)
         self._backend = backend
@@ -106,7 +108,7 @@ class ForeignHost:
         self._peerstore = PeerStore()
         self._peerstore.add_key_pair(self._id, key_pair)
         self.network = ForeignNetwork(backend)
-        self.handlers: dict[str, StreamHandlerFn] = {}
+        self.handlers = handlers
 
     def as_host(self) -> IHost:
         """Return this object under the type that py-libp2p's constructors ask for."""

@@ -19,6 +19,9 @@ HANDSHAKES_MAX = 128
 HANDSHAKE_S = 10.0
 """How long an inbound connection may take to prove who it is; honest ones need a few round trips."""
 
+LISTEN_BACKLOG = 128
+"""Connections that the system holds until we accept them: a burst of honest ones while the loop is busy."""
+
 DIALS_MAX = 32
 """Dials under way at a time, over all peers."""
 
@@ -97,6 +100,43 @@ DHT_REFRESH_S = 300.0
 
 DHT_FIRST_REFRESH_S = 1.0
 """How long after the first connection the routing table looks around for the first time."""
+
+DHT_STREAM_BYTES_MAX = 64 * KIB
+"""Bytes read of one inbound DHT stream: some tens of questions. py-libp2p reads messages of 4 MiB and takes seconds of
+the event loop to parse the half a million addresses that fit into one."""
+
+DHT_STREAMS_PER_PEER_MAX = 4
+"""Inbound DHT streams of one peer: py-libp2p serves twelve in all, and resets further ones."""
+
+DHT_WAIT_S = 5.0
+"""How long a peer may hold a DHT stream without saying anything: each holds one of the twelve."""
+
+FIND_PROVIDERS_S = 10.0
+"""How long asking who provides something may take, and telling others that we do."""
+
+PROVIDER_RECORDS_MAX = 16_384
+"""Provider records that are kept for others; with eight addresses each they cost about 20 MB."""
+
+PROVIDER_RECORDS_PER_PEER_MAX = 512
+"""Keys that one peer may have recorded here: one for each bucket of id prefixes, and as many again."""
+
+PROVIDERS_PER_KEY_MAX = 20
+"""Providers of one key: what the DHT's specification keeps, and more than anybody asks before one of them answers."""
+
+PROVIDER_RECORD_S = 48 * 3600.0
+"""How long a provider record lives unless it is renewed: what the DHT's specification says."""
+
+PING_STREAMS_PER_PEER_MAX = 2
+"""Ping streams of one peer: what the specification of ping asks for."""
+
+PING_WAIT_S = 10.0
+"""How long the next ping on a stream may take; who wants to ping later opens another."""
+
+PING_BURST = 16
+"""Pings on a stream that are answered at once; a measurement needs some, not thousands."""
+
+PING_PAUSE_S = 0.1
+"""The pause after each further ping, so that pings at line rate cost nothing."""
 
 GOSSIP_HEARTBEAT_S = 1
 """The mesh is mended once a second, as other libp2p implementations do; py-libp2p would wait for two minutes."""

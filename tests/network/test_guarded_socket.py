@@ -12,6 +12,7 @@ import trio
 from p2pnode.network import limits
 from p2pnode.network.byte_channel import ConnectionLostError
 from p2pnode.network.guarded_socket import GuardedSocket
+from p2pnode.network.tcp_transport import TcpStream
 from tests.network.lab import DEADLINE_S
 
 
@@ -23,7 +24,7 @@ async def connected() -> AsyncIterator[tuple[GuardedSocket, trio.SocketStream]]:
         async with listener:
             near = await trio.open_tcp_stream(*listener.socket.getsockname()[:2])
             far = await listener.accept()
-        guarded = GuardedSocket(near)
+        guarded = GuardedSocket(TcpStream(near))
         async with far:
             yield guarded, far
         guarded.abort()

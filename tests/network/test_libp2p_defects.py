@@ -6,7 +6,6 @@ their place to the same claims. The other half stands in `test_libp2p_defects_re
 
 from __future__ import annotations
 
-import functools
 import os
 import random
 import signal
@@ -23,16 +22,18 @@ from crypto.keys import SEED_BYTES, SigningKey
 from crypto.peer_id import peer_id_of
 from p2pnode.errors import PeerUnavailableError
 from p2pnode.network import limits
-from p2pnode.network.addresses import endpoint_of
+from p2pnode.network.addresses import parse_endpoint
 from p2pnode.network.libp2p_connection import Connection
 from p2pnode.network.libp2p_connections import ConnectionTable
 from p2pnode.network.libp2p_noise import Handshaker
 from p2pnode.network.negotiation import METHOD, encode_line
+from p2pnode.network.tcp_transport import TcpTransport
 from p2pnode.network.yamux_stream import YamuxStream
 from p2pnode.seams import Stream
 from tests.network.lab import (
     DEADLINE_S,
     ECHO,
+    LOOPBACK,
     assert_echoes,
     full_address,
     impatient,
@@ -123,6 +124,7 @@ def _table(rng: random.Random) -> tuple[ConnectionTable, PeerId]:
 
     table = ConnectionTable(
         own_id=peer_id,
+        transport=TcpTransport(),
         handshaker=Handshaker(key),
         dial_timeout_s=5.0,
         ping_every_s=8.0,
@@ -135,12 +137,12 @@ def _table(rng: random.Random) -> tuple[ConnectionTable, PeerId]:
 async def test_defect_3_hundreds_of_connections_in_a_row_leave_every_slot_free(rng: random.Random) -> None:
     (server, server_id), (client, _) = _table(rng), _table(rng)
     with trio.fail_after(3 * DEADLINE_S):
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        endpoint = endpoint_of(*listeners[0].socket.getsockname()[:2])
+        listener = await TcpTransport().listen([parse_endpoint(LOOPBACK)])
+        endpoint = listener.endpoints[0]
         async with trio.open_nursery() as nursery:
             server.start(nursery)
             client.start(nursery)
-            nursery.start_soon(functools.partial(trio.serve_listeners, server.accept, listeners))
+            await nursery.start(listener.serve, server.accept, nursery)
             tasks_before = living_tasks()
             for _ in range(CYCLES):
                 connection = await client.connect(server_id, [endpoint])
