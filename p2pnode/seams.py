@@ -6,6 +6,7 @@ Everything above them is the same code in production and in the simulator. Their
 
 from __future__ import annotations
 
+import enum
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -143,10 +144,23 @@ class Stream(Protocol):
 
 
 StreamHandler = Callable[[Stream], Awaitable[None]]
-GossipHandler = Callable[[PeerId, bytes], bool]
-"""Called with the peer that passed the message on (not its author) and the bytes; True: forward it to others.
 
-It must be quick and must not wait: it decides and puts away. An exception counts as False.
+
+class Verdict(enum.Enum):
+    """What becomes of a gossiped message, and of the standing of the peer that passed it on."""
+
+    ACCEPT = "accept"
+    """News: forward it."""
+    IGNORE = "ignore"
+    """Nothing new, or not for us now: go no further with it; an honest peer may have sent it."""
+    REJECT = "reject"
+    """No honest peer would have passed it on, because it would have checked: it costs the peer standing."""
+
+
+GossipHandler = Callable[[PeerId, bytes], Verdict]
+"""Called with the peer that passed the message on (not its author) and the bytes.
+
+It must be quick and must not wait: it decides and puts away. An exception counts as IGNORE: the fault is ours.
 """
 
 

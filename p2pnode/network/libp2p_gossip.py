@@ -20,7 +20,7 @@ from p2pnode.errors import CallerError
 from p2pnode.network import limits
 from p2pnode.network.libp2p_host import ForeignHost
 from p2pnode.network.libp2p_patches import SteadyPubsub, guarded_service
-from p2pnode.seams import Clock, GossipHandler
+from p2pnode.seams import Clock, GossipHandler, Verdict
 from wire import limits as wire_limits
 from wire.errors import WireError
 from wire.ids import PeerId
@@ -92,7 +92,7 @@ class Gossip:
             if list(message.topicIDs) != [topic] or len(message.data) > wire_limits.GOSSIP_BYTES_MAX:
                 return False
             try:
-                return handler(PeerId(forwarder.to_bytes()), bytes(message.data))
+                return handler(PeerId(forwarder.to_bytes()), bytes(message.data)) is Verdict.ACCEPT
             except WireError:
                 return False
             except Exception:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from crypto.signing import BadSignatureError
 from p2pnode.errors import LocalStorageError
+from p2pnode.seams import Verdict
 from p2pnode.services.context import Context
 from wire import limits
 from wire.codec import decode, encode
@@ -92,7 +93,7 @@ class Announcer:
         signed = sign_record(batch, key=context.identity, network=context.network_name)
         await context.network.publish(self._topic, encode(signed.envelope))
 
-    def _on_gossip(self, via: PeerId, data: bytes) -> bool:
+    def _on_gossip(self, via: PeerId, data: bytes) -> Verdict:
         """Take a batch that is signed, recent and new; only such a one is passed on."""
         context = self._context
         try:
@@ -100,15 +101,15 @@ class Announcer:
             signed = open_envelope(envelope, AnnouncementBatch, network=context.network_name)
         except (WireError, BadSignatureError) as error:
             log.info("a bad announcement came by way of %s: %s", via, error)
-            return False
+            return Verdict.REJECT
         batch = signed.record
         is_recent = abs(batch.time - context.clock.wall()) <= limits.CLOCK_SKEW_SECONDS
         if not is_recent or batch.sequence <= self._sequences.get(signed.signer, -1):
-            return False
+            return Verdict.IGNORE
         _remember(self._sequences, signed.signer, batch.sequence, SIGNERS_MAX)
         for note in batch.announcements:
             _remember(self._heard, note.id_prefix, signed.signer_peer, HEARD_MAX)
-        return True
+        return Verdict.ACCEPT
 
 
 def _remember(table: OrderedDict[K, V], key: K, value: V, most: int) -> None:

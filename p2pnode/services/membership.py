@@ -20,7 +20,7 @@ from p2pnode.membership.table import MemberTable
 from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.members import check_member_record, make_candidates, make_member_record, members_page
 from p2pnode.protocols.refusal import RefusalError
-from p2pnode.seams import OnRunning
+from p2pnode.seams import OnRunning, Verdict
 from p2pnode.services.context import Context
 from p2pnode.services.peers import Answer
 from wire import limits
@@ -127,7 +127,7 @@ class Membership:
         del payload
         if not isinstance(message, ExchangeMembers):
             raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no request about members")
-        if not self._consider(message.record):
+        if self._consider(message.record) is not Verdict.ACCEPT:
             log.debug("nothing new in the record of %s", peer_id)
         self.table.contact(peer_id, now=self._now())
         everyone = [(each, member.signed.envelope) for each, member in self.table.members()]
@@ -137,25 +137,25 @@ class Membership:
     def _now(self) -> float:
         return self._context.clock.monotonic()
 
-    def _consider(self, envelope: Envelope) -> bool:
+    def _consider(self, envelope: Envelope) -> Verdict:
         """Take a record if it is valid and news; then its addresses count too. Never raises for bad records."""
         try:
             signed = check_member_record(envelope, network=self._context.network_name)
         except (WireError, BadSignatureError) as error:
             log.info("a bad member record: %s", error)
-            return False
+            return Verdict.REJECT
         if not self.table.consider(signed, now=self._now(), wall=self._context.clock.wall()):
-            return False
+            return Verdict.IGNORE
         self._context.network.learn_addresses(signed.signer_peer, signed.record.addresses)
-        return True
+        return Verdict.ACCEPT
 
-    def _on_gossip(self, via: PeerId, data: bytes) -> bool:
+    def _on_gossip(self, via: PeerId, data: bytes) -> Verdict:
         """Take a gossiped record; only news is passed on."""
         try:
             envelope = decode(data, Envelope, bytes_max=limits.GOSSIP_BYTES_MAX)
         except WireError as error:
             log.info("a bad member record came by way of %s: %s", via, error)
-            return False
+            return Verdict.REJECT
         return self._consider(envelope)
 
     async def _renew_own_record(self) -> None:

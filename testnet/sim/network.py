@@ -10,7 +10,7 @@ import trio
 
 from crypto.peer_id import BadPeerIdError, peer_id_from_text
 from p2pnode.errors import CallerError, PeerSilentError, PeerUnavailableError, PortInUseError
-from p2pnode.seams import Connected, GossipHandler, OnRunning, Stream, StreamEndedError, StreamHandler
+from p2pnode.seams import Connected, GossipHandler, OnRunning, Stream, StreamEndedError, StreamHandler, Verdict
 from testnet.sim.connection import CONTROL_BYTES, Connection, ConnectionEnd
 from testnet.sim.fabric import Fabric
 from wire.ids import PeerId
@@ -264,11 +264,11 @@ class SimNetwork:
             return
         self._remember(message_id)
         try:
-            is_welcome = self._context.run(self._topics[topic], end.host.peer_id, data)
-        except Exception as error:  # noqa: BLE001 - the seam promises that it counts as False
+            verdict = self._context.run(self._topics[topic], end.host.peer_id, data)
+        except Exception as error:  # noqa: BLE001 - the seam promises that it counts as IGNORE
             self._fabric.report(self, topic, error)
-            is_welcome = False
-        if is_welcome:
+            verdict = Verdict.IGNORE
+        if verdict is Verdict.ACCEPT:
             self._forward(topic, data, message_id, came_from=end.host.peer_id)
 
     def _remember(self, message_id: tuple[PeerId, int]) -> None:

@@ -9,6 +9,7 @@ import trio
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_of, peer_id_to_text
 from p2pnode.errors import CallerError, PeerUnavailableError
+from p2pnode.seams import GossipHandler, Verdict
 from tests.contract.network_lab import (
     PROTOCOL,
     SOON_S,
@@ -166,11 +167,11 @@ def test_gossip_reaches_everyone_through_a_chain_once(run: Run) -> None:
     async def claim(lab: Lab) -> None:
         heard: dict[int, list[bytes]] = {number: [] for number in range(4)}
 
-        def listen(number: int) -> Callable[[PeerId, bytes], bool]:
-            def handler(via: PeerId, data: bytes) -> bool:
+        def listen(number: int) -> GossipHandler:
+            def handler(via: PeerId, data: bytes) -> Verdict:
                 del via
                 heard[number].append(data)
-                return True
+                return Verdict.ACCEPT
 
             return handler
 
@@ -199,15 +200,15 @@ def test_gossip_that_a_node_does_not_want_is_not_forwarded(run: Run) -> None:
     async def claim(lab: Lab) -> None:
         heard: dict[str, list[bytes]] = {"middle": [], "end": []}
 
-        def choosy(_via: PeerId, data: bytes) -> bool:
+        def choosy(_via: PeerId, data: bytes) -> Verdict:
             heard["middle"].append(data)
             if data == b"raise":
                 raise LookupError
-            return data != b"bad"
+            return Verdict.REJECT if data == b"bad" else Verdict.ACCEPT
 
-        def listen(_via: PeerId, data: bytes) -> bool:
+        def listen(_via: PeerId, data: bytes) -> Verdict:
             heard["end"].append(data)
-            return True
+            return Verdict.ACCEPT
 
         first = (await lab.start(topics={TOPIC: listen})).network
         middle = (await lab.start(topics={TOPIC: choosy})).network

@@ -18,7 +18,8 @@ from p2pnode.errors import CallerError, PeerSilentError, PeerUnavailableError, P
 from p2pnode.network import limits
 from p2pnode.network.byte_channel import ConnectionLostError
 from p2pnode.network.guarded_socket import GuardedSocket
-from p2pnode.seams import Stream
+from p2pnode.network.tcp_transport import TcpTransport
+from p2pnode.seams import Stream, Verdict
 from tests.network.lab import (
     DEADLINE_S,
     ECHO,
@@ -196,12 +197,12 @@ async def test_a_stream_that_never_names_a_protocol_leaves_its_slot(
 async def test_gossip_above_the_limit_is_refused_here_and_not_taken_from_others(rng: random.Random) -> None:
     heard: list[int] = []
 
-    def hear(_peer: PeerId, data: bytes) -> bool:
+    def hear(_peer: PeerId, data: bytes) -> Verdict:
         heard.append(len(data))
-        return True
+        return Verdict.ACCEPT
 
-    def refuse(_peer: PeerId, _data: bytes) -> bool:
-        return True
+    def refuse(_peer: PeerId, _data: bytes) -> Verdict:
+        return Verdict.ACCEPT
 
     sender, receiver = make_network(rng), make_network(rng)
     sender.subscribe("topic", refuse)
@@ -240,7 +241,7 @@ async def test_the_oldest_connection_gives_way_when_a_peer_makes_too_many(rng: r
     async with running(server, client):
         endpoints = client._dialable(server.addresses())
         for _ in range(limits.CONNECTIONS_PER_PEER_MAX + 2):
-            socket = GuardedSocket(await trio.open_tcp_stream(endpoints[0].host, endpoints[0].port))
+            socket = GuardedSocket(await TcpTransport().dial(endpoints[0]))
             channel = await client.connections._handshaker.secure_outbound(socket, server.peer_id)
             connection = client.connections._connection(server.peer_id, socket, channel, dialled="")
             client.connections._add(connection)

@@ -17,7 +17,7 @@ from p2pnode.network.libp2p_adapter import Libp2pNetwork
 from p2pnode.network.libp2p_patches import KAD_PROTOCOL
 from p2pnode.network.libp2p_streams import ForeignStream
 from p2pnode.network.negotiation import METHOD, encode_line
-from p2pnode.seams import Stream
+from p2pnode.seams import Stream, Verdict
 from tests.network.lab import (
     NAMES,
     assert_echoes,
@@ -93,12 +93,12 @@ async def test_defect_9_a_new_node_finds_a_peer_through_a_third_one(rng: random.
 async def test_defect_10_a_burst_of_gossip_arrives_whole(rng: random.Random) -> None:
     heard: list[bytes] = []
 
-    def hear(_peer: object, data: bytes) -> bool:
+    def hear(_peer: object, data: bytes) -> Verdict:
         heard.append(data)
-        return True
+        return Verdict.ACCEPT
 
     sender, receiver = make_network(rng), make_network(rng)
-    sender.subscribe("topic", lambda _peer, _data: True)
+    sender.subscribe("topic", lambda _peer, _data: Verdict.ACCEPT)
     receiver.subscribe("topic", hear)
     async with running(sender, receiver):
         await sender.bootstrap(full_address(receiver))
@@ -116,19 +116,19 @@ async def test_defect_10_a_handler_that_fails_counts_as_no(
 ) -> None:
     heard: list[bytes] = []
 
-    def hear(_peer: object, data: bytes) -> bool:
+    def hear(_peer: object, data: bytes) -> Verdict:
         heard.append(data)
-        return True
+        return Verdict.ACCEPT
 
     sender, middle, end = (make_network(rng) for _ in range(3))
 
-    def fail(_peer: object, data: bytes) -> bool:
+    def fail(_peer: object, data: bytes) -> Verdict:
         if data == b"bad":
             message = "a bug in the handler"
             raise RuntimeError(message)
-        return True
+        return Verdict.ACCEPT
 
-    sender.subscribe("topic", lambda _peer, _data: True)
+    sender.subscribe("topic", lambda _peer, _data: Verdict.ACCEPT)
     middle.subscribe("topic", fail)
     end.subscribe("topic", hear)
     async with running(sender, middle, end):

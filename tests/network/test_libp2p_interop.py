@@ -25,7 +25,7 @@ from multiaddr import Multiaddr
 from crypto.keys import SEED_BYTES
 from p2pnode.errors import PeerUnavailableError
 from p2pnode.network.libp2p_adapter import Libp2pNetwork
-from p2pnode.seams import Stream, StreamEndedError
+from p2pnode.seams import Stream, StreamEndedError, Verdict
 from tests.network.lab import DEADLINE_S, LOOPBACK, make_network, running, until
 from wire.ids import PeerId
 
@@ -115,9 +115,9 @@ async def test_a_plain_host_identifies_us_by_our_concrete_address(rng: random.Ra
 async def test_gossip_crosses_between_a_plain_host_and_us_both_ways(rng: random.Random) -> None:
     heard: list[bytes] = []
 
-    def hear(_peer: PeerId, data: bytes) -> bool:
+    def hear(_peer: PeerId, data: bytes) -> Verdict:
         heard.append(data)
-        return True
+        return Verdict.ACCEPT
 
     network = make_network(rng)
     network.subscribe("topic", hear)
