@@ -55,6 +55,12 @@ class NetworkNames:
         """Return the protocol id of one of our protocols, for example `store`."""
         return f"/p2pnode/{self.network}/{PROTOCOL_VERSION}/{self.parameter_hash}/{name}"
 
-    def topic(self, kind: str) -> str:
-        """Return the gossip topic for one kind of record, for example `members`."""
-        return f"p2pnode/{self.network}/{PROTOCOL_VERSION}/{self.parameter_hash}/{kind}"
+    def topic(self, kind: str, *, bucket: str = "") -> str:
+        """Return the gossip topic for one kind of record, for example `members`.
+
+        A `bucket` cuts a kind into several topics by the first digits of an id, in hex. None is used yet: while every
+        node takes part in everything, sixteen meshes would cost sixteen times the upkeep and save no byte. A network
+        too large for the full view would give each node the buckets near its own id.
+        """
+        name = f"p2pnode/{self.network}/{PROTOCOL_VERSION}/{self.parameter_hash}/{kind}"
+        return f"{name}/{bucket}" if bucket else name

@@ -1,6 +1,12 @@
-"""Gossip: py-libp2p's GossipSub with our validators, limits and guards.
+"""Gossip: our own GossipSub 1.1 over libp2p's streams and frames (ADR 0007 says why not py-libp2p's).
 
-It runs from before the first connection on, because peers that connected earlier would never be told of.
+Every stream is read by its own task, one message after the other: what a peer sends is checked no faster than its
+budget and that of all peers allow, and no task is ever started for a message. The order of the checks: the peer's
+standing, the length, the topic, whether the message was seen, the author's signature, and then our handler's verdict.
+Only then is a message passed on. What a message costs its forwarder depends on the verdict: a rejected one and a forged
+signature cost standing; an ignored one and a repeated one cost nothing, because honest peers may send them.
+
+It runs from before the first connection on, because it is told of connections as they come and go.
 """
 
 from __future__ import annotations
@@ -10,99 +16,224 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import trio
-from libp2p.abc import ISubscriptionAPI
-from libp2p.custom_types import SyncValidatorFn, TProtocol
+from libp2p.abc import INetStream
+from libp2p.custom_types import TProtocol
+from libp2p.network.exceptions import SwarmException
+from libp2p.network.stream.exceptions import StreamEOF, StreamError
 from libp2p.peer.id import ID
-from libp2p.pubsub.gossipsub import GossipSub
-from libp2p.pubsub.pb import rpc_pb2
 
 from p2pnode.errors import CallerError
-from p2pnode.network import limits
+from p2pnode.network import gossip_limits
+from p2pnode.network.gossip_pace import Pace
+from p2pnode.network.libp2p_gossip_router import Router
+from p2pnode.network.libp2p_gossip_streams import FrameReader, Neighbour
+from p2pnode.network.libp2p_gossip_wire import (
+    PROTOCOLS,
+    BadFrameError,
+    BadMessageError,
+    Frame,
+    Message,
+    sign_message,
+    subscriptions_frame,
+)
 from p2pnode.network.libp2p_host import ForeignHost
-from p2pnode.network.libp2p_patches import SteadyPubsub, guarded_service
-from p2pnode.seams import Clock, GossipHandler, Verdict
+from p2pnode.seams import Clock, GossipHandler, Rng
 from wire import limits as wire_limits
-from wire.errors import WireError
 from wire.ids import PeerId
 
 logger = logging.getLogger(__name__)
 
-_PROTOCOLS = [TProtocol("/meshsub/1.1.0"), TProtocol("/meshsub/1.0.0")]
-_DEGREE, _DEGREE_LOW, _DEGREE_HIGH = 6, 4, 12
-"""The mesh sizes of the GossipSub specification."""
+_PROTOCOLS = [TProtocol(name) for name in PROTOCOLS]
 _MICROSECONDS = 1_000_000
 
 
 class Gossip:
     """The topics that we take part in."""
 
-    def __init__(self, host: ForeignHost, topics: Mapping[str, GossipHandler], clock: Clock) -> None:
-        """Build the mesh for these topics; `running` runs it."""
-        self._own_id = host.get_id()
-        self._topics = topics
-        self._router = GossipSub(
-            protocols=_PROTOCOLS,
-            degree=_DEGREE,
-            degree_low=_DEGREE_LOW,
-            degree_high=_DEGREE_HIGH,
-            heartbeat_interval=limits.GOSSIP_HEARTBEAT_S,
-            max_messages_per_topic_per_second=limits.GOSSIP_MESSAGES_PER_S,
-        )
-        self._pubsub = SteadyPubsub(host.as_host(), self._router)
-        # A message is known by author and number. The default starts at the second of the start, so that after a
-        # restart the numbers of a node that had sent more than one message a second would look like old ones.
-        self._pubsub.counter = int(clock.wall() * _MICROSECONDS)
-        for topic, handler in topics.items():
-            self._pubsub.set_topic_validator(topic, self._validator(topic, handler), is_async_validator=False)
+    def __init__(self, host: ForeignHost, topics: Mapping[str, GossipHandler], *, clock: Clock, rng: Rng) -> None:
+        """Serve gossip for these topics; `running` runs it. Call it in trio."""
+        self._host = host
+        self._own_id = PeerId(host.get_id().to_bytes())
+        self._topics = frozenset(topics)
+        now = trio.current_time()
+        self.router = Router(self._own_id, topics, rng, now=now)
+        self._checks = Pace(per_s=gossip_limits.CHECKS_PER_S, burst=gossip_limits.CHECKS_BURST, now=now)
+        # A message is known by author and number. Were the first number the second of the start, those of a node that
+        # had sent more than one message a second would look like old ones after a restart.
+        self._number = int(clock.wall() * _MICROSECONDS)
+        self._room = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._reported_at = now
+        for protocol in _PROTOCOLS:
+            host.set_stream_handler(protocol, self._serve)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take part for as long as the block lasts."""
-        try:
-            async with guarded_service(self._router), guarded_service(self._pubsub), trio.open_nursery() as nursery:
-                await self._pubsub.wait_until_ready()
-                for topic in self._topics:
-                    nursery.start_soon(_drain, await self._pubsub.subscribe(topic))
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._beat)
+            for peer_id in self._host.get_connected_peers():
+                self.peer_changed(PeerId(peer_id.to_bytes()), is_connected=True)
+            try:
                 yield
+            finally:
+                self._nursery = None
                 nursery.cancel_scope.cancel()
-        finally:
-            self._pubsub.seen_messages.stop()  # It has a thread of its own, which nobody else would end.
+
+    def peer_changed(self, peer_id: PeerId, *, is_connected: bool) -> None:
+        """Take note of a peer's first connection, or of the end of its last. Does nothing before or after it runs."""
+        nursery = self._nursery
+        if not is_connected:
+            self._forget(peer_id)
+        elif nursery is not None:
+            neighbour = self.router.neighbour(peer_id, now=trio.current_time())
+            if neighbour.sending is None:
+                neighbour.sending = trio.CancelScope()
+                nursery.start_soon(self._send_to, neighbour, neighbour.sending)
 
     async def publish(self, topic: str, data: bytes) -> None:
-        """Send a message to the mesh. Raises `CallerError` when it is too long or we do not take part in the topic."""
+        """Send a message to the mesh; waits while neighbours are behind, but no longer than PUBLISH_S.
+
+        Raises `CallerError` when it is too long or we do not take part in the topic.
+        """
         if topic not in self._topics:
             message = f"publishing in {topic!r}, which nobody subscribed to here"
             raise CallerError(message)
         if len(data) > wire_limits.GOSSIP_BYTES_MAX:
             message = f"a gossiped message may have {wire_limits.GOSSIP_BYTES_MAX} bytes, got {len(data)}"
             raise CallerError(message)
-        with trio.move_on_after(limits.GOSSIP_PUBLISH_S):
-            await trio.lowlevel.checkpoint()
-            while self._pubsub.longest_queue * 2 > limits.GOSSIP_QUEUE_MESSAGES_MAX:  # noqa: ASYNC110 - it has no event
-                await trio.sleep(limits.GOSSIP_QUEUE_CHECK_S)
-        with trio.move_on_after(limits.GOSSIP_PUBLISH_S) as deadline:
-            await self._pubsub.publish(topic, data)
-        if deadline.cancelled_caught:
-            logger.warning("gossip in %s was not handed to every neighbour in time", topic)
+        await trio.lowlevel.checkpoint()
+        with trio.move_on_after(gossip_limits.PUBLISH_S):
+            while self._is_behind(topic):
+                await self._room.wait()
+        self._number += 1
+        key = self._host.get_private_key()
+        signed = sign_message(key, self._own_id, number=self._number, topic=topic, data=data)
+        self.router.publish(signed, now=trio.current_time())
 
-    def _validator(self, topic: str, handler: GossipHandler) -> SyncValidatorFn:
-        def is_valid(forwarder: ID, message: rpc_pb2.Message) -> bool:
-            if forwarder == self._own_id:
-                return True
-            if list(message.topicIDs) != [topic] or len(message.data) > wire_limits.GOSSIP_BYTES_MAX:
-                return False
+    def _is_behind(self, topic: str) -> bool:
+        members = self.router.meshes[topic].members
+        return any(self.router.neighbours[peer_id].outbox.is_half_full for peer_id in members)
+
+    def _forget(self, peer_id: PeerId) -> None:
+        neighbour = self.router.neighbours.get(peer_id)
+        if neighbour is not None and neighbour.sending is not None:
+            neighbour.sending.cancel()
+        self.router.forget(peer_id)
+
+    # Hearing.
+
+    async def _serve(self, stream: INetStream) -> None:
+        """Read one stream of a peer until it ends."""
+        peer_id = PeerId(stream.muxed_conn.peer_id.to_bytes())
+        neighbour = self.router.neighbour(peer_id, now=trio.current_time())
+        remote = stream.get_remote_address()
+        if remote is not None:
+            self.router.standings.arrived(peer_id, remote[0])
+        reader = FrameReader(stream)
+        try:
+            await neighbour.admit(stream)
+            while self.router.is_current(neighbour):
+                await self._hear(neighbour, await reader.next())
+        except StreamEOF:
+            await stream.close()
+        except StreamError as error:
+            logger.debug("a gossip stream of %s ended: %s", peer_id, error)
+        except BadFrameError as error:
+            logger.debug("gossip from %s: %s", peer_id, error)
+            self.router.standings.was_rejected(peer_id, now=trio.current_time())
+            await stream.reset()
+        finally:
+            neighbour.release(stream)
+
+    async def _hear(self, neighbour: Neighbour, data: bytes) -> None:
+        """Take one frame, no faster than the peer's budget allows. Raises `BadFrameError`."""
+        await self._afford(neighbour.pace, 1 + len(data) // gossip_limits.UNIT_BYTES)
+        if not self.router.is_current(neighbour):
+            return
+        frame = Frame(data)
+        now = trio.current_time()
+        self.router.hear_subscriptions(neighbour, frame, now=now)
+        if self.router.is_graylisted(neighbour.peer_id, now=now):
+            self.router.drops["frames of peers that sent what no honest one sends"] += 1
+            return
+        await self._afford(neighbour.pace, frame.units)
+        if self.router.is_current(neighbour):
+            self.router.hear_control(neighbour, frame, now=trio.current_time())
+        for message in frame.messages():
+            if isinstance(message, Message) and self.router.is_news(message):
+                await self._afford(self._checks, 1)
+            now = trio.current_time()
+            if not self.router.is_current(neighbour) or self.router.is_graylisted(neighbour.peer_id, now=now):
+                return
+            if isinstance(message, BadMessageError):
+                self.router.reject(neighbour, message, now=now)
+            else:
+                self.router.hear_message(neighbour, message, now=now)
+
+    async def _afford(self, pace: Pace, units: float) -> None:
+        """Wait until a budget allows for this; lets others run in any case."""
+        await trio.sleep(pace.spend(units, now=trio.current_time()))
+
+    # Telling.
+
+    async def _send_to(self, neighbour: Neighbour, scope: trio.CancelScope) -> None:
+        """Keep a stream to a neighbour for as long as it is connected. The outermost frame of its task."""
+        pause_s = gossip_limits.RETRY_FIRST_S
+        with scope:
+            while True:
+                started = trio.current_time()
+                try:
+                    await self._send_on_one_stream(neighbour)
+                except (SwarmException, StreamError, trio.TooSlowError) as error:
+                    logger.debug("no gossip stream to %s: %s", neighbour.peer_id, error)
+                    neighbour.missed.update(self._topics)  # What was on its way may be lost.
+                except Exception:
+                    logger.exception("sending gossip failed")
+                if trio.current_time() - started > gossip_limits.RETRY_MAX_S:
+                    pause_s = gossip_limits.RETRY_FIRST_S
+                await trio.sleep(pause_s)
+                pause_s = min(2 * pause_s, gossip_limits.RETRY_MAX_S)
+
+    async def _send_on_one_stream(self, neighbour: Neighbour) -> None:
+        """Say which topics we are in, then send what is queued, until the stream is gone."""
+        stream = await self._host.new_stream(ID(bytes(neighbour.peer_id)), _PROTOCOLS)
+        neighbour.outbound = stream
+        try:
+            frame = subscriptions_frame(sorted(self._topics))
+            while not stream.muxed_conn.is_closed:
+                with trio.fail_after(gossip_limits.WRITE_S):
+                    await stream.write(frame)
+                self._room.set()
+                self._room = trio.Event()
+                frame = await neighbour.outbox.take()
+        finally:
+            neighbour.outbound = None
+            with trio.CancelScope(shield=True):
+                await stream.reset()
+
+    async def _beat(self) -> None:
+        """Mend the meshes once a second. The outermost frame of its task."""
+        while True:
+            await trio.sleep(gossip_limits.HEARTBEAT_S)
             try:
-                return handler(PeerId(forwarder.to_bytes()), bytes(message.data)) is Verdict.ACCEPT
-            except WireError:
-                return False
+                self._clean_up()
+                self.router.heartbeat(now=trio.current_time())
             except Exception:
-                logger.exception("the handler of gossip in %s failed", topic)
-                return False
+                logger.exception("the heartbeat of gossip failed")
 
-        return is_valid
-
-
-async def _drain(subscription: ISubscriptionAPI) -> None:
-    """Throw away what was validated: the validator has handed it on already, and a full queue would hold it back."""
-    while True:
-        await subscription.get()
+    def _clean_up(self) -> None:
+        """Let go of peers without a connection, wake those whose stream died unnoticed, and report what was dropped."""
+        network = self._host.get_network()
+        for peer_id, neighbour in list(self.router.neighbours.items()):
+            if neighbour.sending is None and not network.get_connections(ID(bytes(peer_id))):
+                self._forget(peer_id)  # It came and went before we were told.
+            elif neighbour.outbound is not None and neighbour.outbound.muxed_conn.is_closed:
+                neighbour.outbox.poke()
+        now = trio.current_time()
+        if self.router.drops and now - self._reported_at >= gossip_limits.REPORT_S:
+            self._reported_at = now
+            for reason, count in self.router.drops.items():
+                logger.warning("gossip dropped %d %s", count, reason)
+            self.router.drops.clear()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from libp2p.abc import IHost, INetStream, INotifee
+from libp2p.abc import IHost, INetStream
 from libp2p.crypto.keys import KeyPair, PrivateKey, PublicKey
 from libp2p.custom_types import StreamHandlerFn, TProtocol
 from libp2p.network.exceptions import SwarmException
@@ -22,9 +22,6 @@ from multiaddr import Multiaddr
 from p2pnode.errors import PeerUnavailableError
 from p2pnode.network.libp2p_connection import ForeignConnection
 from wire.ids import PeerId
-
-if TYPE_CHECKING:
-    from libp2p.abc import INetwork
 
 logger = logging.getLogger(__name__)
 
@@ -48,38 +45,15 @@ class HostBackend:
 
 
 class ForeignNetwork:
-    """The part of `INetwork` that is used: connections and who wants to hear of them."""
+    """The part of `INetwork` that is used: the connections."""
 
     def __init__(self, backend: HostBackend) -> None:
-        """Start without listeners to events."""
+        """Take where the connections are known."""
         self._backend = backend
-        self._notifees: list[INotifee] = []
-
-    def register_notifee(self, notifee: INotifee) -> None:
-        """Tell it of connections from now on."""
-        self._notifees.append(notifee)
 
     def get_connections(self, peer_id: ID) -> list[ForeignConnection]:
         """Return the open connections with a peer."""
         return self._backend.connections(PeerId(peer_id.to_bytes()))
-
-    async def notify(self, peer_id: PeerId, *, is_connected: bool) -> None:
-        """Tell everybody of a peer's first or last connection."""
-        event = cast("ForeignConnection", _Gone(peer_id))
-        network = cast("INetwork", self)
-        for notifee in self._notifees:
-            if is_connected:
-                await notifee.connected(network, event)  # type: ignore[arg-type] # Only the peer's id is looked at.
-            else:
-                await notifee.disconnected(network, event)  # type: ignore[arg-type] # As above.
-
-
-class _Gone:
-    """A connection of which only the peer's id is left."""
-
-    def __init__(self, peer_id: PeerId) -> None:
-        self.peer_id = ID(bytes(peer_id))
-        self.muxed_conn = self
 
 
 class ForeignMultiselect:

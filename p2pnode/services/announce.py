@@ -1,6 +1,8 @@
 """Announcements: short signed notes, gossiped in batches, that the record of a blob changed.
 
 Holders and committees learn from them what is new; a reader who finds nothing elsewhere asks who announced the prefix.
+All go over one topic, and the id prefixes stand in the batch: every node takes part in everything while it has the full
+view, so topics by prefix would multiply the meshes and their upkeep, and save nothing. `NetworkNames.topic` can cut it.
 """
 
 from __future__ import annotations
@@ -9,16 +11,15 @@ import logging
 from collections import OrderedDict
 from typing import TypeVar
 
-from crypto.signing import BadSignatureError
 from p2pnode.errors import LocalStorageError
+from p2pnode.protocols.gossip import ANNOUNCEMENTS, GossipGate
 from p2pnode.seams import Verdict
 from p2pnode.services.context import Context
 from wire import limits
 from wire.codec import decode, encode
-from wire.errors import WireError
-from wire.ids import BlobId, PeerId, PublicKey
-from wire.records import Announcement, AnnouncementBatch, Certificate, Envelope, Lease
-from wire.signed import Signed, open_envelope, sign_record
+from wire.ids import BlobId, PeerId
+from wire.records import Announcement, AnnouncementBatch, Certificate, Lease
+from wire.signed import Signed, sign_record
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +34,6 @@ PENDING_MAX = 10_000
 HEARD_MAX = 50_000
 """Prefixes of which we remember who announced them last, about 200 bytes each."""
 
-SIGNERS_MAX = limits.MEMBERS_KEPT_MAX
-"""Signers whose highest sequence is remembered against replays."""
-
 BATCH_EVERY_S = 1.0
 """How long an announcement waits for company."""
 
@@ -48,8 +46,8 @@ class Announcer:
         self._context = context
         self._pending: OrderedDict[bytes, Announcement] = OrderedDict()
         self._heard: OrderedDict[bytes, PeerId] = OrderedDict()
-        self._sequences: OrderedDict[PublicKey, int] = OrderedDict()
-        self._topic = context.names.topic("announcements")
+        self._gate = GossipGate(ANNOUNCEMENTS, network=context.network_name)
+        self._topic = context.names.topic(ANNOUNCEMENTS.topic)
 
     def subscribe(self) -> None:
         """Take part in the topic; call it before the network runs."""
@@ -95,21 +93,18 @@ class Announcer:
 
     def _on_gossip(self, via: PeerId, data: bytes) -> Verdict:
         """Take a batch that is signed, recent and new; only such a one is passed on."""
-        context = self._context
-        try:
-            envelope = decode(data, Envelope, bytes_max=limits.GOSSIP_BYTES_MAX)
-            signed = open_envelope(envelope, AnnouncementBatch, network=context.network_name)
-        except (WireError, BadSignatureError) as error:
-            log.info("a bad announcement came by way of %s: %s", via, error)
-            return Verdict.REJECT
-        batch = signed.record
-        is_recent = abs(batch.time - context.clock.wall()) <= limits.CLOCK_SKEW_SECONDS
-        if not is_recent or batch.sequence <= self._sequences.get(signed.signer, -1):
-            return Verdict.IGNORE
-        _remember(self._sequences, signed.signer, batch.sequence, SIGNERS_MAX)
-        for note in batch.announcements:
+        clock = self._context.clock
+        checked = self._gate.check(data, now=clock.monotonic(), wall=clock.wall())
+        if checked.verdict is Verdict.REJECT:
+            log.info("a bad announcement came by way of %s: %s", via, checked.reason)
+        if checked.is_notable:
+            log.warning("an announcement was not passed on: %s", checked.reason)
+        if checked.signed is None:
+            return checked.verdict
+        signed = checked.signed
+        for note in signed.record.announcements:
             _remember(self._heard, note.id_prefix, signed.signer_peer, HEARD_MAX)
-        return Verdict.ACCEPT
+        return checked.verdict
 
 
 def _remember(table: OrderedDict[K, V], key: K, value: V, most: int) -> None:

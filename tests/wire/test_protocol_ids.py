@@ -21,6 +21,7 @@ def test_the_names_of_a_network_are_these() -> None:
     assert NAMES.parameter_hash == "ce86aeb952721453"
     assert NAMES.protocol("store") == "/p2pnode/test/1/ce86aeb952721453/store"
     assert NAMES.topic("members") == "p2pnode/test/1/ce86aeb952721453/members"
+    assert NAMES.topic("announcements", bucket="a") == "p2pnode/test/1/ce86aeb952721453/announcements/a"
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(SharedParameters)])
