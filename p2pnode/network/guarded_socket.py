@@ -9,6 +9,7 @@ import trio
 
 from p2pnode.network import limits
 from p2pnode.network.byte_channel import ConnectionLostError
+from p2pnode.network.pace import Turnstile
 from p2pnode.network.transport import RawStream
 
 
@@ -19,8 +20,13 @@ class GuardedSocket:
         """Take over an open stream."""
         self._stream = stream
         self._buffer = memoryview(b"")
+        self._reads_in_turn = 0
+        self.turnstile: Turnstile | None = None
+        """Where whoever reads waits for its turn after each arrival: set while strangers shake hands."""
         self.last_arrival = trio.current_time()
         """When bytes came last, on trio's clock."""
+        self.is_relayed = stream.is_relayed
+        """Whether `remote` is only where a relay is."""
         self.remote = stream.remote
         """The other end's IP address and port; ("", 0) when it closed before it could be asked."""
 
@@ -28,6 +34,8 @@ class GuardedSocket:
         """Return 1 to `bytes_max` bytes. Raises `ConnectionLostError`."""
         if not self._buffer:
             await self._fill()
+        elif self._is_long_turn():
+            await trio.lowlevel.checkpoint()
         taken = bytes(self._buffer[:bytes_max])
         self._buffer = self._buffer[bytes_max:]
         return taken
@@ -35,6 +43,8 @@ class GuardedSocket:
     async def read_exactly(self, count: int) -> bytes:
         """Return exactly `count` bytes. Raises `ConnectionLostError`."""
         if len(self._buffer) >= count:
+            if self._is_long_turn():
+                await trio.lowlevel.checkpoint()
             taken = bytes(self._buffer[:count])
             self._buffer = self._buffer[count:]
             return taken
@@ -72,6 +82,11 @@ class GuardedSocket:
         """Close the socket at once, without a farewell; harmless when it is closed already."""
         self._stream.abort()
 
+    def _is_long_turn(self) -> bool:
+        """Tell once in FRAMES_PER_TURN reads: else a buffer of tiny messages would keep the loop for 0.2 s."""
+        self._reads_in_turn = (self._reads_in_turn + 1) % limits.FRAMES_PER_TURN
+        return self._reads_in_turn == 0
+
     async def _fill(self) -> None:
         try:
             data = await self._stream.receive_some(limits.SOCKET_READ_BYTES)
@@ -83,3 +98,6 @@ class GuardedSocket:
             raise ConnectionLostError(message)
         self.last_arrival = trio.current_time()
         self._buffer = memoryview(data)
+        self._reads_in_turn = 0
+        if self.turnstile is not None:
+            await self.turnstile.enter()

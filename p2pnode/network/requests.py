@@ -1,14 +1,15 @@
-"""One request, one answer, over any `Network`: the client with its kept-open streams, and the server's loop.
+"""The asking side of every protocol, over any `Network`: one request and its answer, or a stream of several messages.
 
 A request is a framed message and the payload that it announces; the answer has the same form. One stream carries one
 request at a time and is kept for the next one. Whatever goes wrong, cancellation included, resets the stream: nobody
-knows how much of a message is still on its way.
+knows how much of a message is still on its way. The answering side is `request_server.py`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import math
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,28 +20,18 @@ from crypto.peer_id import peer_id_to_text
 from p2pnode.config import Profile
 from p2pnode.errors import PeerFaultError, PeerRefusedError, PeerSilentError, PeerUnavailableError
 from p2pnode.network import limits
+from p2pnode.network.exchange import Exchange, Payload, reset
 from p2pnode.network.payload_slots import PayloadSlots
-from p2pnode.seams import Clock, Network, Stream, StreamEndedError
-from wire import limits as wire_limits
-from wire.codec import decode
+from p2pnode.network.request_server import RequestHandler, serve_requests
+from p2pnode.seams import Clock, Network, Stream
 from wire.errors import WireError
-from wire.framing import frame, message_bytes, pieces
+from wire.framing import frame
 from wire.ids import PeerId
-from wire.messages import GetSliver, Refused, payload_bytes
+from wire.messages import Refused, payload_bytes
 
-__all__ = ["Payload", "PayloadSlots", "Reply", "RequestHandler", "Requester", "serve_requests"]
+__all__ = ["Exchange", "Payload", "PayloadSlots", "Reply", "RequestHandler", "Requester", "serve_requests"]
 
 logger = logging.getLogger(__name__)
-
-Payload = Sequence[bytes | memoryview]
-RequestHandler = Callable[[PeerId, Any, bytes], Awaitable[tuple[object, Payload]]]
-"""Called with the asking peer, the checked message and its payload; returns the answer and the payload it announces.
-
-What it refuses it answers with `Refused`; an exception that leaves it resets the stream.
-"""
-
-_ANSWER_BYTES_MAX: dict[type, int] = {GetSliver: wire_limits.SLIVER_BYTES_MAX}
-"""Payload memory that the answer to a request needs, counted before it is worked on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +112,32 @@ class Requester:
             raise PeerRefusedError(text, reply.message.code)
         return reply
 
+    @asynccontextmanager
+    async def stream(self, peer_id: PeerId, protocol: str, *, timeout_s: float) -> AsyncIterator[Exchange]:
+        """Open a fresh stream for an exchange of several messages and pieces; all of it may take `timeout_s`.
+
+        It counts as one request of the peer and of all. It is ended cleanly after the block, and reset when anything
+        leaves the block, cancellation included. Raises `PeerSilentError` after the deadline, `PeerFaultError` for a
+        `WireError` that leaves the block, `PeerUnavailableError` for a peer that cannot be reached or is lost.
+        """
+        async with self._slot(peer_id, timeout_s):
+            with trio.move_on_after(timeout_s) as deadline:
+                stream = await self._network.open_stream(peer_id, protocol)
+                is_done = False
+                try:
+                    yield Exchange(stream, bytes_per_s_min=self._profile.bytes_per_s_min)
+                    is_done = True
+                except WireError as error:
+                    text = f"peer {peer_id_to_text(peer_id)} broke the protocol: {error}"
+                    raise PeerFaultError(text) from error
+                finally:
+                    if not is_done:
+                        await reset(stream)
+                await _close_all([stream])
+            if deadline.cancelled_caught:
+                text = f"an exchange with peer {peer_id_to_text(peer_id)} took longer than {timeout_s:.0f} s"
+                raise PeerSilentError(text)
+
     async def aclose(self) -> None:
         """Let go of all kept streams."""
         for peer in list(self._peers.values()):
@@ -171,14 +188,16 @@ class Requester:
     async def _ask_on(self, stream: Stream, peer_id: PeerId, peer: _Peer, protocol: str, question: _Question) -> Reply:
         is_done = False
         try:
-            reply = await _exchange(stream, question, bytes_per_s_min=self._profile.bytes_per_s_min)
+            bytes_per_s_min = self._profile.bytes_per_s_min
+            exchange = Exchange(stream, bytes_per_s_min=bytes_per_s_min)
+            reply = await _ask_once(exchange, question, bytes_per_s_min=bytes_per_s_min)
             is_done = True
         except WireError as error:
             text = f"peer {peer_id_to_text(peer_id)} sent no proper answer: {error}"
             raise PeerFaultError(text) from error
         finally:
             if not is_done:
-                await _reset(stream)
+                await reset(stream)
         await self._keep(peer, protocol, stream)
         return reply
 
@@ -228,92 +247,23 @@ class _Question:
     """To be moved by what the answer's payload needs; None when the caller has set the time."""
 
 
-async def _exchange(stream: Stream, question: _Question, *, bytes_per_s_min: int) -> Reply:
+async def _ask_once(exchange: Exchange, question: _Question, *, bytes_per_s_min: int) -> Reply:
     """Send a question and return its answer. Raises `WireError`, `_DeadStreamError`, `PeerUnavailableError`."""
     try:
-        await stream.send(question.framed)
-        for part in question.payload:
-            for piece in pieces(part):
-                await stream.send(piece)
-        prefix = await stream.receive_exactly(wire_limits.LENGTH_PREFIX_BYTES)
-    except (StreamEndedError, PeerUnavailableError) as error:
+        await exchange.send_framed(question.framed, question.payload)
+        prefix = await exchange.wait(math.inf)  # The request's own deadline is set around it.
+    except PeerSilentError:
+        raise
+    except PeerUnavailableError as error:
         raise _DeadStreamError(str(error)) from error
-    try:
-        body = await stream.receive_exactly(message_bytes(prefix))
-        answer = decode(body, *question.expect, Refused, bytes_max=wire_limits.MESSAGE_BYTES_MAX)
-        count = payload_bytes(answer)
-        if count and question.deadline is not None:
-            question.deadline.deadline += count / bytes_per_s_min
-        return Reply(answer, await stream.receive_exactly(count) if count else b"")
-    except StreamEndedError as error:
-        text = "the peer ended the stream in the middle of its answer"
-        raise PeerUnavailableError(text) from error
-
-
-async def serve_requests(
-    stream: Stream, handler: RequestHandler, *, accepts: tuple[type[Any], ...], slots: PayloadSlots
-) -> None:
-    """Serve one inbound stream until the peer ends it or is idle for SERVER_IDLE_S: the outermost loop of its task.
-
-    A message that is none of `accepts`, or not well formed, resets the stream; so does a transfer that is slower than
-    `slots.bytes_per_s_min` on average, and an exception that leaves the handler. Never raises for a peer's fault.
-    """
-    is_clean = False
-    try:
-        while await _serve_one(stream, handler, accepts, slots):
-            pass
-        is_clean = True
-    except (WireError, PeerUnavailableError, StreamEndedError, trio.TooSlowError) as error:
-        logger.debug("serving %s ended: %r", peer_id_to_text(stream.peer_id), error)
-    except Exception:
-        logger.exception("serving %s failed", peer_id_to_text(stream.peer_id))
-    finally:
-        if not is_clean:
-            await _reset(stream)
-    if is_clean:
-        await stream.close()
-
-
-async def _serve_one(
-    stream: Stream, handler: RequestHandler, accepts: tuple[type[Any], ...], slots: PayloadSlots
-) -> bool:
-    """Serve the next request; False when there is none."""
-    try:
-        with trio.move_on_after(limits.SERVER_IDLE_S) as idle:
-            prefix = await stream.receive_exactly(wire_limits.LENGTH_PREFIX_BYTES)
-    except StreamEndedError:
-        return False
-    if idle.cancelled_caught:
-        return False
-    count = message_bytes(prefix)
-    with _at_least(slots.bytes_per_s_min, count):
-        body = await stream.receive_exactly(count)
-    message = decode(body, *accepts, bytes_max=wire_limits.MESSAGE_BYTES_MAX)
-    count = payload_bytes(message)
-    async with slots.hold(stream.peer_id, count + _ANSWER_BYTES_MAX.get(type(message), 0)):
-        payload = b""
-        if count:
-            with _at_least(slots.bytes_per_s_min, count):
-                payload = await stream.receive_exactly(count)
-        answer, parts = await handler(stream.peer_id, message, payload)
-        del payload  # The handler has put it away; the answer may take a while.
-        await _send_answer(stream, answer, parts, slots.bytes_per_s_min)
-    return True
-
-
-async def _send_answer(stream: Stream, answer: object, parts: Payload, bytes_per_s_min: int) -> None:
-    framed = frame(answer)
-    count = sum(len(part) for part in parts)
-    assert count == payload_bytes(answer), f"{count} bytes beside a {type(answer).__name__}"
-    with _at_least(bytes_per_s_min, len(framed) + count):
-        await stream.send(framed)
-        for part in parts:
-            for piece in pieces(part):
-                await stream.send(piece)
-
-
-def _at_least(bytes_per_s_min: int, count: int) -> Any:  # noqa: ANN401 - trio's own context manager
-    return trio.fail_after(limits.TRANSFER_GRACE_S + count / bytes_per_s_min)
+    if prefix is None:
+        message = "it ended cleanly"
+        raise _DeadStreamError(message)
+    answer = await exchange.receive_body(prefix, *question.expect, Refused)
+    count = payload_bytes(answer)
+    if count and question.deadline is not None:
+        question.deadline.deadline += count / bytes_per_s_min
+    return Reply(answer, await exchange.receive_payload(count))
 
 
 async def _close_all(streams: Sequence[Stream]) -> None:
@@ -321,8 +271,3 @@ async def _close_all(streams: Sequence[Stream]) -> None:
     with trio.move_on_after(limits.RESET_S, shield=True):
         for stream in streams:
             await stream.close()
-
-
-async def _reset(stream: Stream) -> None:
-    with trio.move_on_after(limits.RESET_S, shield=True):
-        await stream.reset()

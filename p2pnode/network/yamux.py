@@ -5,7 +5,8 @@ reader stalls for five seconds, does not enforce its window, never notices a sto
 connection when a writer is cancelled in the middle of a frame.
 
 Rules of this file: only the write loop writes, so that no frame is ever cut; the read loop never waits for anything
-but bytes, so that two sides cannot wait for each other; control frames are queued and never wait.
+but bytes, so that two sides cannot wait for each other; control frames are queued and never wait. What costs us more
+than the peer (opening, resetting, tiny frames) has a rate: beyond it the reader pauses, or the connection ends.
 """
 
 from __future__ import annotations
@@ -17,14 +18,25 @@ import trio
 
 from p2pnode.network import limits
 from p2pnode.network.byte_channel import ConnectionLostError
+from p2pnode.network.pace import TokenBucket
+from p2pnode.network.resources import LimitReachedError, Reservation, Resources
 from p2pnode.network.yamux_frames import BODY_BYTES_MAX, HEADER_BYTES, Flag, FrameError, Header, Kind, decode_header
 from p2pnode.network.yamux_stream import YamuxStream
 
-_FRAMES_PER_TURN = 4
-"""Data frames that a stream queues before others get their turn: one piece of sliver bytes."""
+_FRAMES_PER_TURN = 5
+"""Data frames that a stream queues before others get their turn: one piece of sliver bytes, in frames of one size. Four
+of the largest would leave a rest of a hundred bytes, which costs as much as a whole one."""
 
 _CHECKS_PER_PING = 4
 """How often the watch looks, per ping interval."""
+
+
+_PAUSE_MIN_S = 0.01
+"""Pauses of the reader are gathered until they are worth a timer."""
+
+UNREAD_BLOCK_BYTES = 64 * limits.KIB
+"""Unread bytes are accounted in whole blocks, a rest is not: to count each frame that is read at once, which is what
+nearly all are, would cost much and say nothing. A thousand connections have at most 64 MiB of such rests."""
 
 
 class FrameChannel(Protocol):
@@ -58,8 +70,14 @@ class YamuxSession:
         is_initiator: bool,
         accept: Callable[[YamuxStream], bool],
         ping_every_s: float,
+        unread: Reservation | None = None,
+        may_hold: Callable[[int], bool] = lambda _count: True,
     ) -> None:
-        """`accept` is told of each stream that the peer opens and must not wait; False has the stream reset."""
+        """`accept` is told of each stream that the peer opens and must not wait; False has the stream reset.
+
+        `unread` counts the bytes that arrived and were not read, in blocks of UNREAD_BLOCK_BYTES; `may_hold` may refuse
+        more of them.
+        """
         self._channel = channel
         self._accept = accept
         self._ping_every_s = ping_every_s
@@ -73,6 +91,20 @@ class YamuxSession:
         self._is_writing = False
         self._over = trio.Event()
         self._over_because = ""
+        self._unread_bytes = 0
+        self._unread = unread or Resources().reserve(())
+        self._may_hold = may_hold
+        self._late_bytes = 0
+        """What the peer may have sent on streams that are over here, before it knew."""
+        now = trio.current_time()
+        self._frames_pace = TokenBucket(per_s=limits.SMALL_FRAMES_PER_S, burst=limits.SMALL_FRAMES_BURST, now=now)
+        self._opens_pace = TokenBucket(per_s=limits.STREAM_OPENS_PER_S, burst=limits.STREAM_OPENS_BURST, now=now)
+        self._resets_pace = TokenBucket(per_s=limits.STREAM_RESETS_PER_S, burst=limits.STREAM_RESETS_BURST, now=now)
+        self._pings_pace = TokenBucket(per_s=limits.PINGS_PER_S, burst=limits.PINGS_BURST, now=now)
+        self._pause_s = 0.0
+        self._turn_cost = 0
+        self.is_breach = False
+        """Whether it is over because the peer broke the protocol."""
 
     @property
     def is_over(self) -> bool:
@@ -131,7 +163,9 @@ class YamuxSession:
         self._channel.abort()
         for stream in self._streams.values():
             stream.lose(reason)
+            _release(stream)
         self._streams.clear()
+        self._unread.release()
         self._frames.clear()
         self._control.clear()
         self._room.unpark_all()
@@ -156,8 +190,10 @@ class YamuxSession:
         stream.check_writable()
         count = max(0, min(len(body), stream.send_window, _FRAMES_PER_TURN * BODY_BYTES_MAX))
         stream.send_window -= count
-        for start in range(0, count, BODY_BYTES_MAX):
-            part = body[start : min(start + BODY_BYTES_MAX, count)]
+        frames = max(1, -(-count // BODY_BYTES_MAX))
+        size = max(1, -(-count // frames))
+        for start in range(0, count, size):
+            part = body[start : min(start + size, count)]
             header = Header(Kind.DATA, stream.take_greeting(), stream.stream_id, len(part))
             self._frames.append(b"".join((header.encode(), part)))
         self._queued_bytes += count
@@ -166,7 +202,16 @@ class YamuxSession:
 
     def forget(self, stream: YamuxStream) -> None:
         """Drop a stream that is over on both sides."""
-        self._streams.pop(stream.stream_id, None)
+        if self._streams.pop(stream.stream_id, None) is not None:
+            self._late_bytes += stream.credit_left
+            _release(stream)
+
+    def was_read(self, count: int) -> None:
+        """Take note that so many bytes, which had arrived, wait no more."""
+        self._unread_bytes -= count
+        blocks = _blocks(self._unread_bytes)
+        if blocks != self._unread.count and not self.is_over:
+            self._unread.resize(blocks)
 
     # The three loops.
 
@@ -200,24 +245,68 @@ class YamuxSession:
                 elif header.kind is Kind.WINDOW_UPDATE:
                     self._update_stream(header)
                 elif header.kind is Kind.PING:
-                    if header.flags & Flag.SYN:
-                        self.queue_control(Header(Kind.PING, Flag.ACK, 0, header.length))
+                    self._answer_ping(header)
                 else:
                     self.abort("the peer said goodbye")
+                if header.kind is not Kind.DATA or header.length < limits.SMALL_BODY_BYTES:
+                    self._pause(self._frames_pace)
+                self._turn_cost += 1
+                if self._pause_s >= _PAUSE_MIN_S:
+                    await trio.sleep(self._pause_s)
+                    self._pause_s = 0.0
+                    self._turn_cost = 0
+                elif self._turn_cost >= limits.FRAMES_PER_TURN:
+                    # A buffer full of frames is no reason to let everybody else wait.
+                    await trio.lowlevel.checkpoint()
+                    self._turn_cost = 0
         except ConnectionLostError as error:
             self.abort(str(error))
         except FrameError as error:
+            self.is_breach = not self.is_over
             self.abort(f"the peer broke the protocol: {error}")
+
+    def _pause(self, pace: TokenBucket) -> None:
+        self._pause_s = max(self._pause_s, pace.take(trio.current_time()))
+
+    def _answer_ping(self, header: Header) -> None:
+        if not header.flags & Flag.SYN:
+            return
+        if self._pings_pace.take(trio.current_time()):
+            message = f"more control frames than anybody needs: above {limits.PINGS_PER_S:.0f} pings a second"
+            raise FrameError(message)
+        self.queue_control(Header(Kind.PING, Flag.ACK, 0, header.length))
 
     async def _read_data(self, header: Header) -> None:
         if header.length > limits.STREAM_WINDOW_BYTES:
             message = f"a data frame of {header.length} bytes"
             raise FrameError(message)
         stream = self._stream_of(header)
+        if stream is None:
+            self._late_bytes -= header.length
+            if self._late_bytes < 0:
+                message = f"data for stream {header.stream_id}, which was never open"
+                raise FrameError(message)
         body = await self._channel.read_exactly(header.length) if header.length else b""
-        if stream is not None:
-            stream.receive(body)
-            self._apply_end(stream, header.flags)
+        if stream is None:
+            return
+        if stream.is_reading and not self._hold(len(body)):
+            stream.reset()
+            return
+        stream.receive(body)
+        self._apply_end(stream, header.flags)
+
+    def _hold(self, count: int) -> bool:
+        """Count bytes as unread; False when there is no room for them."""
+        blocks = _blocks(self._unread_bytes + count)
+        if blocks > self._unread.count:
+            if not self._may_hold(blocks - self._unread.count):
+                return False
+            try:
+                self._unread.resize(blocks)
+            except LimitReachedError:
+                return False
+        self._unread_bytes += count
+        return True
 
     def _update_stream(self, header: Header) -> None:
         stream = self._stream_of(header)
@@ -234,15 +323,22 @@ class YamuxSession:
         if not is_theirs or stream_id in self._streams:
             message = f"stream {stream_id} cannot be opened"
             raise FrameError(message)
+        self._pause(self._opens_pace)
+        self._turn_cost += limits.FRAMES_PER_OPENING
         stream = YamuxStream(self, stream_id, is_inbound=True)
+        self._streams[stream_id] = stream
         if not self._accept(stream):
+            self.forget(stream)
             self.queue_control(Header(Kind.WINDOW_UPDATE, Flag.RST, stream_id, 0))
             return None
-        self._streams[stream_id] = stream
         return stream
 
     def _apply_end(self, stream: YamuxStream, flags: Flag) -> None:
         if flags & Flag.RST:
+            if stream.is_inbound and self._resets_pace.take(trio.current_time()):
+                message = f"more than {limits.STREAM_RESETS_PER_S:.0f} streams a second are opened and reset"
+                raise FrameError(message)
+            stream.receive_end()  # Nothing more may come on it.
             self.forget(stream)
             stream.lose("the peer reset the stream")
         elif flags & Flag.FIN:
@@ -265,3 +361,13 @@ class YamuxSession:
     def _check_alive(self) -> None:
         if self.is_over:
             raise ConnectionLostError(self._over_because)
+
+
+def _blocks(count: int) -> int:
+    """Return these bytes, rounded down to whole blocks."""
+    return count // UNREAD_BLOCK_BYTES * UNREAD_BLOCK_BYTES
+
+
+def _release(stream: YamuxStream) -> None:
+    if stream.reservation is not None:
+        stream.reservation.release()

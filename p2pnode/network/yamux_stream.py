@@ -8,6 +8,7 @@ import trio
 
 from p2pnode.network import limits
 from p2pnode.network.byte_channel import ConnectionLostError
+from p2pnode.network.resources import Reservation
 from p2pnode.network.yamux_frames import UINT32_MAX, Flag, FrameError, Header, Kind
 
 
@@ -30,6 +31,10 @@ class StreamOwner(Protocol):
         """Drop a stream that is over on both sides."""
         ...
 
+    def was_read(self, count: int) -> None:
+        """Take note that so many bytes, which had arrived, wait no more."""
+        ...
+
 
 class YamuxStream:
     """A byte channel that shares its connection. One task reads and one writes at a time."""
@@ -41,6 +46,10 @@ class YamuxStream:
         self.send_window = limits.STREAM_WINDOW_INITIAL_BYTES
         self.ended_at: float | None = None
         """When we ended our side, on trio's clock."""
+        self.reservation: Reservation | None = None
+        """What the stream holds until it is over on both sides; its session releases it."""
+        self.window_max = limits.STREAM_WINDOW_BYTES
+        """What its window grows to once half of the initial one was read."""
         self._owner = owner
         self._greeting = Flag.ACK if is_inbound else Flag.SYN
         self._incoming = bytearray()
@@ -66,6 +75,7 @@ class YamuxStream:
             await self._readers.park()
         taken = bytes(memoryview(self._incoming)[:bytes_max])
         del self._incoming[: len(taken)]
+        self._owner.was_read(len(taken))
         self._give_credit(len(taken))
         return taken
 
@@ -102,22 +112,27 @@ class YamuxStream:
 
     def end(self) -> None:
         """End our side after what was sent, and let go: what still arrives is dropped. Never waits."""
+        self._drop_incoming()
         if self._lost is not None or self.ended_at is not None:
             return
         self.ended_at = trio.current_time()
-        self._incoming.clear()
         self._owner.queue_control(Header(Kind.WINDOW_UPDATE, self.take_greeting() | Flag.FIN, self.stream_id, 0))
         if self._is_remote_ended:
             self._owner.forget(self)
 
     def reset(self) -> None:
         """Abort for both sides at once. Never waits."""
+        self._drop_incoming()
         if self._lost is not None:
             return
         self._owner.queue_control(Header(Kind.WINDOW_UPDATE, self.take_greeting() | Flag.RST, self.stream_id, 0))
-        self._incoming.clear()
         self.lose("the stream was reset here")
         self._owner.forget(self)
+
+    @property
+    def credit_left(self) -> int:
+        """What the peer may still send; nothing once it has ended its side."""
+        return 0 if self._is_remote_ended else self._credit_left
 
     @property
     def is_writable(self) -> bool:
@@ -141,6 +156,11 @@ class YamuxStream:
         greeting, self._greeting = self._greeting, Flag.NONE
         return greeting
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether what arrives is kept: not after we ended our side, or the stream was lost."""
+        return self.ended_at is None and self._lost is None
+
     # What the session's reader tells the stream. None of it waits.
 
     def receive(self, body: bytes) -> None:
@@ -149,7 +169,7 @@ class YamuxStream:
         if self._credit_left < 0:
             message = f"stream {self.stream_id}: {-self._credit_left} bytes beyond the window"
             raise FrameError(message)
-        if self.ended_at is None:
+        if self.is_reading:
             self._incoming += body
             self._readers.unpark_all()
 
@@ -175,6 +195,10 @@ class YamuxStream:
         self._readers.unpark_all()
         self._writers.unpark_all()
 
+    def _drop_incoming(self) -> None:
+        self._owner.was_read(len(self._incoming))
+        self._incoming.clear()
+
     def _check_alive(self) -> None:
         if self._lost is not None:
             raise ConnectionLostError(self._lost)
@@ -184,8 +208,8 @@ class YamuxStream:
         self._credit_owed += count
         if self._credit_owed * 2 < self._window or self._lost is not None or self._is_remote_ended:
             return
-        credit = self._credit_owed + limits.STREAM_WINDOW_BYTES - self._window
-        self._window = limits.STREAM_WINDOW_BYTES
+        credit = self._credit_owed + self.window_max - self._window
+        self._window = self.window_max
         self._credit_owed = 0
         self._credit_left += credit
         self._owner.queue_control(Header(Kind.WINDOW_UPDATE, self.take_greeting(), self.stream_id, credit))

@@ -209,7 +209,7 @@ async def test_a_silent_peer_is_given_up_at_the_deadline_and_its_stream_reset(au
 
 async def test_a_payload_extends_the_deadline_by_its_size(autojump_clock: MockClock) -> None:
     """A sliver at just above the slowest speed takes longer than a request may; at half of it, it is given up."""
-    sizes_and_fates = ((1.0, True), (3.0, False))
+    sizes_and_fates = ((1.0, True), (2.9, False))
     for slowness, is_answered in sizes_and_fates:
 
         async def drip(stream: Stream, slowness: float = slowness) -> None:
