@@ -65,15 +65,16 @@ def trap_escapes() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for owner, name in _FORBIDDEN:
             if hasattr(owner, name):
-                barrier = _barrier(f"{owner.__name__}.{name}", getattr(owner, name))
-                stack.enter_context(_replaced(owner, name, barrier))
+                refuse = barrier(f"{owner.__name__}.{name}", getattr(owner, name))
+                stack.enter_context(replaced(owner, name, refuse))
         for name in _TIMERS:
-            stack.enter_context(_replaced(time, name, _only_for_others(name, getattr(time, name))))
-        stack.enter_context(_replaced(time, "time", _wall_clock_for_logging(time.time)))
+            stack.enter_context(replaced(time, name, _only_for_others(name, getattr(time, name))))
+        stack.enter_context(replaced(time, "time", _wall_clock_for_logging(time.time)))
         yield
 
 
-def _barrier(name: str, real: Callable[P, T]) -> Callable[P, T]:
+def barrier(name: str, real: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that raises `EscapeError` in this thread, and is the real one in others."""
     world = threading.get_ident()
 
     def refuse(*args: P.args, **options: P.kwargs) -> T:
@@ -112,7 +113,8 @@ def _caller() -> str:
 
 
 @contextlib.contextmanager
-def _replaced(owner: ModuleType | type, name: str, replacement: object) -> Iterator[None]:
+def replaced(owner: object, name: str, replacement: object) -> Iterator[None]:
+    """Put another thing in the place of an attribute while the context lasts."""
     real = getattr(owner, name)
     setattr(owner, name, replacement)
     try:

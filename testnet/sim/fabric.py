@@ -110,6 +110,7 @@ class Fabric:
         self._uplink_free_at: dict[str, float] = {}
         self._cuts: set[tuple[str, str]] = set()
         self._held: list[_Post] = []
+        self._heals = 0
         self._changed = trio.Event()
         self._numbers = itertools.count(1)
 
@@ -168,6 +169,7 @@ class Fabric:
     def heal(self) -> None:
         """End every cut; what was held goes on its way."""
         self._cuts.clear()
+        self._heals += 1
         self._cuts_changed()
         held, self._held = self._held, []
         for post in held:
@@ -185,11 +187,14 @@ class Fabric:
         self.trace.record("cuts", *(f"{source}>{target}" for source, target in sorted(self._cuts)))
         for connection in self.connections:
             if self.is_cut_either_way(*connection.ends()):
-                self.break_after_silence(partial(self._break_if_still_cut, connection))
+                self.break_after_silence(partial(self._break_if_still_cut, connection, self._heals))
         self.notify()
 
-    def _break_if_still_cut(self, connection: Breakable) -> None:
-        if connection in self.connections and self.is_cut_either_way(*connection.ends()):
+    def _break_if_still_cut(self, connection: Breakable, heals: int) -> None:
+        """Break a connection unless it was healed meanwhile: a cut that came later has a patience of its own."""
+        if heals != self._heals or connection not in self.connections:
+            return
+        if self.is_cut_either_way(*connection.ends()):
             connection.break_ends()
 
     def break_after_silence(self, function: Callable[[], None]) -> None:
@@ -241,3 +246,10 @@ class Fabric:
         """Note an exception that left a handler; the end of the run raises it unless the test expects it."""
         self.trace.record("failure", host.name, where, type(error).__name__)
         self.failures.append(NodeFailure(host.name, where, error))
+
+
+def is_only(error: Exception, kinds: tuple[type[Exception], ...]) -> bool:
+    """Tell whether an exception, or every leaf of a group, is of these kinds."""
+    if isinstance(error, ExceptionGroup):
+        return all(is_only(inner, kinds) for inner in error.exceptions)
+    return isinstance(error, kinds)

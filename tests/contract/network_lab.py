@@ -1,29 +1,28 @@
-"""Two laboratories that run the same claims about `Network`: real ones over loopback TCP, and simulated ones."""
+"""Three laboratories that run the same claims about `Network`.
+
+`tcp` has real networks on loopback, in real time. `memory` has the same networks, py-libp2p's code included, over a
+transport in memory and in virtual time. `simulated` has the simulator's networks. The last two can cut ways between
+machines and switch machines off; loopback cannot, so claims about that run in those two, which is no gap: what is above
+the transport is the same code in `tcp` and `memory`.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 import trio
 
 from crypto.keys import SEED_BYTES, SigningKey
-from crypto.peer_id import peer_id_of
-from p2pnode.config import TESTNET
-from p2pnode.network.libp2p_adapter import Libp2pNetwork
 from p2pnode.seams import GossipHandler, Network, OnRunning, Stream, StreamEndedError, StreamHandler
-from p2pnode.system import SystemClock, SystemRng
 from testnet.sim.clock import SimClock, run_in_virtual_time
-from testnet.sim.fabric import Fabric
-from testnet.sim.network import SimNetwork
+from testnet.sim.foreign_code import foreign_code_in_virtual_time
 from testnet.sim.rng import generator
 from testnet.sim.trace import Trace
-from wire.ids import PeerId
-from wire.protocol_ids import NetworkNames
+from tests.contract.worlds import NAMES, MemoryWorld, SimulatedWorld, TcpWorld
 
-NAMES = NetworkNames("contract", TESTNET.shared())
 PROTOCOL = NAMES.protocol("echo")
 TOPIC = NAMES.topic("news")
 
@@ -38,19 +37,14 @@ SOON_S = 8.0
 _POLL_S = 0.02
 
 
-class Raw(Protocol):
-    """A network that can be built and run; both kinds can."""
-
-    async def run(self, *, task_status: OnRunning) -> None:
-        """Run until cancelled."""
-        ...
-
-
 @dataclass(slots=True)
 class Member:
-    """A running network and the scope that ends it."""
+    """A running network, what it was made from, and the scope that ends it."""
 
     network: Network
+    key: SigningKey
+    place: int
+    """Which machine it is on; a simulated or an in-memory one has its address and its name from it."""
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     ended: trio.Event = field(default_factory=trio.Event)
 
@@ -68,25 +62,67 @@ class Member:
             self.ended.set()
 
 
-Make = Callable[[SigningKey], Network]
+class Faults(Protocol):
+    """What a laboratory can do to the world between its members."""
+
+    def reset(self, one: Member, other: Member) -> int:
+        """Break all connections between two members at both ends; return how many there were."""
+        ...
+
+
+class Cuts(Faults, Protocol):
+    """What a laboratory in virtual time can do besides."""
+
+    def partition(self, *groups: Sequence[Member]) -> None:
+        """Cut every way between members of different groups, in addition to the cuts that exist."""
+        ...
+
+    def cut_one_way(self, source: Member, target: Member) -> None:
+        """Cut the way from one member to another; the way back stays."""
+        ...
+
+    def heal(self) -> None:
+        """End every cut."""
+        ...
+
+    def lose_power(self, member: Member) -> None:
+        """Switch a member's machine off: nobody is told."""
+        ...
+
+
+Make = Callable[[SigningKey, int], Network]
 
 
 class Lab:
     """Starts networks of one kind; all end with the claim."""
 
-    def __init__(self, nursery: trio.Nursery, make: Make, keys: random.Random) -> None:
+    def __init__(self, nursery: trio.Nursery, make: Make, keys: random.Random, faults: Faults) -> None:
         """Build with `make`."""
         self._nursery = nursery
         self._make = make
         self._keys = keys
+        self._places = 0
+        self.faults = faults
+
+    @property
+    def cuts(self) -> Cuts:
+        """What only a laboratory in virtual time can do; claims that use it are run with `run_virtually`."""
+        return cast("Cuts", self.faults)
 
     async def start(
         self,
         handlers: Mapping[str, StreamHandler] | None = None,
         topics: Mapping[str, GossipHandler] | None = None,
+        *,
+        key: SigningKey | None = None,
+        place: int | None = None,
     ) -> Member:
-        """Start one more."""
-        member = Member(self._make(SigningKey(self._keys.randbytes(SEED_BYTES))))
+        """Start one more: with a new key and on a new machine unless they are given."""
+        key = key or SigningKey(self._keys.randbytes(SEED_BYTES))
+        if place is None:
+            self._places += 1
+            place = self._places
+        member = Member(self._make(key, place), key, place)
         for protocol, handler in (handlers or {}).items():
             member.network.handle(protocol, handler)
         for topic, heard in (topics or {}).items():
@@ -96,49 +132,61 @@ class Lab:
 
 
 Claim = Callable[[Lab], Awaitable[None]]
+Run = Callable[[Claim], None]
 
 
 def run_over_tcp(claim: Claim, seed: int) -> None:
     """Run a claim with real networks on loopback."""
-
-    def make(key: SigningKey) -> Network:
-        return Libp2pNetwork(
-            key=key,
-            names=NAMES,
-            profile=TESTNET,
-            clock=SystemClock(),
-            rng=SystemRng(),
-            listen=["/ip4/127.0.0.1/tcp/0"],
-        )
+    world = TcpWorld()
 
     async def main() -> None:
         with trio.fail_after(REAL_DEADLINE_S):
-            await _run(claim, make, seed)
+            await _run(claim, world.make, seed, world)
 
     trio.run(main)
+
+
+def run_in_memory(claim: Claim, seed: int) -> str:
+    """Run a claim with real networks over a transport in memory, in virtual time; return the trace of the run."""
+    traces: list[Trace] = []
+
+    async def main(clock: SimClock) -> None:
+        trace = Trace(clock)
+        traces.append(trace)
+        world = MemoryWorld(clock, trace, seed)
+        with (
+            foreign_code_in_virtual_time(clock, generator(seed, "foreign code")),
+            trio.fail_after(VIRTUAL_DEADLINE_S),
+        ):
+            await _run(claim, world.make, seed, world)
+
+    run_in_virtual_time(main, seed=seed)
+    return traces[0].digest()
 
 
 def run_simulated(claim: Claim, seed: int) -> None:
     """Run a claim with simulated networks in virtual time."""
 
     async def main(clock: SimClock) -> None:
-        trace = Trace(clock)
-        fabric = Fabric(clock=clock, rng=generator(seed, "fabric"), trace=trace)
-
-        def make(key: SigningKey) -> Network:
-            number = fabric.new_number()
-            peer_id = PeerId(peer_id_of(key.public))
-            return SimNetwork(fabric, name=f"n{number}", peer_id=peer_id, listen=[f"/ip4/10.0.0.{number}/tcp/4710"])
-
+        world = SimulatedWorld(clock, Trace(clock), seed)
         with trio.fail_after(VIRTUAL_DEADLINE_S):
-            await _run(claim, make, seed)
+            await _run(claim, world.make, seed, world)
 
     run_in_virtual_time(main, seed=seed)
 
 
-async def _run(claim: Claim, make: Make, seed: int) -> None:
+LABORATORIES: dict[str, Callable[[Claim, int], object]] = {
+    "tcp": run_over_tcp,
+    "memory": run_in_memory,
+    "simulated": run_simulated,
+}
+VIRTUAL_LABORATORIES = ["memory", "simulated"]
+"""Those that have `Cuts`."""
+
+
+async def _run(claim: Claim, make: Make, seed: int, faults: Faults) -> None:
     async with trio.open_nursery() as nursery:
-        await claim(Lab(nursery, make, generator(seed, "keys")))
+        await claim(Lab(nursery, make, generator(seed, "keys"), faults))
         nursery.cancel_scope.cancel()
 
 

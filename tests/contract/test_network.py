@@ -1,7 +1,6 @@
-"""What every `Network` promises: py-libp2p over loopback TCP and the simulated one."""
+"""What every `Network` promises: py-libp2p over loopback TCP and in memory, and the simulated one."""
 
 import itertools
-from collections.abc import Callable
 
 import pytest
 import trio
@@ -14,14 +13,12 @@ from tests.contract.network_lab import (
     PROTOCOL,
     SOON_S,
     TOPIC,
-    Claim,
     Lab,
+    Run,
     ask_echo,
     ask_echo_flat,
     introduce,
     is_connected,
-    run_over_tcp,
-    run_simulated,
     two,
     wait_until,
 )
@@ -29,17 +26,8 @@ from wire.ids import PeerId
 
 NOBODY = PeerId(peer_id_of(SigningKey(bytes(32)).public))
 
-Run = Callable[[Claim], None]
 
-
-@pytest.fixture(params=["tcp", "simulated"])
-def run(request: pytest.FixtureRequest, seed: int) -> Run:
-    """Run a claim in one of the two laboratories."""
-    laboratory = run_over_tcp if request.param == "tcp" else run_simulated
-    return lambda claim: laboratory(claim, seed)
-
-
-def test_a_peer_is_dialled_by_the_address_that_was_learnt(run: Run) -> None:
+def test_a_peer_is_dialled_by_the_address_that_was_learnt(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, other = (await lab.start()).network, (await lab.start()).network
         assert not one.connected()
@@ -50,42 +38,42 @@ def test_a_peer_is_dialled_by_the_address_that_was_learnt(run: Run) -> None:
         await one.connect(other.peer_id)
         assert len(one.connected()) == 1
 
-    run(claim)
+    run_network(claim)
 
 
-def test_a_network_listens_on_concrete_addresses_without_its_peer_id(run: Run) -> None:
+def test_a_network_listens_on_concrete_addresses_without_its_peer_id(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         network = (await lab.start()).network
         (address,) = network.addresses()
         assert "/p2p/" not in address
         assert not address.endswith("/tcp/0")
 
-    run(claim)
+    run_network(claim)
 
 
-def test_bootstrap_connects_to_an_address_with_a_peer_id(run: Run) -> None:
+def test_bootstrap_connects_to_an_address_with_a_peer_id(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, other = (await lab.start()).network, (await lab.start()).network
         address = f"{other.addresses()[0]}/p2p/{peer_id_to_text(other.peer_id)}"
         assert await one.bootstrap(address) == other.peer_id
         assert is_connected(one, other)
 
-    run(claim)
+    run_network(claim)
 
 
 @pytest.mark.parametrize(
     "address", ["", "nonsense", "/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/1/p2p/", "/ip4/127.0.0.1/tcp/1/p2p/junk"]
 )
-def test_bootstrap_refuses_an_address_without_a_peer_id(run: Run, address: str) -> None:
+def test_bootstrap_refuses_an_address_without_a_peer_id(run_network: Run, address: str) -> None:
     async def claim(lab: Lab) -> None:
         network = (await lab.start()).network
         with pytest.raises(CallerError):
             await network.bootstrap(address)
 
-    run(claim)
+    run_network(claim)
 
 
-def test_a_peer_without_a_known_address_is_unavailable_at_once(run: Run) -> None:
+def test_a_peer_without_a_known_address_is_unavailable_at_once(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         network = (await lab.start()).network
         with trio.fail_after(SOON_S):
@@ -94,10 +82,10 @@ def test_a_peer_without_a_known_address_is_unavailable_at_once(run: Run) -> None
             with pytest.raises(PeerUnavailableError):
                 await network.open_stream(NOBODY, PROTOCOL)
 
-    run(claim)
+    run_network(claim)
 
 
-def test_an_address_where_nobody_listens_is_refused_soon(run: Run) -> None:
+def test_an_address_where_nobody_listens_is_refused_soon(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, gone = await lab.start(), await lab.start()
         one.network.learn_addresses(gone.network.peer_id, gone.network.addresses())
@@ -105,10 +93,10 @@ def test_an_address_where_nobody_listens_is_refused_soon(run: Run) -> None:
         with trio.fail_after(SOON_S), pytest.raises(PeerUnavailableError):
             await one.network.connect(gone.network.peer_id)
 
-    run(claim)
+    run_network(claim)
 
 
-def test_a_peer_with_another_id_at_the_address_is_not_taken_for_the_wanted_one(run: Run) -> None:
+def test_a_peer_with_another_id_at_the_address_is_not_taken_for_the_wanted_one(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, other = (await lab.start()).network, (await lab.start()).network
         one.learn_addresses(NOBODY, other.addresses())
@@ -118,10 +106,27 @@ def test_a_peer_with_another_id_at_the_address_is_not_taken_for_the_wanted_one(r
         with pytest.raises(PeerUnavailableError):
             await one.bootstrap(f"{other.addresses()[0]}/p2p/{peer_id_to_text(NOBODY)}")
 
-    run(claim)
+    run_network(claim)
 
 
-def test_a_good_address_is_found_among_bad_ones(run: Run) -> None:
+def test_a_network_that_has_stopped_reaches_nobody_and_keeps_nobody_waiting(run_network: Run) -> None:
+    async def claim(lab: Lab) -> None:
+        stopped, other = await lab.start(), (await lab.start()).network
+        stopped.network.learn_addresses(other.peer_id, other.addresses())
+        await stopped.die()
+        with trio.fail_after(SOON_S):
+            for _ in range(2):
+                with pytest.raises(PeerUnavailableError):
+                    await stopped.network.connect(other.peer_id)
+                with pytest.raises(PeerUnavailableError):
+                    await stopped.network.open_stream(other.peer_id, PROTOCOL)
+        assert not stopped.network.connected()
+        assert not other.connected()
+
+    run_network(claim)
+
+
+def test_a_good_address_is_found_among_bad_ones(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, other, gone = await lab.start(), await lab.start(), await lab.start()
         dead = gone.network.addresses()
@@ -130,10 +135,10 @@ def test_a_good_address_is_found_among_bad_ones(run: Run) -> None:
         await one.network.connect(other.network.peer_id)
         assert one.network.connected()[0].address in other.network.addresses()
 
-    run(claim)
+    run_network(claim)
 
 
-def test_disconnect_is_seen_by_both_sides_and_connecting_again_works(run: Run) -> None:
+def test_disconnect_is_seen_by_both_sides_and_connecting_again_works(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, other = await two(lab)
         stream = await one.open_stream(other.peer_id, PROTOCOL)
@@ -148,10 +153,10 @@ def test_disconnect_is_seen_by_both_sides_and_connecting_again_works(run: Run) -
         assert await ask_echo(stream, b"again") == b"again"
         await stream.close()
 
-    run(claim)
+    run_network(claim)
 
 
-def test_connected_is_in_the_order_of_peer_ids(run: Run) -> None:
+def test_connected_is_in_the_order_of_peer_ids(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         centre = (await lab.start()).network
         for _ in range(4):
@@ -160,10 +165,10 @@ def test_connected_is_in_the_order_of_peer_ids(run: Run) -> None:
         assert peers == sorted(peers)
         assert len(peers) == 4
 
-    run(claim)
+    run_network(claim)
 
 
-def test_gossip_reaches_everyone_through_a_chain_once(run: Run) -> None:
+def test_gossip_reaches_everyone_through_a_chain_once(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         heard: dict[int, list[bytes]] = {number: [] for number in range(4)}
 
@@ -193,10 +198,10 @@ def test_gossip_reaches_everyone_through_a_chain_once(run: Run) -> None:
         assert heard[0] == []
         assert all(len(set(heard[number])) == len(heard[number]) for number in (1, 2, 3))
 
-    run(claim)
+    run_network(claim)
 
 
-def test_gossip_that_a_node_does_not_want_is_not_forwarded(run: Run) -> None:
+def test_gossip_that_a_node_does_not_want_is_not_forwarded(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         heard: dict[str, list[bytes]] = {"middle": [], "end": []}
 
@@ -226,10 +231,10 @@ def test_gossip_that_a_node_does_not_want_is_not_forwarded(run: Run) -> None:
         assert {b"bad", b"raise", b"good"} <= set(heard["middle"])
         assert not {b"bad", b"raise"} & set(heard["end"])
 
-    run(claim)
+    run_network(claim)
 
 
-def test_a_third_node_finds_addresses_by_asking_the_others(run: Run) -> None:
+def test_a_third_node_finds_addresses_by_asking_the_others(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, hub, other = [(await lab.start()).network for _ in range(3)]
         await introduce(one, hub)
@@ -240,4 +245,4 @@ def test_a_third_node_finds_addresses_by_asking_the_others(run: Run) -> None:
         assert set(found) & set(other.addresses())
         assert await one.find_addresses(NOBODY) == ()
 
-    run(claim)
+    run_network(claim)

@@ -1,6 +1,4 @@
-"""What every `Network` promises of its streams: py-libp2p over loopback TCP and the simulated one."""
-
-from collections.abc import Callable
+"""What every `Network` promises of its streams: py-libp2p over loopback TCP and in memory, and the simulated one."""
 
 import pytest
 import trio
@@ -10,31 +8,20 @@ from p2pnode.seams import Network, Stream, StreamEndedError
 from tests.contract.network_lab import (
     PROTOCOL,
     SOON_S,
-    Claim,
     Lab,
+    Run,
     ask_echo,
     echo,
     introduce,
     is_connected,
-    run_over_tcp,
-    run_simulated,
     two,
     wait_until,
 )
 
 LARGE_BYTES = 3_000_000
 
-Run = Callable[[Claim], None]
 
-
-@pytest.fixture(params=["tcp", "simulated"])
-def run(request: pytest.FixtureRequest, seed: int) -> Run:
-    """Run a claim in one of the two laboratories."""
-    laboratory = run_over_tcp if request.param == "tcp" else run_simulated
-    return lambda claim: laboratory(claim, seed)
-
-
-def test_a_stream_carries_more_than_every_window_both_ways(run: Run, seed: int) -> None:
+def test_a_stream_carries_more_than_every_window_both_ways(run_network: Run, seed: int) -> None:
     data = (seed.to_bytes(8, "big") + bytes(range(256))) * (LARGE_BYTES // 264)
 
     async def claim(lab: Lab) -> None:
@@ -45,10 +32,10 @@ def test_a_stream_carries_more_than_every_window_both_ways(run: Run, seed: int) 
         assert await ask_echo(stream, b"") == b""
         await stream.close()
 
-    run(claim)
+    run_network(claim)
 
 
-def test_open_stream_dials_when_there_is_no_connection(run: Run) -> None:
+def test_open_stream_dials_when_there_is_no_connection(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, other = (await lab.start()).network, (await lab.start({PROTOCOL: echo})).network
         one.learn_addresses(other.peer_id, other.addresses())
@@ -56,10 +43,10 @@ def test_open_stream_dials_when_there_is_no_connection(run: Run) -> None:
         assert await ask_echo(stream, b"hello") == b"hello"
         await stream.close()
 
-    run(claim)
+    run_network(claim)
 
 
-def test_the_dialled_side_opens_streams_over_the_same_connection(run: Run) -> None:
+def test_the_dialled_side_opens_streams_over_the_same_connection(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, other = await two(lab)
         stream = await other.open_stream(one.peer_id, PROTOCOL)
@@ -67,10 +54,10 @@ def test_the_dialled_side_opens_streams_over_the_same_connection(run: Run) -> No
         assert await ask_echo(stream, b"back") == b"back"
         await stream.close()
 
-    run(claim)
+    run_network(claim)
 
 
-def test_a_message_is_read_in_any_parts(run: Run) -> None:
+def test_a_message_is_read_in_any_parts(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, other = await two(lab)
         stream = await one.open_stream(other.peer_id, PROTOCOL)
@@ -81,10 +68,10 @@ def test_a_message_is_read_in_any_parts(run: Run) -> None:
         assert await stream.receive_exactly(3) == b"cde"
         await stream.close()
 
-    run(claim)
+    run_network(claim)
 
 
-def test_a_protocol_that_the_peer_does_not_serve_is_unavailable(run: Run) -> None:
+def test_a_protocol_that_the_peer_does_not_serve_is_unavailable(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, other = await two(lab)
         with trio.fail_after(SOON_S), pytest.raises(PeerUnavailableError):
@@ -93,10 +80,10 @@ def test_a_protocol_that_the_peer_does_not_serve_is_unavailable(run: Run) -> Non
         assert await ask_echo(stream, b"still here") == b"still here"
         await stream.close()
 
-    run(claim)
+    run_network(claim)
 
 
-def test_a_clean_end_before_a_message_raises_stream_ended(run: Run) -> None:
+def test_a_clean_end_before_a_message_raises_stream_ended(run_network: Run) -> None:
     async def answer_once(stream: Stream) -> None:
         await stream.send(await stream.receive_exactly(3))
         await stream.close()
@@ -112,10 +99,10 @@ def test_a_clean_end_before_a_message_raises_stream_ended(run: Run) -> None:
                 await stream.receive_exactly(1)
         await stream.close()
 
-    run(claim)
+    run_network(claim)
 
 
-def test_a_clean_end_in_the_middle_of_a_message_is_a_lost_peer(run: Run) -> None:
+def test_a_clean_end_in_the_middle_of_a_message_is_a_lost_peer(run_network: Run) -> None:
     async def answer_half(stream: Stream) -> None:
         await stream.send(b"half")
 
@@ -126,10 +113,10 @@ def test_a_clean_end_in_the_middle_of_a_message_is_a_lost_peer(run: Run) -> None
         with pytest.raises(PeerUnavailableError):
             await stream.receive_exactly(8)
 
-    run(claim)
+    run_network(claim)
 
 
-def test_what_was_sent_before_a_clean_end_still_arrives(run: Run) -> None:
+def test_what_was_sent_before_a_clean_end_still_arrives(run_network: Run) -> None:
     arrived: list[bytes] = []
 
     async def listen(stream: Stream) -> None:
@@ -148,10 +135,10 @@ def test_what_was_sent_before_a_clean_end_still_arrives(run: Run) -> None:
         await wait_until(lambda: len(arrived) == 2)
         assert arrived == [bytes(200_000), b"end"]
 
-    run(claim)
+    run_network(claim)
 
 
-def test_a_reset_reaches_the_reader_at_the_other_side(run: Run) -> None:
+def test_a_reset_reaches_the_reader_at_the_other_side(run_network: Run) -> None:
     outcomes: list[str] = []
 
     async def listen(stream: Stream) -> None:
@@ -173,10 +160,10 @@ def test_a_reset_reaches_the_reader_at_the_other_side(run: Run) -> None:
         await wait_until(lambda: outcomes == ["read", "lost"])
         assert is_connected(one.network, other.network)
 
-    run(claim)
+    run_network(claim)
 
 
-def test_a_peer_that_dies_while_we_read_is_unavailable(run: Run) -> None:
+def test_a_peer_that_dies_while_we_read_is_unavailable(run_network: Run) -> None:
     async def answer_half_and_stay(stream: Stream) -> None:
         await stream.send(b"half")
         await trio.sleep_forever()
@@ -196,10 +183,10 @@ def test_a_peer_that_dies_while_we_read_is_unavailable(run: Run) -> None:
         await stream.reset()
         await stream.close()
 
-    run(claim)
+    run_network(claim)
 
 
-def test_an_exception_in_a_handler_ends_its_stream_only(run: Run) -> None:
+def test_an_exception_in_a_handler_ends_its_stream_only(run_network: Run) -> None:
     async def fail(stream: Stream) -> None:
         await stream.receive_exactly(1)
         raise LookupError
@@ -215,10 +202,10 @@ def test_an_exception_in_a_handler_ends_its_stream_only(run: Run) -> None:
         assert await ask_echo(good, b"still here") == b"still here"
         await good.close()
 
-    run(claim)
+    run_network(claim)
 
 
-def test_many_streams_both_ways_at_once_do_not_mix(run: Run) -> None:
+def test_many_streams_both_ways_at_once_do_not_mix(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, other = await two(lab)
 
@@ -234,10 +221,10 @@ def test_many_streams_both_ways_at_once_do_not_mix(run: Run) -> None:
                 nursery.start_soon(ask, one, other, number)
                 nursery.start_soon(ask, other, one, 100 + number)
 
-    run(claim)
+    run_network(claim)
 
 
-def test_a_reader_that_does_not_read_stops_the_writer(run: Run) -> None:
+def test_a_reader_that_does_not_read_stops_the_writer(run_network: Run) -> None:
     go_on = trio.Event()
     read: list[int] = []
 
@@ -267,4 +254,4 @@ def test_a_reader_that_does_not_read_stops_the_writer(run: Run) -> None:
         await wait_until(lambda: read == [2 * LARGE_BYTES])
         await stream.close()
 
-    run(claim)
+    run_network(claim)
