@@ -1,0 +1,57 @@
+"""The ping protocol of libp2p: send back what a peer sends, 32 bytes at a time, so that it can measure us.
+
+Our own watch over connections uses yamux's pings; this one is for other implementations, whose tools, connection
+managers and routing tables expect it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import trio
+from libp2p.abc import INetStream
+from libp2p.io.exceptions import IOException
+from libp2p.io.utils import read_exactly
+
+from p2pnode.network import limits
+
+PING = "/ipfs/ping/1.0.0"
+PING_BYTES = 32
+
+
+class PingServer:
+    """Answers pings, within limits for each peer."""
+
+    def __init__(self) -> None:
+        """Start with no peer that pings."""
+        self._open: Counter[bytes] = Counter()
+
+    async def serve(self, stream: INetStream) -> None:
+        """Answer until the peer ends the stream or waits too long; reset a peer's stream beyond its share."""
+        peer = stream.muxed_conn.peer_id.to_bytes()
+        if self._open[peer] >= limits.PING_STREAMS_PER_PEER_MAX:
+            await stream.reset()
+            return
+        self._open[peer] += 1
+        try:
+            await _answer(stream)
+        finally:
+            self._open[peer] -= 1
+            if not self._open[peer]:
+                del self._open[peer]
+
+
+async def _answer(stream: INetStream) -> None:
+    answered = 0
+    while True:
+        try:
+            with trio.fail_after(limits.PING_WAIT_S):
+                data = await read_exactly(stream, PING_BYTES)
+                await stream.write(data)
+        except (IOException, trio.TooSlowError):
+            await stream.close()
+            return
+        answered += 1
+        if answered >= limits.PING_BURST:
+            # The peer that asks again at once waits for us: nobody can buy more of our time than this.
+            await trio.sleep(limits.PING_PAUSE_S)
