@@ -1,6 +1,7 @@
 """From a socket to a sealed, authenticated connection: multistream-select, Noise XX, and sealing of whole frames.
 
-Noise is the only security offered or accepted: py-libp2p's default host takes plaintext and secio as well.
+Noise is the only security offered or accepted: py-libp2p's default host takes plaintext and secio as well. In a
+network with a secret it is Noise with a shared key, under the same name on the wire (ADR 0006).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from libp2p.connection_types import ConnectionType
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_new_noise_key_pair
 from libp2p.peer.id import ID
+from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
 from libp2p.security.noise.transport import PROTOCOL_ID
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.security.secure_session import SecureSession
@@ -20,7 +22,7 @@ from multiaddr import Multiaddr
 from crypto.keys import SigningKey
 from p2pnode.network.byte_channel import ConnectionLostError
 from p2pnode.network.guarded_socket import GuardedSocket
-from p2pnode.network.libp2p_patches import NoiseCipher, cipher_of
+from p2pnode.network.libp2p_patches import NoiseCipher, SharedKeyNoise, cipher_of
 from p2pnode.network.negotiation import NegotiationError, answer_proposals, propose
 from wire.errors import WireError
 from wire.ids import PeerId
@@ -32,6 +34,10 @@ _LENGTH_BYTES = 2
 
 class HandshakeError(Exception):
     """The other side did not prove to be the expected peer, or to be any peer at all."""
+
+
+class StrangerError(HandshakeError):
+    """The two sides do not share a secret: one is not in the other's network. A broken connection looks the same."""
 
 
 class SealedChannel:
@@ -96,16 +102,25 @@ class SealedChannel:
 class Handshaker:
     """Our identity, as the handshakes of all connections use it."""
 
-    def __init__(self, key: SigningKey) -> None:
-        """Derive what Noise needs from the identity key; the Noise key itself is new in each process."""
+    def __init__(self, key: SigningKey, *, shared_key: bytes | None = None) -> None:
+        """Derive what Noise needs from the identity key; the Noise key itself is new in each process.
+
+        With a `shared_key` (`NetworkSecret.handshake_key`) only who has it too gets an answer.
+        """
         self.key_pair = create_new_key_pair(key.seed)
-        self._transport = NoiseTransport(self.key_pair, create_new_noise_key_pair().private_key)
+        noise_key = create_new_noise_key_pair().private_key
+        self._has_shared_key = shared_key is not None
+        self._transport = (
+            NoiseTransport(self.key_pair, noise_key)
+            if shared_key is None
+            else SharedKeyNoise(self.key_pair, noise_key, shared_key=shared_key)
+        )
 
     async def secure_outbound(self, socket: GuardedSocket, expected: PeerId) -> SealedChannel:
         """Prove both sides and return the sealed channel. Raises `HandshakeError`; the caller sets the deadline."""
         try:
             await propose(socket, [NOISE])
-            secured = await _noise(self._transport.secure_outbound(_NoiseConnection(socket), ID(bytes(expected))))
+            secured = await self._noise(self._transport.secure_outbound(_NoiseConnection(socket), ID(bytes(expected))))
             channel = self._checked(socket, secured, expected)[0]
             await propose(channel, [YAMUX])
             return channel
@@ -117,13 +132,29 @@ class Handshaker:
         """Prove both sides and return the sealed channel and who is there. Raises `HandshakeError`."""
         try:
             await answer_proposals(socket, [NOISE])
-            secured = await _noise(self._transport.secure_inbound(_NoiseConnection(socket)))
+            secured = await self._noise(self._transport.secure_inbound(_NoiseConnection(socket)))
             channel, peer_id = self._checked(socket, secured, None)
             await answer_proposals(channel, [YAMUX])
             return channel, peer_id
         except (ConnectionLostError, NegotiationError) as error:
             message = f"the handshake failed: {error}"
             raise HandshakeError(message) from error
+
+    async def _noise(self, handshake: Awaitable[ISecureConn]) -> ISecureConn:
+        try:
+            return await handshake
+        except PeerIDMismatchesPubkey as error:
+            message = f"another node than the expected one is there: {error}"
+            raise HandshakeError(message) from error
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            hint = (
+                "the other side is not in this network, or its secret differs"
+                if self._has_shared_key
+                else "the other side may be in a network with a secret, which takes an invitation to join"
+            )
+            message = f"the Noise handshake failed ({reason}): {hint}"
+            raise StrangerError(message) from error
 
     def _checked(
         self, socket: GuardedSocket, secured: ISecureConn, expected: PeerId | None
@@ -138,14 +169,6 @@ class Handshaker:
             message = f"expected peer {expected.hex()[:24]}, found {peer_id.hex()[:24]}"
             raise HandshakeError(message)
         return SealedChannel(socket, cipher_of(secured)), peer_id
-
-
-async def _noise(handshake: Awaitable[ISecureConn]) -> ISecureConn:
-    try:
-        return await handshake
-    except Exception as error:
-        message = f"the Noise handshake failed: {str(error) or type(error).__name__}"
-        raise HandshakeError(message) from error
 
 
 class _NoiseConnection(IRawConnection):

@@ -1,7 +1,7 @@
 """A node's home directory: its two keys, its settings, the API's token, its data, and who runs on it now.
 
-Layout: `identity.key`, `owner.key`, `api-token` (0600), `config.toml`, `data/`, and while a daemon runs `lock` (held)
-and `daemon.json`. Nothing here ever overwrites a key.
+Layout: `identity.key`, `owner.key`, `api-token` (0600), in a network with a secret `network-secret` (0600),
+`config.toml`, `data/`, and while a daemon runs `lock` (held) and `daemon.json`. Nothing here ever overwrites a key.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +19,17 @@ from crypto.keys import SEED_BYTES, BadKeyError, KeyPurpose, SigningKey, key_fro
 from p2pnode.errors import HomeError, HomeInUseError
 from p2pnode.seams import Rng
 from p2pnode.storage.files import DiskFiles
-from p2pnode.storage.settings import HomeSettings, settings_from_text, settings_to_text
+from p2pnode.storage.settings import HomeSettings, settings_from_text, settings_to_text, with_bootstrap
+from wire.errors import WireError
+from wire.network_secret import NetworkSecret
 
 __all__ = [
     "DaemonInfo",
     "Home",
     "HomeSettings",
+    "add_bootstrap",
     "create_home",
+    "is_home",
     "lock_home",
     "open_home",
     "read_daemon_info",
@@ -37,6 +41,7 @@ IDENTITY_FILE = "identity.key"
 OWNER_FILE = "owner.key"
 CONFIG_FILE = "config.toml"
 TOKEN_FILE = "api-token"  # noqa: S105 - a file's name
+SECRET_FILE = "network-secret"  # noqa: S105 - a file's name
 DATA_DIRECTORY = "data"
 LOCK_FILE = "lock"
 DAEMON_FILE = "daemon.json"
@@ -60,6 +65,8 @@ class Home:
     owner: SigningKey
     """Signs leases."""
     settings: HomeSettings
+    secret: NetworkSecret | None
+    """The secret of the network, None when it has none."""
     api_token: str
 
     @property
@@ -81,18 +88,20 @@ class DaemonInfo:
     """Seconds since 1970."""
 
 
-def create_home(path: Path, *, settings: HomeSettings, rng: Rng) -> Home:
-    """Make a new home with new keys, durable when this returns.
+def create_home(path: Path, *, settings: HomeSettings, rng: Rng, secret: NetworkSecret | None = None) -> Home:
+    """Make a new home with new keys, durable when this returns; a secret goes with settings that have one.
 
     Raises `HomeError` when there is one already, whole or in part, or when the disk does not let us; then what this
     call made is gone again.
     """
+    assert settings.has_secret == (secret is not None), "a secret and the setting that tells of it go together"
     _refuse_existing(path)
     home = Home(
         path=path,
         identity=SigningKey(rng.random_bytes(SEED_BYTES)),
         owner=SigningKey(rng.random_bytes(SEED_BYTES)),
         settings=settings,
+        secret=secret,
         api_token=rng.random_bytes(TOKEN_BYTES).hex(),
     )
     contents = {
@@ -101,6 +110,8 @@ def create_home(path: Path, *, settings: HomeSettings, rng: Rng) -> Home:
         OWNER_FILE: (key_to_text(home.owner, KeyPurpose.OWNER), _SECRET_MODE),
         IDENTITY_FILE: (key_to_text(home.identity, KeyPurpose.IDENTITY), _SECRET_MODE),
     }
+    if secret is not None:
+        contents[SECRET_FILE] = (secret.file_text(), _SECRET_MODE)
     written: list[str] = []
     try:
         files = DiskFiles(path)
@@ -120,17 +131,42 @@ def create_home(path: Path, *, settings: HomeSettings, rng: Rng) -> Home:
 
 def open_home(path: Path) -> Home:
     """Read a home. Raises `HomeError` that names the file and says what to do."""
-    if not any(os.path.lexists(path / name) for name in (IDENTITY_FILE, OWNER_FILE, CONFIG_FILE)):
+    if not is_home(path):
         message = f"there is no node in {path}: run 'p2pnode init' first, or name another home"
         raise HomeError(message)
     config = path / CONFIG_FILE
+    settings = settings_from_text(_read_text(config), where=str(config))
     return Home(
         path=path,
         identity=_read_key(path / IDENTITY_FILE, KeyPurpose.IDENTITY),
         owner=_read_key(path / OWNER_FILE, KeyPurpose.OWNER),
-        settings=settings_from_text(_read_text(config), where=str(config)),
+        settings=settings,
+        secret=_read_secret(path / SECRET_FILE, is_expected=settings.has_secret),
         api_token=_read_token(path / TOKEN_FILE),
     )
+
+
+def is_home(path: Path) -> bool:
+    """Tell whether there is a home, or a part of one."""
+    return any(os.path.lexists(path / name) for name in (IDENTITY_FILE, OWNER_FILE, CONFIG_FILE))
+
+
+def add_bootstrap(home: Home, addresses: Sequence[str]) -> tuple[str, ...]:
+    """Put the addresses that are new first in `bootstrap`, in one atomic step; return them.
+
+    Nothing else in `config.toml` changes. Raises `HomeError` that says what to do.
+    """
+    new = tuple(address for address in dict.fromkeys(addresses) if address not in home.settings.bootstrap)
+    if not new:
+        return ()
+    config = home.path / CONFIG_FILE
+    text = with_bootstrap(_read_text(config), new, where=str(config))
+    try:
+        _replace(home.path, CONFIG_FILE, text, mode=stat.S_IMODE(config.stat().st_mode))
+    except OSError as error:
+        message = f"cannot write {config}: {error.strerror or error}"
+        raise HomeError(message) from error
+    return new
 
 
 @contextlib.contextmanager
@@ -162,13 +198,8 @@ def write_daemon_info(path: Path, info: DaemonInfo) -> None:
             "started": info.started,
         }
     )
-    temporary = f"{DAEMON_FILE}.tmp"
     try:
-        files = DiskFiles(path)
-        (path / temporary).unlink(missing_ok=True)
-        files.write_new(temporary, [text.encode() + b"\n"], mode=_SECRET_MODE)
-        files.rename(temporary, DAEMON_FILE)
-        files.sync_directory("")
+        _replace(path, DAEMON_FILE, text + "\n", mode=_SECRET_MODE)
     except OSError as error:
         message = f"cannot write {path / DAEMON_FILE}: {error.strerror or error}"
         raise HomeError(message) from error
@@ -196,13 +227,23 @@ def remove_daemon_info(path: Path) -> None:
 
 
 def _refuse_existing(path: Path) -> None:
-    for name in (IDENTITY_FILE, OWNER_FILE, CONFIG_FILE, TOKEN_FILE):
+    for name in (IDENTITY_FILE, OWNER_FILE, CONFIG_FILE, TOKEN_FILE, SECRET_FILE):
         if os.path.lexists(path / name):
             message = (
                 f"{path} already has {name}, and it is not overwritten: use that node,"
                 " or choose another directory with --home"
             )
             raise HomeError(message)
+
+
+def _replace(path: Path, name: str, text: str, *, mode: int) -> None:
+    """Write a file whole or not at all, durable when this returns. Raises `OSError`."""
+    temporary = f"{name}.tmp"
+    files = DiskFiles(path)
+    (path / temporary).unlink(missing_ok=True)
+    files.write_new(temporary, [text.encode()], mode=mode)
+    files.rename(temporary, name)
+    files.sync_directory("")
 
 
 def _read_text(path: Path) -> str:
@@ -243,6 +284,22 @@ def _read_token(path: Path) -> str:
         message = f"{path}: expected one line of letters and digits; write a new one, 64 long, and keep it private"
         raise HomeError(message)
     return token
+
+
+def _read_secret(path: Path, *, is_expected: bool) -> NetworkSecret | None:
+    """Read the network's secret. What the settings say must be there: a node never starts open by accident."""
+    if not is_expected:
+        if os.path.lexists(path):
+            message = f"{path} is there, but {CONFIG_FILE} says has_secret = false: write true there, or move the file"
+            raise HomeError(message)
+        return None
+    text = _read_text(path)
+    _check_private(path)
+    try:
+        return NetworkSecret.from_file_text(text)
+    except WireError as error:
+        message = f"{path}: {error}; restore the file from a backup, or join again in another home"
+        raise HomeError(message) from error
 
 
 def _check_private(path: Path) -> None:

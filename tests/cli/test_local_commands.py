@@ -41,7 +41,13 @@ def test_init_makes_a_home_with_these_settings(cli: Cli, tmp_path: Path) -> None
         *("--announce", "/ip4/3.3.3.3/tcp/3", "--bootstrap", "/ip4/4.4.4.4/tcp/4/p2p/x", "--json"),
     )
     assert (ended.code, ended.err) == (0, "")
-    assert ended.json() == {"peer_id": own_peer_id(new), "home": str(new), "network": "lab", "profile": "testnet"}
+    assert ended.json() == {
+        "peer_id": own_peer_id(new),
+        "home": str(new),
+        "network": "lab",
+        "profile": "testnet",
+        "has_secret": False,
+    }
     settings = open_home(new).settings
     assert (settings.network, settings.profile, settings.api) == ("lab", "testnet", "localhost:80")
     assert settings.listen == ("/ip4/1.1.1.1/tcp/1", "/ip4/2.2.2.2/tcp/2")

@@ -21,16 +21,20 @@ from p2pnode.errors import HomeError, HomeInUseError
 from p2pnode.storage.files import DiskFiles
 from p2pnode.storage.home import (
     DaemonInfo,
+    Home,
     HomeSettings,
+    add_bootstrap,
     create_home,
+    is_home,
     lock_home,
     open_home,
     read_daemon_info,
     remove_daemon_info,
     write_daemon_info,
 )
-from p2pnode.storage.settings import settings_from_text, settings_to_text
+from p2pnode.storage.settings import settings_from_text, settings_to_text, with_bootstrap
 from testnet.sim.rng import SimRng
+from wire.network_secret import SECRET_BYTES, NetworkSecret
 
 SETTINGS = HomeSettings(
     network="test-net.1",
@@ -49,6 +53,14 @@ def home(tmp_path: Path, rng: random.Random) -> Path:
     return create_home(tmp_path / "home", settings=SETTINGS, rng=SimRng(rng)).path
 
 
+def private_home(tmp_path: Path, rng: random.Random) -> Home:
+    """Make the home of a node in a network with a secret."""
+    settings = dataclasses.replace(SETTINGS, has_secret=True)
+    return create_home(
+        tmp_path / "private", settings=settings, rng=SimRng(rng), secret=NetworkSecret(rng.randbytes(SECRET_BYTES))
+    )
+
+
 def test_what_was_made_is_what_is_opened(tmp_path: Path, rng: random.Random) -> None:
     made = create_home(tmp_path / "new" / "home", settings=SETTINGS, rng=SimRng(rng))
     opened = open_home(made.path)
@@ -57,6 +69,105 @@ def test_what_was_made_is_what_is_opened(tmp_path: Path, rng: random.Random) -> 
     assert opened.identity.public != opened.owner.public
     assert len(opened.api_token) == 64
     assert opened.data_path.is_dir()
+    assert opened.secret is None
+
+
+def test_a_home_with_a_secret_keeps_it_in_a_file_of_its_own(tmp_path: Path, rng: random.Random) -> None:
+    made = private_home(tmp_path, rng)
+    assert open_home(made.path) == made
+    assert made.secret is not None
+    assert stat.S_IMODE((made.path / "network-secret").stat().st_mode) == 0o600
+    word = made.secret.file_text().split()[1]
+    holders = [path.name for path in made.path.iterdir() if path.is_file() and word in path.read_text("utf-8")]
+    assert holders == ["network-secret"]
+    assert made.secret.hex()[:12] not in repr(made)
+
+
+def test_a_node_whose_secret_was_lost_does_not_start_open(tmp_path: Path, rng: random.Random) -> None:
+    home = private_home(tmp_path, rng).path
+    (home / "network-secret").unlink()
+    with pytest.raises(HomeError, match="network-secret is missing: restore it"):
+        open_home(home)
+
+
+def test_a_secret_that_the_settings_do_not_know_of_is_not_passed_over(tmp_path: Path, rng: random.Random) -> None:
+    home = private_home(tmp_path, rng).path
+    config = home / "config.toml"
+    config.write_text(config.read_text().replace("has_secret = true", "has_secret = false"))
+    with pytest.raises(HomeError, match=r"network-secret is there, but config\.toml says has_secret = false"):
+        open_home(home)
+
+
+def test_a_secret_comes_with_settings_that_tell_of_it(tmp_path: Path, rng: random.Random) -> None:
+    with pytest.raises(AssertionError, match="go together"):
+        create_home(tmp_path / "home", settings=SETTINGS, rng=SimRng(rng), secret=NetworkSecret(bytes(SECRET_BYTES)))
+    assert not is_home(tmp_path / "home")
+
+
+@pytest.mark.parametrize("content", [b"", b"p2pnode-network-secret-v1 AAAA\n", b"hello\n"])
+def test_a_damaged_secret_is_named_and_not_repeated(tmp_path: Path, rng: random.Random, content: bytes) -> None:
+    home = private_home(tmp_path, rng).path
+    (home / "network-secret").write_bytes(content)
+    with pytest.raises(HomeError, match=r"network-secret: expected one line: .*; restore the file") as caught:
+        open_home(home)
+    assert "AAAA" not in str(caught.value)
+
+
+def test_a_secret_that_others_can_read_is_refused(tmp_path: Path, rng: random.Random) -> None:
+    home = private_home(tmp_path, rng).path
+    (home / "network-secret").chmod(0o644)
+    with pytest.raises(HomeError, match=r"chmod 600 .*network-secret"):
+        open_home(home)
+
+
+def test_new_addresses_are_added_and_nothing_else_changes(home: Path) -> None:
+    config = home / "config.toml"
+    before = config.read_text("utf-8")
+    new = ("/ip4/192.0.2.8/tcp/1/p2p/x", SETTINGS.bootstrap[0], "/ip4/192.0.2.9/tcp/1/p2p/y")
+    added = add_bootstrap(open_home(home), new)
+    assert added == (new[0], new[2])
+    assert config.read_text("utf-8") == before.replace("bootstrap = [", f'bootstrap = ["{new[0]}", "{new[2]}", ')
+    assert add_bootstrap(open_home(home), new) == ()
+    assert sorted(path.name for path in home.iterdir()) == [
+        "api-token",
+        "config.toml",
+        "data",
+        "identity.key",
+        "owner.key",
+    ]
+
+
+def test_a_full_disk_leaves_the_settings_as_they_were(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_new(_self: DiskFiles, _name: str, _data: Sequence[bytes], *, mode: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), mode)
+
+    before = (home / "config.toml").read_bytes()
+    monkeypatch.setattr(DiskFiles, "write_new", write_new)
+    with pytest.raises(HomeError, match=r"cannot write .*config\.toml: No space left"):
+        add_bootstrap(open_home(home), ["/ip4/192.0.2.8/tcp/1/p2p/x"])
+    assert (home / "config.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "bootstrap = ['/new']"),
+        ("network = 'n'", "network = 'n'\nbootstrap = ['/new']"),
+        ("bootstrap = []", "bootstrap = ['/new']"),
+        ("bootstrap=[ '/a' ] # mine", "bootstrap=['/new', '/a'] # mine"),
+        ("'bootstrap' = [ # mine\n  '/a', # his\n]\nnetwork = 'n'", "bootstrap = ['/new', '/a']\nnetwork = 'n'"),
+    ],
+)
+def test_addresses_are_added_however_the_user_wrote_the_list(text: str, expected: str) -> None:
+    new = with_bootstrap(text, ["/new"], where="config.toml")
+    assert settings_from_text(new, where="new") == settings_from_text(expected, where="expected")
+    assert all(comment in new for comment in ("# mine", "# his") if comment in text)
+
+
+def test_a_file_that_cannot_be_added_to_says_what_to_add_by_hand() -> None:
+    text = '"boot\\u0073trap" = ["/a"]'
+    with pytest.raises(HomeError, match=r'config\.toml: cannot add to bootstrap here; add these by hand: "/new"'):
+        with_bootstrap(text, ["/new"], where="config.toml")
 
 
 def test_secrets_are_for_their_owner_only(home: Path) -> None:
@@ -123,6 +234,7 @@ def test_no_home_says_what_to_do(tmp_path: Path) -> None:
         ("config.toml", b"quota_bytes = '1'", r"line 1: quota_bytes = '1': expected a whole number"),
         ("config.toml", b"quota_bytes = true", "expected a whole number"),
         ("config.toml", b"quota_bytes = -1", "expected 0 or a positive"),
+        ("config.toml", b"has_secret = 1", "line 1: has_secret = 1: expected true or false"),
         ("config.toml", b"network = 1", "expected a text in quotes"),
         ("config.toml", b"listen = '/ip4'", "expected a list of texts"),
         ("config.toml", b"listen = [1]", "expected a list of texts"),

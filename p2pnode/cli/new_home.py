@@ -1,0 +1,91 @@
+"""What `init` and `join` share: the options of a new node, making its home, and telling about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crypto.peer_id import peer_id_of, peer_id_to_text
+from p2pnode.cli.options import bytes_of
+from p2pnode.cli.output import human_bytes, print_facts, print_json
+from p2pnode.errors import CallerError, HomeError
+from p2pnode.storage.home import Home, HomeSettings, create_home
+from p2pnode.system import SystemRng
+from wire.network_secret import NetworkSecret
+
+DEFAULTS = HomeSettings()
+
+ListenOption = Annotated[list[str] | None, typer.Option(help="Where to listen, a multiaddr; may be repeated.")]
+AnnounceOption = Annotated[list[str] | None, typer.Option(help="What to tell others instead; may be repeated.")]
+QuotaOption = Annotated[str | None, typer.Option(help="Room for others' data, such as 100GB; 10GiB unless given.")]
+ApiOption = Annotated[
+    str | None, typer.Option(help=f"Where the local API listens, {DEFAULTS.api} unless given; port 0 takes a free one.")
+]
+
+
+def settings_of(
+    *,
+    network: str,
+    profile: str,
+    has_secret: bool,
+    listen: list[str] | None,
+    announce: list[str] | None,
+    bootstrap: tuple[str, ...],
+    quota: str | None,
+    api: str | None,
+) -> HomeSettings:
+    """Return the settings that the arguments of a command mean. Raises `CallerError`."""
+    try:
+        return HomeSettings(
+            network=network,
+            has_secret=has_secret,
+            profile=profile,
+            listen=tuple(listen or DEFAULTS.listen),
+            announce=tuple(announce or ()),
+            bootstrap=bootstrap,
+            quota_bytes=DEFAULTS.quota_bytes if quota is None else bytes_of(quota, option="--quota"),
+            api=api or DEFAULTS.api,
+        )
+    except HomeError as error:  # Here they are arguments, not a file that was read.
+        raise CallerError(str(error)) from error
+
+
+def make_home(path: Path, settings: HomeSettings, secret: NetworkSecret | None) -> Home:
+    """Make the home. Raises `HomeError`."""
+    return create_home(path, settings=settings, rng=SystemRng(), secret=secret)
+
+
+def own_peer_id(home: Home) -> str:
+    """Return the printed peer id of a home's node."""
+    return peer_id_to_text(peer_id_of(home.identity.public))
+
+
+def print_new_home(home: Home, *, next_step: str, as_json: bool, quiet: bool) -> None:
+    """Tell who the new node is and what comes next."""
+    settings = home.settings
+    peer_id = own_peer_id(home)
+    if as_json:
+        print_json(
+            {
+                "peer_id": peer_id,
+                "home": str(home.path),
+                "network": settings.network,
+                "profile": settings.profile,
+                "has_secret": settings.has_secret,
+            }
+        )
+    elif quiet:
+        print(peer_id)
+    else:
+        with_secret = ", with a secret" if settings.has_secret else ""
+        print_facts(
+            [
+                ("peer id", peer_id),
+                ("home", str(home.path)),
+                ("network", f"{settings.network}, profile {settings.profile}{with_secret}"),
+                ("quota", human_bytes(settings.quota_bytes)),
+                ("next", next_step),
+            ]
+        )
