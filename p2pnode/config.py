@@ -48,6 +48,8 @@ class Profile:
     """How long a newcomer is watched before it counts as vetted; 0 switches vetting off."""
     dials_private_addresses: bool
     """Whether loopback, private and link-local addresses are dialled and announced."""
+    finds_lan_peers: bool = True
+    """Whether a node may look for others on the local network, unless its settings say no."""
 
     request_timeout_s: float = 20.0
     """How long one request may take from its first byte to the end of its answer, payload apart."""
@@ -117,6 +119,7 @@ TESTNET = replace(
     collection_after_uptime_s=30,
     collect_every_s=10,
     reconnect_every_s=1,
+    finds_lan_peers=False,
 )
 
 PROFILES = {profile.name: profile for profile in (PUBLIC, HOME, PRIVATE, TESTNET)}

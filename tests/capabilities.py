@@ -43,9 +43,23 @@ def _has_ptrace() -> bool:
     return subprocess.run([sys.executable, "-c", ask_to_be_traced], capture_output=True, check=False).returncode == 0
 
 
+def _has_network_namespaces() -> bool:
+    """Whether network namespaces can be made and joined by pairs of virtual cables; it takes root."""
+    if shutil.which("ip") is None:
+        return False
+    name = f"p2pnode-probe-{os.getpid()}"
+    if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode != 0:
+        return False
+    pair = ["ip", "-n", name, "link", "add", "one", "type", "veth", "peer", "name", "other"]
+    can_join = subprocess.run(pair, capture_output=True, check=False).returncode == 0
+    subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+    return can_join
+
+
 _PROBES: dict[str, Callable[[], bool]] = {
     "compiler": _has_compiler,
     "ipv6": _has_ipv6,
+    "network namespaces": _has_network_namespaces,
     "ptrace": _has_ptrace,
 }
 

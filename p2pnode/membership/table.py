@@ -3,14 +3,18 @@
 Rules: a record is taken when its signature was checked, its time is not in the future beyond the tolerated skew, and
 its sequence is above the one known; it never removes a newer one. Freshness counts from when a higher sequence arrived
 here, by our own monotonic clock, so that a skewed wall clock makes nobody stale. The table is bounded; when it is full,
-members that are lost make room, and else a newcomer is refused.
+members that are lost make room, anchors never, and else a newcomer is refused.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crypto.peer_id import peer_id_to_text
 from p2pnode.config import Profile
+from p2pnode.membership.anchors import Acquaintance
+from p2pnode.membership.contact import Contact, with_address
+from p2pnode.membership.domains import domain_of
 from p2pnode.membership.liveness import Liveness, liveness
 from wire import limits
 from wire.ids import PeerId
@@ -29,6 +33,14 @@ class Member:
     """Monotonic time of the last contact, None when there was none yet."""
     address: str = ""
     """Where we really reached it."""
+    source: str = ""
+    """Where it reached us from, without a port: it tells the failure domain of a peer that we never dialled."""
+    worked: tuple[str, ...] = ()
+    """Where we reached it in this and earlier lives, the latest first."""
+    met_at: float | None = None
+    """Our wall clock at the first contact of all, None when there was none yet."""
+    seen_at: float = 0.0
+    """Our wall clock at the last contact."""
 
     @property
     def record(self) -> MemberRecord:
@@ -45,6 +57,10 @@ class MemberTable:
         self._profile = profile
         self._started_at = started_at
         self._members: dict[PeerId, Member] = {}
+        self.anchors: frozenset[PeerId] = frozenset()
+        """Whom nobody displaces; set by whoever chooses them."""
+        self.changes = 0
+        """Rises whenever a member comes in or goes."""
 
     def __len__(self) -> int:
         """Return how many members are known."""
@@ -76,14 +92,74 @@ class MemberTable:
         if len(self._members) >= limits.MEMBERS_KEPT_MAX and not self._make_room(now):
             return False
         self._members[peer_id] = Member(signed, renewed_at)
+        self.changes += 1
         return True
 
-    def contact(self, peer_id: PeerId, *, now: float, address: str = "") -> None:
-        """Note that a peer was heard from just now."""
+    def contact(self, peer_id: PeerId, *, now: float, wall: float, address: str = "", source: str = "") -> bool:
+        """Note that a peer was heard from just now; return whether this taught us a new best address of it."""
         member = self._members.get(peer_id)
-        if member is not None:
-            member.contact_at = now
-            member.address = address or member.address
+        if member is None:
+            return False
+        member.contact_at = now
+        member.seen_at = wall
+        member.met_at = wall if member.met_at is None else member.met_at
+        member.address = address or member.address
+        member.source = source or member.source
+        before, member.worked = member.worked, with_address(member.worked, address)
+        return member.worked != before
+
+    def remember(self, contact: Contact) -> None:
+        """Take in what an earlier life knew of a member; it is no contact of this one."""
+        member = self._members.get(contact.peer_id)
+        if member is None:
+            return
+        member.met_at, member.seen_at, member.worked = contact.met_at, contact.seen_at, contact.addresses
+        if contact.is_anchor:
+            self.anchors |= {contact.peer_id}
+
+    def contacts(self) -> list[Contact]:
+        """Return what the next life should know of those that we ever met, in id order."""
+        return [
+            Contact(
+                peer_id=peer_id,
+                met_at=int(member.met_at),
+                seen_at=int(member.seen_at),
+                is_anchor=peer_id in self.anchors,
+                addresses=member.worked,
+            )
+            for peer_id, member in self.members()
+            if member.met_at is not None
+        ]
+
+    def addresses(self, peer_id: PeerId) -> tuple[str, ...]:
+        """Return where to dial a member: first where we reached it, then what it says of itself."""
+        member = self._members.get(peer_id)
+        return () if member is None else tuple(dict.fromkeys((*member.worked, *member.record.addresses)))
+
+    def domain(self, peer_id: PeerId) -> str:
+        """Return a peer's failure domain: by where we reached it, else by where it reached us from."""
+        member = self._members.get(peer_id)
+        where = "" if member is None else next(iter(member.worked), member.source)
+        return domain_of(peer_id_to_text(peer_id), where)
+
+    def acquaintances(self, *, now: float, wall: float) -> list[Acquaintance]:
+        """Return the members that we ever were in contact with: those who may be anchors."""
+        return [
+            Acquaintance(
+                peer_id=peer_id,
+                domain=self.domain(peer_id),
+                met_at=member.met_at,
+                is_vetted=max(wall - member.met_at, 0) >= self._profile.vetting_s,
+                is_lost=self.liveness(peer_id, now=now) is Liveness.LOST,
+            )
+            for peer_id, member in self.members()
+            if member.met_at is not None
+        ]
+
+    def is_absent(self, peer_id: PeerId, *, now: float) -> bool:
+        """Tell whether nobody has heard of a member for long: we have not, and its record is old as well."""
+        is_silent = self.liveness(peer_id, now=now) in (Liveness.OFFLINE, Liveness.LOST)
+        return is_silent and not self.is_fresh(peer_id, now=now)
 
     def silence(self, peer_id: PeerId, *, now: float) -> float:
         """Return the seconds since the last contact; of a peer that was never met, since we started."""
@@ -111,8 +187,13 @@ class MemberTable:
         ]
 
     def _make_room(self, now: float) -> bool:
-        lost = [peer_id for peer_id in self._members if self.liveness(peer_id, now=now) is Liveness.LOST]
+        lost = [
+            peer_id
+            for peer_id in self._members.keys() - self.anchors
+            if self.liveness(peer_id, now=now) is Liveness.LOST
+        ]
         if not lost:
             return False
-        del self._members[max(lost, key=lambda peer_id: self.silence(peer_id, now=now))]
+        del self._members[max(lost, key=lambda peer_id: (self.silence(peer_id, now=now), peer_id))]
+        self.changes += 1
         return True

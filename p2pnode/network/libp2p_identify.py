@@ -14,6 +14,7 @@ from libp2p.utils.varint import encode_varint_prefixed, read_varint_prefixed_byt
 from multiaddr import Multiaddr
 from multiaddr.exceptions import Error as MultiaddrError
 
+from p2pnode.membership.circuit_addresses import without_peer
 from p2pnode.network import limits
 from p2pnode.network.libp2p_host import ForeignHost
 from wire import limits as wire_limits
@@ -58,4 +59,4 @@ async def ask_identify(stream: INetStream) -> list[str]:
 
 
 def _text(raw: bytes) -> str:
-    return str(Multiaddr(raw)).partition("/p2p/")[0]
+    return without_peer(str(Multiaddr(raw)))

@@ -68,10 +68,11 @@ def make_candidates(own: Signed[MemberRecord], others: Sequence[tuple[PeerId, Me
     """Return ourselves and these members as candidates for placement, in the order of their ids.
 
     A rank is made of signed common input only. Where no admission work is asked, the placement key is the peer id
-    (PROTOCOL section 2).
+    (PROTOCOL section 2). The failure domain is that of the address where we reached a member, and of one that only
+    dialled us, that of where it came from: else each of a crowd that dials us would count as a domain of its own.
     """
     rows = [(own.signer_peer, own.record.capacity_bytes, "")]
-    rows += [(peer_id, member.record.capacity_bytes, member.address) for peer_id, member in others]
+    rows += [(peer_id, member.record.capacity_bytes, member.address or member.source) for peer_id, member in others]
     rows.sort(key=lambda row: row[0])
     weights = capacity_weights([capacity for _, capacity, _ in rows])
     return [

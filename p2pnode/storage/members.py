@@ -1,38 +1,88 @@
-"""Member records kept over a restart, so that a node finds its peers again without its bootstrap node."""
+"""What is known of members, kept over a restart, so that a node finds its peers again without its bootstrap node."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 
+from crypto.peer_id import public_key_of
+from p2pnode.membership.contact import Contact
 from p2pnode.storage.engine import Engine
-from p2pnode.storage.rows import uint64_cell, uint64_of
-from p2pnode.storage.schema import MEMBERS
+from p2pnode.storage.rows import Cell, Row, uint64_cell, uint64_of
+from p2pnode.storage.schema import CONTACTS, MEMBERS
 from wire import limits
 from wire.codec import decode, encode
+from wire.ids import PeerId
 from wire.records import Envelope, MemberRecord
 
 _ENVELOPE_BYTES_MAX = limits.RECORD_BYTES_MAX + 1024
 
+CONTACTS_KEPT_MAX = limits.MEMBERS_KEPT_MAX
+"""Histories that are kept: as many as there may be members."""
 
-def save_members(engine: Engine, envelopes: Sequence[Envelope]) -> None:
-    """Keep these records where they are newer than those kept. Raises as `SliverStore.save_members` says."""
+
+def save_members(engine: Engine, envelopes: Sequence[Envelope], contacts: Sequence[Contact]) -> None:
+    """Keep these records where they are newer than those kept, and these histories instead of those kept.
+
+    Of what is too much the oldest goes, but nothing of an anchor. Raises as `SliverStore.save_members` says.
+    """
     records = [(decode(each.body, MemberRecord, bytes_max=limits.RECORD_BYTES_MAX), each) for each in envelopes]
     with engine.writing_disk(), engine.database.writing() as connection:
+        for contact in contacts:
+            row = _contact_row(contact)
+            if CONTACTS.row(connection, contact.peer_id) != row:
+                CONTACTS.put(connection, row)
         for record, envelope in records:
-            row = MEMBERS.row(connection, envelope.signer)
-            if row is None or uint64_of(row[1]) < record.sequence:
+            known = MEMBERS.row(connection, envelope.signer)
+            if known is None or uint64_of(known[1]) < record.sequence:
                 cells = (uint64_cell(record.sequence), uint64_cell(record.time), encode(envelope))
                 MEMBERS.put(connection, (bytes(envelope.signer), *cells))
-        count = connection.execute("SELECT count(*) FROM members").fetchone()[0]
-        if count > limits.MEMBERS_KEPT_MAX:
-            oldest = MEMBERS.rows(connection, "ORDER BY time, signer LIMIT ?", (count - limits.MEMBERS_KEPT_MAX,))
-            for each in oldest:
-                MEMBERS.delete(connection, each[0])
+        _drop_oldest(connection)
+
+
+def _drop_oldest(connection: sqlite3.Connection) -> None:
+    too_many = connection.execute("SELECT count(*) FROM contacts").fetchone()[0] - CONTACTS_KEPT_MAX
+    if too_many > 0:
+        clause = "WHERE is_anchor = 0 ORDER BY seen_at, peer_id LIMIT ?"
+        for row in CONTACTS.rows(connection, clause, (too_many,)):
+            CONTACTS.delete(connection, row[0])
+    too_many = connection.execute("SELECT count(*) FROM members").fetchone()[0] - limits.MEMBERS_KEPT_MAX
+    if too_many > 0:
+        anchors = [_bytes(row[0]) for row in CONTACTS.rows(connection, "WHERE is_anchor = 1")]
+        marks = ", ".join("?" * len(anchors))
+        clause = f"WHERE signer NOT IN ({marks}) ORDER BY time, signer LIMIT ?"
+        for row in MEMBERS.rows(connection, clause, (*map(public_key_of, anchors), too_many)):
+            MEMBERS.delete(connection, row[0])
 
 
 def load_members(engine: Engine) -> list[Envelope]:
     """Return the records that are kept, in the order of their signers' keys."""
     with engine.database.reading() as connection:
         rows = MEMBERS.rows(connection, "ORDER BY signer")
-    packed = [cell for _, _, _, cell in rows]
-    return [decode(cell, Envelope, bytes_max=_ENVELOPE_BYTES_MAX) for cell in packed if isinstance(cell, bytes)]
+    return [decode(_bytes(row[3]), Envelope, bytes_max=_ENVELOPE_BYTES_MAX) for row in rows]
+
+
+def load_contacts(engine: Engine) -> list[Contact]:
+    """Return the histories that are kept, in the order of peer ids."""
+    with engine.database.reading() as connection:
+        return [_contact_of(row) for row in CONTACTS.rows(connection, "ORDER BY peer_id")]
+
+
+def _contact_row(contact: Contact) -> Row:
+    times = (uint64_cell(contact.met_at), uint64_cell(contact.seen_at))
+    return (bytes(contact.peer_id), *times, int(contact.is_anchor), "\n".join(contact.addresses))
+
+
+def _contact_of(row: Row) -> Contact:
+    return Contact(
+        peer_id=PeerId(_bytes(row[0])),
+        met_at=uint64_of(row[1]),
+        seen_at=uint64_of(row[2]),
+        is_anchor=bool(row[3]),
+        addresses=tuple(str(row[4]).split("\n")) if row[4] else (),
+    )
+
+
+def _bytes(cell: Cell) -> bytes:
+    assert isinstance(cell, bytes), "only bytes are written to this column"
+    return cell

@@ -43,6 +43,11 @@ CERTIFICATES = Table(
 )
 CERTIFICATE_BLOBS = Table("certificate_blobs", (("blob_id", "BLOB"), ("certificate", "BLOB")), 2)
 MEMBERS = Table("members", (("signer", "BLOB"), ("sequence", "BLOB"), ("time", "BLOB"), ("envelope", "BLOB")), 1)
+CONTACTS = Table(
+    "contacts",
+    (("peer_id", "BLOB"), ("met_at", "BLOB"), ("seen_at", "BLOB"), ("is_anchor", "INTEGER"), ("addresses", "TEXT")),
+    1,
+)
 COUNTERS = Table("counters", (("purpose", "TEXT"), ("value", "BLOB")), 1)
 
 TABLES = (
@@ -55,8 +60,13 @@ TABLES = (
     CERTIFICATES,
     CERTIFICATE_BLOBS,
     MEMBERS,
+    CONTACTS,
     COUNTERS,
 )
+
+_ADDED_LATER = (CONTACTS,)
+"""Tables that an index of this version may lack, because an earlier program made it. They may be empty, and an earlier
+program does not mind them, so they need no new version."""
 
 _INDEXES = (
     "CREATE INDEX pairs_by_end ON pairs (final_until, provisional_until)",
@@ -90,6 +100,10 @@ def create_or_check_schema(connection: sqlite3.Connection) -> None:
             " start the newer version of p2pnode that made it"
         )
         raise HomeError(message)
+    names = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    for table in _ADDED_LATER:
+        if table.name not in names:
+            connection.execute(table.create_sql())
 
 
 def check_every_row(connection: sqlite3.Connection) -> None:

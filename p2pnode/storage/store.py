@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 
 import trio
 
+from p2pnode.membership.contact import Contact
 from p2pnode.seams import Clock, Files, Offload
 from p2pnode.storage import collection, leasing, members, reader, sequences, writer
 from p2pnode.storage.collection import Collected
@@ -134,16 +135,20 @@ class SliverStore:
         """
         return await self._call(self._writes, collection.collect, now)
 
-    async def save_members(self, envelopes: Sequence[Envelope]) -> None:
-        """Keep verified member records, per signer the one with the highest sequence; the oldest go when too many.
+    async def save_members(self, envelopes: Sequence[Envelope], contacts: Sequence[Contact] = ()) -> None:
+        """Keep verified member records, per signer the one with the highest sequence, and what we know of peers.
 
-        Raises `WireError` for an envelope with something else inside.
+        The oldest go when there are too many, anchors never. Raises `WireError` for an envelope with something else.
         """
-        await self._call(self._writes, members.save_members, envelopes)
+        await self._call(self._writes, members.save_members, envelopes, contacts)
 
     async def load_members(self) -> list[Envelope]:
         """Return the member records that are kept, in the order of their signers' keys."""
         return await self._call(self._reads, members.load_members)
+
+    async def load_contacts(self) -> list[Contact]:
+        """Return what is kept of our history with peers, in the order of their ids."""
+        return await self._call(self._reads, members.load_contacts)
 
     async def next_sequence(self, purpose: str, *, at_least: int = 0) -> int:
         """Return a number above all that this ever returned for the purpose, and not below `at_least`.

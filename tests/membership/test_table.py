@@ -6,7 +6,9 @@ import dataclasses
 
 import pytest
 
+from crypto.peer_id import peer_id_to_text
 from p2pnode.config import PUBLIC, TESTNET
+from p2pnode.membership.contact import WORKED_ADDRESSES_MAX
 from p2pnode.membership.domains import domain_of
 from p2pnode.membership.liveness import Liveness, liveness
 from p2pnode.membership.table import MemberTable
@@ -79,9 +81,9 @@ def test_silence_counts_from_the_last_contact_and_else_from_our_start() -> None:
     members = table()
     members.consider(signed_member(1), now=NOW + 50, wall=TIME)
     assert members.silence(peer_id(1), now=NOW + 60) == 60
-    members.contact(peer_id(1), now=NOW + 55, address="/ip4/127.0.0.1/tcp/1")
-    members.contact(peer_id(1), now=NOW + 56)
-    members.contact(peer_id(9), now=NOW + 56)  # A stranger leaves no trace.
+    members.contact(peer_id(1), now=NOW + 55, wall=TIME, address="/ip4/127.0.0.1/tcp/1")
+    members.contact(peer_id(1), now=NOW + 56, wall=TIME)
+    members.contact(peer_id(9), now=NOW + 56, wall=TIME)  # A stranger leaves no trace.
     assert members.silence(peer_id(1), now=NOW + 60) == 4
     known = members.get(peer_id(1))
     assert known is not None
@@ -95,13 +97,117 @@ def test_a_full_table_gives_room_only_by_forgetting_the_longest_lost(monkeypatch
     members = table()
     for number in (1, 2, 3):
         assert members.consider(signed_member(number), now=NOW, wall=TIME)
-        members.contact(peer_id(number), now=NOW + number)
+        members.contact(peer_id(number), now=NOW + number, wall=TIME)
     assert not members.consider(signed_member(4), now=NOW + 10, wall=TIME)
     assert members.consider(signed_member(2, sequence=2), now=NOW + 10, wall=TIME)
     lost_by_then = NOW + 3 + TESTNET.long_grace_s
     assert members.consider(signed_member(4), now=lost_by_then, wall=TIME)
     assert members.get(peer_id(1)) is None
     assert len(members) == 3
+
+
+def test_a_full_table_never_forgets_an_anchor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMBERS_KEPT_MAX", 2)
+    members = table()
+    members.consider(signed_member(1), now=NOW, wall=TIME)
+    members.consider(signed_member(2), now=NOW, wall=TIME)
+    members.contact(peer_id(2), now=NOW + 1, wall=TIME)
+    members.anchors = frozenset({peer_id(1)})
+    long_after = NOW + 100 * TESTNET.long_grace_s
+    assert members.consider(signed_member(3), now=long_after, wall=TIME)  # In the place of 2, which was heard later.
+    members.contact(peer_id(3), now=long_after, wall=TIME)
+    assert not members.consider(signed_member(4), now=long_after, wall=TIME)
+    assert [each for each, _ in members.members()] == sorted([peer_id(1), peer_id(3)])
+
+
+def test_every_coming_and_going_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMBERS_KEPT_MAX", 1)
+    members = table()
+    counts = [members.changes]
+    members.consider(signed_member(1), now=NOW, wall=TIME)
+    counts.append(members.changes)
+    members.consider(signed_member(1, sequence=2), now=NOW, wall=TIME)
+    assert members.changes == counts[-1]
+    members.consider(signed_member(2), now=NOW + TESTNET.long_grace_s, wall=TIME)
+    assert counts[0] < counts[1] < members.changes
+
+
+def test_addresses_that_worked_come_first_and_are_bounded() -> None:
+    members = table()
+    members.consider(signed_member(1), now=NOW, wall=TIME)
+    claimed = member_record(1).addresses[0]
+    worked = [f"/ip4/8.8.{number}.4/tcp/1" for number in range(WORKED_ADDRESSES_MAX + 1)]
+    for address in worked:
+        assert members.contact(peer_id(1), now=NOW, wall=TIME, address=address)
+        assert not members.contact(peer_id(1), now=NOW, wall=TIME, address=address)  # No news.
+    assert members.addresses(peer_id(1)) == (*reversed(worked[1:]), claimed)
+    assert members.contact(peer_id(1), now=NOW, wall=TIME, address=claimed)
+    assert members.addresses(peer_id(1)) == (claimed, *reversed(worked[2:]))  # Said and worked: once.
+    assert members.addresses(peer_id(9)) == ()
+
+
+def test_a_domain_is_that_of_the_address_that_worked_else_that_of_where_the_peer_came_from() -> None:
+    members = table()
+    members.consider(signed_member(1), now=NOW, wall=TIME)
+    members.contact(peer_id(1), now=NOW, wall=TIME, source="/ip4/8.8.4.4")
+    assert members.domain(peer_id(1)) == "8.8.4.0/24"
+    members.contact(peer_id(1), now=NOW, wall=TIME, address="/ip4/9.9.9.9/tcp/1")
+    assert members.domain(peer_id(1)) == "9.9.9.0/24"
+    assert members.domain(peer_id(9)) == f"peer:{peer_id_to_text(peer_id(9))}"
+
+
+def test_what_one_life_knew_of_a_member_the_next_one_knows_but_it_is_no_contact() -> None:
+    members = table()
+    for number in (1, 2):
+        members.consider(signed_member(number), now=NOW, wall=TIME)
+    members.contact(peer_id(1), now=NOW, wall=TIME, address="/ip4/8.8.4.4/tcp/1")
+    members.contact(peer_id(1), now=NOW, wall=TIME + 9.5)
+    members.anchors = frozenset({peer_id(1)})
+    (saved,) = members.contacts()
+    assert (saved.met_at, saved.seen_at, saved.is_anchor) == (TIME, TIME + 9, True)
+
+    later = table()
+    later.remember(saved)  # Of a peer without a record nothing is remembered.
+    assert later.contacts() == []
+    later.consider(signed_member(1), now=NOW, wall=TIME)
+    later.remember(saved)
+    later.consider(signed_member(2), now=NOW, wall=TIME)
+    later.remember(dataclasses.replace(saved, peer_id=peer_id(2), is_anchor=False))
+    assert later.anchors == {peer_id(1)}
+    assert later.contacts()[0] in (saved, dataclasses.replace(saved, peer_id=peer_id(2), is_anchor=False))
+    assert later.addresses(peer_id(1))[0] == "/ip4/8.8.4.4/tcp/1"
+    assert later.silence(peer_id(1), now=NOW + 5) == 5
+    later.contact(peer_id(1), now=NOW, wall=TIME + 10**6)
+    assert {each.peer_id: each.met_at for each in later.contacts()}[peer_id(1)] == TIME  # The first contact of all.
+
+
+def test_who_was_never_met_is_no_acquaintance_and_who_was_met_lately_is_not_vetted() -> None:
+    members = MemberTable(OWN, PUBLIC, started_at=NOW)
+    for number in (1, 2):
+        members.consider(signed_member(number), now=NOW, wall=TIME)
+    members.contact(peer_id(1), now=NOW, wall=TIME)
+    (young,) = members.acquaintances(now=NOW, wall=TIME + PUBLIC.vetting_s - 1)
+    (old,) = members.acquaintances(now=NOW + PUBLIC.long_grace_s, wall=TIME + PUBLIC.vetting_s)
+    assert (young.peer_id, young.is_vetted, young.is_lost) == (peer_id(1), False, False)
+    assert (old.peer_id, old.is_vetted, old.is_lost) == (peer_id(1), True, True)
+
+
+def test_where_vetting_is_off_a_clock_that_was_set_back_makes_nobody_a_newcomer() -> None:
+    members = table()
+    members.consider(signed_member(1), now=NOW, wall=TIME)
+    members.contact(peer_id(1), now=NOW, wall=TIME)
+    (known,) = members.acquaintances(now=NOW, wall=TIME - 5000)
+    assert known.is_vetted
+
+
+def test_absent_is_who_is_silent_to_us_and_whose_record_is_old() -> None:
+    members = MemberTable(OWN, PUBLIC, started_at=NOW)
+    members.consider(signed_member(1), now=NOW, wall=TIME)
+    late = NOW + PUBLIC.offline_after_s
+    assert not members.is_absent(peer_id(1), now=late - 1)
+    assert members.is_absent(peer_id(1), now=late)
+    members.consider(signed_member(1, sequence=2), now=late, wall=TIME)
+    assert not members.is_absent(peer_id(1), now=late)
 
 
 @pytest.mark.parametrize(

@@ -81,3 +81,12 @@ def test_candidates_are_ourselves_and_the_others_in_id_order() -> None:
     assert [each.peer_id for each in candidates] == sorted(peer_id(number) for number in range(4))
     assert {each.weight for each in candidates} == {1.0}
     assert len({each.domain for each in candidates}) == 4
+
+
+def test_members_that_dialled_us_from_one_network_are_one_failure_domain() -> None:
+    table = MemberTable(peer_id(0), TESTNET, started_at=0)
+    for number in (1, 2, 3):
+        table.consider(signed_member(number), now=0, wall=TIME)
+        table.contact(peer_id(number), now=0, wall=TIME, source=f"/ip4/8.8.{number // 3}.{number}")
+    domains = {each.peer_id: each.domain for each in make_candidates(signed_member(0), table.fresh(now=0))}
+    assert domains[peer_id(1)] == domains[peer_id(2)] != domains[peer_id(3)]
