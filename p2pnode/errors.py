@@ -25,6 +25,8 @@ class ExitCode(enum.IntEnum):
     NO_DAEMON = 9
     SILENT = 10
     """Holders were silent until the deadline."""
+    NOT_REACHABLE = 11
+    """Peers tried to dial this node, and could not."""
     INTERRUPTED = 130
 
 

@@ -40,6 +40,8 @@ def make_app(node: NodeFace, *, token: str) -> FastAPI:
         ("GET", "/v1/blobs/{reference}/status", paths.blob_status),
         ("GET", "/v1/peers", paths.peers),
         ("GET", "/v1/node", paths.node_info),
+        ("GET", "/v1/reach", paths.reach),
+        ("POST", "/v1/reach", paths.check_reach),
         ("GET", "/v1/transfers/{transfer_id}", paths.transfer),
     ):
         app.add_api_route(path, endpoint, methods=[method], response_model=None)
@@ -88,6 +90,14 @@ class _Paths:
     async def node_info(self) -> Response:
         """Tell about the node."""
         return JSONResponse(dataclasses.asdict(self._node.info()))
+
+    async def reach(self) -> Response:
+        """Tell whether others can dial the node, as far as the last check found."""
+        return JSONResponse(dataclasses.asdict(self._node.reach()))
+
+    async def check_reach(self) -> Response:
+        """Check it now."""
+        return JSONResponse(dataclasses.asdict(await self._node.check_reach()))
 
     async def transfer(self, transfer_id: str) -> Response:
         """Tell how a transfer ended."""

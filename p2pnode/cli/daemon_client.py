@@ -22,7 +22,7 @@ from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from p2pnode.errors import CallerError, ExitCode, NoDaemonError, P2PNodeError
-from p2pnode.services.results import BlobStatus, NodeInfo, PeerStatus, PutResult
+from p2pnode.services.results import AddressReach, BlobStatus, NodeInfo, PeerStatus, PutResult, ReachReport
 from p2pnode.storage.home import open_home, read_daemon_info
 from wire.errors import WireError
 from wire.references import Reference
@@ -129,6 +129,14 @@ class DaemonClient:
         """Tell about the node."""
         return _made(NodeInfo, self._ask("/v1/node"))
 
+    def check_reach(self) -> ReachReport:
+        """Have the daemon check whether others can dial it, and wait for what comes of it."""
+        answer = self._ask("/v1/reach", method="POST")
+        rows = answer.get("addresses")
+        if not isinstance(rows, list):
+            raise _bad_answer("no list of addresses")
+        return _made(ReachReport, answer | {"addresses": [_made(AddressReach, row) for row in rows]})
+
     @contextlib.contextmanager
     def _connection(self) -> Iterator[http.client.HTTPConnection]:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=CONNECT_TIMEOUT_S)
@@ -148,10 +156,10 @@ class DaemonClient:
         connection.endheaders()
 
     def _request(
-        self, connection: http.client.HTTPConnection, path: str, headers: dict[str, str]
+        self, connection: http.client.HTTPConnection, path: str, headers: dict[str, str], *, method: str = "GET"
     ) -> http.client.HTTPResponse:
         try:
-            self._begin(connection, "GET", path, headers)
+            self._begin(connection, method, path, headers)
             return connection.getresponse()
         except TimeoutError as error:
             message = f"the daemon did not answer within {WAIT_TIMEOUT_S:.0f} s"
@@ -159,9 +167,10 @@ class DaemonClient:
         except (OSError, http.client.HTTPException) as error:
             raise _gone() from error
 
-    def _ask(self, path: str) -> _Json:
+    def _ask(self, path: str, *, method: str = "GET") -> _Json:
+        headers = {} if method == "GET" else {"Content-Length": "0"}
         with self._connection() as connection:
-            return self._answer(self._request(connection, path, {}))
+            return self._answer(self._request(connection, path, headers, method=method))
 
     def _answer(self, response: http.client.HTTPResponse) -> _Json:
         try:

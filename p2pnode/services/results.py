@@ -77,6 +77,42 @@ class NodeInfo:
     quota_bytes: int
     used_bytes: int
     uptime_s: float
+    reach: str = "unknown"
+    """Whether others can dial it: `reachable`, `not reachable` or `unknown`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressReach:
+    """Whether peers could dial one of our addresses."""
+
+    address: str
+    origin: str
+    """`listened`, `announced`, `mapped` (by the router) or `observed` (by peers)."""
+    reach: str
+    reached_by: int
+    """Peers that got through."""
+    tried_by: int
+    """Peers that tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachReport:
+    """What the last check of our reachability found."""
+
+    reach: str
+    """As `NodeInfo.reach`."""
+    addresses: tuple[AddressReach, ...]
+    peers_asked: int
+    peers_answered: int
+    seen_at: tuple[str, ...]
+    """IP addresses at which peers of several networks agree that they see us."""
+    port_mapping: str
+    """`off`, `searching`, `mapped` or `failed`."""
+    port_mapping_detail: str
+    advice: str
+    """What the user may do; empty when nothing is to be done."""
+    seconds_since_check: float | None
+    """None before the first check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +145,12 @@ class NodeFace(Protocol):
 
     def info(self) -> NodeInfo:
         """Tell about this node."""
+        ...
+
+    def reach(self) -> ReachReport:
+        """Tell what the last check of our reachability found."""
+        ...
+
+    async def check_reach(self) -> ReachReport:
+        """Check now whether others can dial us, and tell; a check that has just ended is not repeated."""
         ...

@@ -9,7 +9,15 @@ import trio
 
 from crypto.hashing import blake2b_256
 from p2pnode.errors import NotFoundError
-from p2pnode.services.results import BlobStatus, Download, NodeInfo, PeerStatus, PutResult
+from p2pnode.services.results import (
+    AddressReach,
+    BlobStatus,
+    Download,
+    NodeInfo,
+    PeerStatus,
+    PutResult,
+    ReachReport,
+)
 from wire.ids import BlobId
 from wire.references import Reference, ReferenceKind
 
@@ -50,6 +58,27 @@ class FakeNode:
                 free_bytes=400,
                 software="p2pnode/0.1.0",
             ),
+        )
+
+        self.checks = 0
+        self.reach_report = ReachReport(
+            reach="not reachable",
+            addresses=(
+                AddressReach(
+                    address="/ip4/192.0.2.7/tcp/4710",
+                    origin="observed",
+                    reach="not reachable",
+                    reached_by=0,
+                    tried_by=2,
+                ),
+            ),
+            peers_asked=3,
+            peers_answered=2,
+            seen_at=("192.0.2.7",),
+            port_mapping="failed",
+            port_mapping_detail="no router answered",
+            advice="Forward TCP port 4710.",
+            seconds_since_check=1.5,
         )
 
     async def put(self, source: AsyncIterator[bytes], *, shards: int | None, size: int | None) -> PutResult:
@@ -140,6 +169,16 @@ class FakeNode:
             used_bytes=600,
             uptime_s=3.0,
         )
+
+    def reach(self) -> ReachReport:
+        """Tell what the last check found."""
+        return self.reach_report
+
+    async def check_reach(self) -> ReachReport:
+        """Count checks."""
+        await trio.lowlevel.checkpoint()
+        self.checks += 1
+        return self.reach_report
 
     def _find(self, reference: Reference) -> bytes:
         try:

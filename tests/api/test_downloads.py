@@ -149,6 +149,7 @@ async def test_status_peers_and_node_are_told_exactly(served: Served) -> None:
         "quota_bytes": 1000,
         "used_bytes": 600,
         "uptime_s": 3.0,
+        "reach": "unknown",
     }
 
 

@@ -7,49 +7,18 @@ import pytest
 from crypto.peer_id import peer_id_of, peer_id_to_text
 from p2pnode.errors import CallerError
 from p2pnode.network.addresses import (
-    BadAddressError,
     announceable,
     dialable,
     endpoint_of,
     interface_addresses,
+    parse_announced,
     parse_bootstrap,
-    parse_endpoint,
+    parse_listened,
+    with_extra,
 )
 from wire import limits as wire_limits
 
 PEER_TEXT = peer_id_to_text(peer_id_of(bytes(32)))
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["/ip4/192.0.2.7/tcp/4710", "/ip6/2001:db8::7/tcp/65535", "/dns4/node.example/tcp/1", "/dns/node.example/tcp/1"],
-)
-def test_an_endpoint_is_read_and_written_unchanged(text: str) -> None:
-    assert parse_endpoint(text).text() == text
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "/ip4/192.0.2.7",
-        "/ip4/192.0.2.7/udp/1",
-        "/ip4/192.0.2.7/tcp/65536",
-        "/ip4/192.0.2.7/tcp/-1",
-        "/ip4/192.0.2.7/tcp/٣",
-        "/ip4/192.0.2.300/tcp/1",
-        "/ip4/::1/tcp/1",
-        "/ip6/fe80::1%eth0/tcp/1",
-        "/unix/x/tcp/1",
-        "/dns//tcp/1",
-        "x/ip4/192.0.2.7/tcp/1",
-        "/ip4/192.0.2.7/tcp/1/p2p/x",
-        "/dns/" + "x" * wire_limits.ADDRESS_CHARS_MAX + "/tcp/1",
-    ],
-)
-def test_what_is_no_endpoint_raises(text: str) -> None:
-    with pytest.raises(BadAddressError):
-        parse_endpoint(text)
 
 
 def test_a_bootstrap_address_has_an_endpoint_and_a_peer() -> None:
@@ -82,7 +51,9 @@ def test_only_what_is_worth_it_is_dialled() -> None:
     ]
     public = dialable(said, allows_private=False, own=["/ip4/9.9.9.9/tcp/1"], count_max=8)
     assert [endpoint.text() for endpoint in public] == ["/ip4/8.8.8.8/tcp/1", "/dns4/node.example/tcp/1"]
-    assert len(dialable(said, allows_private=True, count_max=8)) == 6
+    private = dialable(said, allows_private=True, count_max=8)
+    assert len(private) == 5
+    assert "/ip6/fe80::1/tcp/1" not in [endpoint.text() for endpoint in private], "it names no cable"
     assert len(dialable(said, allows_private=True, count_max=2)) == 2
 
 
@@ -97,11 +68,72 @@ def test_an_unspecified_address_is_announced_as_the_interfaces_of_its_family() -
     assert announceable([endpoint_of("127.0.0.1", 7)], interfaces, allows_private=False) == ("/ip4/127.0.0.1/tcp/7",)
 
 
-def test_mapped_addresses_count_as_what_they_map() -> None:
-    assert endpoint_of("::ffff:192.0.2.7", 1).text() == "/ip4/192.0.2.7/tcp/1"
+def test_link_local_addresses_are_never_announced() -> None:
+    interfaces = ["fe80::7", "169.254.3.3", "fd00::7"]
+    everywhere = [endpoint_of("0.0.0.0", 7), endpoint_of("::", 8), endpoint_of("fe80::9", 9)]  # noqa: S104 - as above
+    for allows_private in (False, True):
+        assert announceable(everywhere, interfaces, allows_private=allows_private) == ("/ip6/fd00::7/tcp/8",)
+
+
+@pytest.mark.parametrize(
+    ("text", "what_to_write"),
+    [
+        ("/ip4/0.0.0.0/tcp/4711", "such as /ip4/203.0.113.7/tcp/4711, or leave --announce out"),
+        ("/ip6/::/tcp/0", "write your public address"),
+        ("/ip4/8.8.8.8/tcp/0", "write the port that others reach"),
+        ("/dns4/node.example/tcp/0", "write the port that others reach"),
+        ("/ip6/fe80::1/tcp/4710", "link-local"),
+        ("8.8.8.8:4710", "write it as /ip4/203.0.113.7/tcp/4710"),
+        ("/dns4/my node/tcp/4710", "no host name"),
+        (f"/ip4/8.8.8.8/tcp/4710/p2p/{PEER_TEXT}", "without /p2p/"),
+    ],
+)
+def test_what_nobody_could_dial_is_not_announced_and_the_error_says_what_to_write(
+    text: str, what_to_write: str
+) -> None:
+    with pytest.raises(CallerError, match="cannot announce") as raised:
+        parse_announced(text)
+    assert what_to_write in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["/ip4/8.8.8.8/tcp/4710", "/ip4/192.168.0.7/tcp/1", "/dns4/node.example/tcp/4710"])
+def test_what_the_user_knows_better_is_announced_as_it_is(text: str) -> None:
+    assert parse_announced(text).text() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "what_to_write"), [("4710", "/ip4/0.0.0.0/tcp/4710"), ("/dns4/node.example/tcp/4710", "an IP address")]
+)
+def test_a_bad_address_to_listen_on_says_what_to_write(text: str, what_to_write: str) -> None:
+    with pytest.raises(CallerError, match="listen on") as raised:
+        parse_listened(text)
+    assert what_to_write in str(raised.value)
+
+
+def test_extra_addresses_are_added_once_and_never_cut_off() -> None:
+    own = [f"/ip4/10.0.0.{number}/tcp/1" for number in range(wire_limits.ADDRESSES_MAX)]
+    assert with_extra(own[:2], [own[0], "/ip4/8.8.8.8/tcp/1"]) == (own[0], own[1], "/ip4/8.8.8.8/tcp/1")
+    full = with_extra(own, ["/ip4/8.8.8.8/tcp/1"])
+    assert len(full) == wire_limits.ADDRESSES_MAX
+    assert full[-1] == "/ip4/8.8.8.8/tcp/1"
+    assert with_extra(own, ()) == tuple(own)
 
 
 def test_this_machine_has_addresses_and_none_is_unspecified() -> None:
     found = interface_addresses()
     assert "127.0.0.1" in found
     assert not {"0.0.0.0", "::"} & set(found)  # noqa: S104 - it is what the claim is about
+
+
+def test_a_circuit_over_our_own_relay_is_dialled_and_one_over_a_private_relay_only_where_those_are() -> None:
+    circuit = f"/ip4/8.8.8.8/tcp/4710/p2p/{PEER_TEXT}/p2p-circuit"
+    at_home = f"/ip4/192.168.1.7/tcp/4710/p2p/{PEER_TEXT}/p2p-circuit"
+    found = dialable([circuit, at_home], allows_private=False, own=[circuit], count_max=8)
+    assert [each.text() for each in found] == [circuit], "all who are behind one relay have the same address"
+
+
+def test_a_bootstrap_address_may_lead_through_a_relay() -> None:
+    circuit = f"/ip4/8.8.8.8/tcp/4710/p2p/{PEER_TEXT}/p2p-circuit"
+    address, peer_id = parse_bootstrap(f"{circuit}/p2p/{PEER_TEXT}")
+    assert address.text() == circuit
+    assert peer_id == peer_id_of(bytes(32))
