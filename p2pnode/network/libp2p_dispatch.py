@@ -16,14 +16,18 @@ from p2pnode.network.byte_channel import ConnectionLostError
 from p2pnode.network.libp2p_connection import Connection
 from p2pnode.network.libp2p_streams import ForeignStream, PeerStream
 from p2pnode.network.negotiation import NegotiationError, answer_proposals
+from p2pnode.network.pace import Warnings
+from p2pnode.network.resources import Claim, LimitReachedError, Reservation, Resource, Scope
 from p2pnode.network.yamux_stream import YamuxStream
 from p2pnode.seams import Stream, StreamEndedError, StreamHandler
 from wire.ids import PeerId
 
 logger = logging.getLogger(__name__)
 
-LONG_LIVED = "/meshsub/"
-"""Foreign protocols of this prefix keep their streams as long as the connection; the others may not."""
+LONG_LIVED = ("/meshsub/", "/libp2p/circuit/relay/")
+"""Foreign protocols of these prefixes keep their streams as long as the connection; the others may not."""
+
+_FOREIGN_KINDS = {"/meshsub/": "meshsub", "/floodsub/": "meshsub", "/ipfs/id/": "identify", "/ipfs/ping/": "ping"}
 
 FindConnection = Callable[[PeerId], Awaitable[Connection]]
 
@@ -50,6 +54,7 @@ class Dispatcher:
         self._may_dial = may_dial
         self._timeout_s = timeout_s
         self._handlers: dict[str, StreamHandler] = {}
+        self._warnings = Warnings(logger)
 
     def handle(self, protocol: str, handler: StreamHandler) -> None:
         """Serve a protocol of our own."""
@@ -66,8 +71,8 @@ class Dispatcher:
         connection, stream, protocol = await self._open(peer_id, protocols, find)
         return ForeignStream(connection, stream, protocol)
 
-    async def serve(self, connection: Connection, stream: YamuxStream) -> None:
-        """Agree on a protocol and run its handler, in the one task of this inbound stream."""
+    async def serve(self, connection: Connection, stream: YamuxStream, slot: Reservation) -> None:
+        """Agree on a protocol and run its handler, in the one task of this inbound stream; `slot` is what it holds."""
         try:
             with trio.move_on_after(limits.NEGOTIATION_S) as deadline:
                 protocol = await answer_proposals(stream, {*self._handlers, *self._foreign})
@@ -77,7 +82,18 @@ class Dispatcher:
             return
         if deadline.cancelled_caught:
             stream.reset()
-        elif protocol in self._handlers:
+            return
+        kind = kind_of(protocol)
+        try:
+            slot.extend(
+                Claim(Scope.PROTOCOL, Resource.STREAMS_INBOUND, kind),
+                Claim(Scope.PROTOCOL_OF_PEER, Resource.STREAMS_INBOUND, (connection.peer_id, kind), kind),
+            )
+        except LimitReachedError as error:
+            self._warnings.warn(f"streams of {kind} were refused", f"one of {connection.remote}: {error}")
+            stream.reset()
+            return
+        if protocol in self._handlers:
             await _serve_own(PeerStream(connection.peer_id, stream), self._handlers[protocol])
         else:
             await self._serve_foreign(connection, stream, protocol)
@@ -113,6 +129,14 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - garbage makes these handlers raise anything, and it is no bug of ours
             logger.debug("a %s stream from %s ended: %r", protocol, connection.remote, error)
             stream.reset()
+
+
+def kind_of(protocol: str) -> str:
+    """Return the name under which the table of limits knows a protocol: one name for all its versions and networks."""
+    for prefix, kind in _FOREIGN_KINDS.items():
+        if protocol.startswith(prefix):
+            return kind
+    return protocol.rpartition("/")[2]
 
 
 async def _serve_own(stream: PeerStream, handler: StreamHandler) -> None:

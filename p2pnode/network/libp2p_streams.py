@@ -74,8 +74,10 @@ class ForeignStream(INetStream):
 
     def __init__(self, connection: Connection, stream: YamuxStream, protocol: str) -> None:
         """Wrap a stream on which the protocol is agreed."""
-        self._connection = connection
-        self._stream = stream
+        self.connection = connection
+        """The connection that the stream is on."""
+        self.stream = stream
+        """The stream without py-libp2p's shape."""
         self._protocol = TProtocol(protocol)
         self.muxed_conn = cast("IMuxedConn", connection.foreign)
         self.metric_send_channel: trio.MemorySendChannel[Any] | None = None
@@ -84,7 +86,7 @@ class ForeignStream(INetStream):
     async def read(self, n: int | None = None) -> bytes:
         """Return 1 to `n` bytes."""
         try:
-            return await self._stream.read_some(n if n and n > 0 else 1 << 20)
+            return await self.stream.read_some(n if n and n > 0 else 1 << 20)
         except StreamEndError as error:
             raise StreamEOF(str(error)) from error
         except ConnectionLostError as error:
@@ -99,22 +101,22 @@ class ForeignStream(INetStream):
         async with self._writing:
             is_written = False
             try:
-                await self._stream.write(data)
+                await self.stream.write(data)
                 is_written = True
             except ConnectionLostError as error:
                 raise StreamReset(str(error)) from error
             finally:
                 if not is_written:
-                    self._stream.reset()
+                    self.stream.reset()
 
     async def close(self) -> None:
         """End our side and let go."""
-        self._stream.end()
+        self.stream.end()
         await trio.lowlevel.checkpoint()
 
     async def reset(self) -> None:
         """Abort both sides."""
-        self._stream.reset()
+        self.stream.reset()
         await trio.lowlevel.checkpoint()
 
     def get_protocol(self) -> TProtocol | None:
@@ -127,4 +129,4 @@ class ForeignStream(INetStream):
 
     def get_remote_address(self) -> tuple[str, int] | None:
         """Return the other end's IP address and port."""
-        return self._connection.remote
+        return self.connection.remote
