@@ -11,14 +11,18 @@ import trio
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_to_text
 from p2pnode import __version__
-from p2pnode.config import PROFILES, Profile
+from p2pnode.config import PROFILES, TESTNET, Profile
 from p2pnode.membership.liveness import Liveness
 from p2pnode.network import requests
+from p2pnode.network.lan_discovery import LanDiscovery, finds_lan_peers
 from p2pnode.network.libp2p_adapter import Libp2pNetwork
+from p2pnode.network.nat_pmp import NatPmpRouter
 from p2pnode.network.payload_slots import PayloadSlots
+from p2pnode.network.port_mapping import RouterPortMapper
 from p2pnode.network.requests import Requester
+from p2pnode.network.upnp import UpnpRouter
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
-from p2pnode.services import keep, membership, serve_reads
+from p2pnode.services import keep, membership, reach, serve_reads
 from p2pnode.services.announce import Announcer
 from p2pnode.services.collect import collect_regularly
 from p2pnode.services.context import Context
@@ -28,7 +32,9 @@ from p2pnode.services.membership import Membership
 from p2pnode.services.nursery import open_nursery
 from p2pnode.services.peers import Answer, Handler, Peers, answer_or_refuse
 from p2pnode.services.put import Putter
-from p2pnode.services.results import BlobStatus, Download, NodeInfo, PeerStatus, PutResult
+from p2pnode.services.reach import PortMapper, ReachService
+from p2pnode.services.relaying import RelayingService
+from p2pnode.services.results import BlobStatus, Download, NodeInfo, PeerStatus, PutResult, ReachReport
 from p2pnode.services.serve_reads import ReadServer
 from p2pnode.services.stat import Statistician
 from p2pnode.storage.files import DiskFiles
@@ -37,10 +43,10 @@ from p2pnode.storage.store import SliverStore
 from p2pnode.system import SystemClock, SystemRng, ThreadOffload
 from wire.ids import PeerId
 from wire.protocol_ids import NetworkNames
-from wire.records import MemberState
+from wire.records import MemberRecord, MemberState
 from wire.references import Reference
 
-STORE, READ, MEMBERS = "store", "read", "members"
+STORE, READ, MEMBERS, REACH = "store", "read", "members", "reach"
 """Our protocols by their short names."""
 
 WORKER_THREADS = 4
@@ -59,6 +65,8 @@ class NodeConfig:
     owner: SigningKey
     bootstrap: tuple[str, ...]
     quota_bytes: int
+    has_announced: bool = False
+    """Whether the user named the addresses to announce: then no others are looked for."""
 
     def names(self) -> NetworkNames:
         """Return the names that this network uses on the wire."""
@@ -69,15 +77,24 @@ class Node:
     """A node, built on its five seams; the same class runs in production and in the simulator."""
 
     def __init__(
-        self, config: NodeConfig, *, network: Network, clock: Clock, rng: Rng, files: Files, offload: Offload
+        self,
+        config: NodeConfig,
+        *,
+        network: Network,
+        clock: Clock,
+        rng: Rng,
+        files: Files,
+        offload: Offload,
+        port_mapper: PortMapper | None = None,
     ) -> None:
-        """Nothing happens before `run`."""
+        """Nothing happens before `run`. Without a `port_mapper` no router is asked for anything."""
         self._config = config
         self._network = network
         self._clock = clock
         self._rng = rng
         self._files = files
         self._offload = offload
+        self._port_mapper = port_mapper
         self._started_at = clock.monotonic()
 
     async def run(self, *, task_status: OnRunning) -> None:
@@ -91,6 +108,8 @@ class Node:
                 await nursery.start(self._network.run)
                 await nursery.start(self._membership.run)
                 nursery.start_soon(self._announcer.run)
+                nursery.start_soon(self._reach.run)
+                nursery.start_soon(self._relaying.run)
                 nursery.start_soon(collect_regularly, self._context)
                 task_status.started()
         finally:
@@ -101,7 +120,7 @@ class Node:
     def _build(self, store: SliverStore, requester: Requester) -> None:
         config = self._config
         names = config.names()
-        protocols = {name: names.protocol(name) for name in (STORE, READ, MEMBERS)}
+        protocols = {name: names.protocol(name) for name in (STORE, READ, MEMBERS, REACH)}
         peers = Peers(requester, self._network.peer_id, protocols)
         self._store = store
         self._context = context = Context(
@@ -117,6 +136,13 @@ class Node:
             peers=peers,
         )
         self._membership = Membership(context, bootstrap=config.bootstrap, software=SOFTWARE)
+        self._reach = ReachService(
+            context,
+            record_of=self._record_of,
+            has_announced=config.has_announced,
+            port_mapper=self._port_mapper,
+        )
+        self._relaying = RelayingService(context, self._membership.table, reach=lambda: self._reach.found)
         self._announcer = Announcer(context)
         self._announcer.subscribe()
         self._putter = Putter(context, self._membership, self._announcer)
@@ -127,10 +153,15 @@ class Node:
             (STORE, Keeper(context).answer, keep.REQUESTS),
             (READ, ReadServer(context).answer, serve_reads.REQUESTS),
             (MEMBERS, self._membership.answer, membership.REQUESTS),
+            (REACH, self._reach.answer, reach.REQUESTS),
         ]
         for name, handler, accepts in served:
             peers.serve_locally(name, handler)
             self._network.handle(protocols[name], self._server(handler, accepts, slots))
+
+    def _record_of(self, peer_id: PeerId) -> MemberRecord | None:
+        member = self._membership.table.get(peer_id)
+        return None if member is None else member.record
 
     def _server(self, handler: Handler, accepts: tuple[type, ...], slots: PayloadSlots) -> StreamHandler:
         async def answer(peer_id: PeerId, message: object, payload: bytes) -> Answer:
@@ -192,7 +223,20 @@ class Node:
             quota_bytes=usage.quota_bytes,
             used_bytes=usage.used_bytes,
             uptime_s=self._clock.monotonic() - self._started_at,
+            reach=self._reach.report().reach,
         )
+
+    def hint(self, address: str) -> None:
+        """Dial a multiaddr that ends in a peer id, which was heard of nearby; it proves nothing."""
+        self._membership.contacts.hint(address)
+
+    def reach(self) -> ReachReport:
+        """See `NodeFace`."""
+        return self._reach.report()
+
+    async def check_reach(self) -> ReachReport:
+        """See `NodeFace`."""
+        return await self._reach.check()
 
 
 CLOSE_TIMEOUT_S = 2.0
@@ -220,6 +264,7 @@ async def open_node(
         owner=home.owner,
         bootstrap=tuple(bootstrap) or settings.bootstrap,
         quota_bytes=settings.quota_bytes,
+        has_announced=bool(announce or settings.announce),
     )
     clock, rng = SystemClock(), SystemRng()
     network = Libp2pNetwork(
@@ -230,10 +275,29 @@ async def open_node(
         rng=rng,
         listen=tuple(listen) or settings.listen,
         announce=tuple(announce) or settings.announce,
+        secret=home.secret,
+        relays_for_others=settings.relay,
     )
-    offload = ThreadOffload(WORKER_THREADS)
-    node = Node(config, network=network, clock=clock, rng=rng, files=DiskFiles(home.data_path), offload=offload)
+    may_map = settings.port_mapping and not config.has_announced and profile.name != TESTNET.name
+    node = Node(
+        config,
+        network=network,
+        clock=clock,
+        rng=rng,
+        files=DiskFiles(home.data_path),
+        offload=ThreadOffload(WORKER_THREADS),
+        port_mapper=RouterPortMapper((NatPmpRouter(), UpnpRouter()), clock) if may_map else None,
+    )
     async with open_nursery() as nursery:
         await nursery.start(node.run)
+        if finds_lan_peers(profile, network.local_addresses(), is_wanted=settings.lan_discovery):
+            lan = LanDiscovery(
+                names=config.names(),
+                peer_id=network.peer_id,
+                addresses=network.local_addresses,
+                on_found=node.hint,
+                rng=rng,
+            )
+            nursery.start_soon(lan.run)
         yield node
         nursery.cancel_scope.cancel()

@@ -113,6 +113,8 @@ class Connected:
 
     peer_id: PeerId
     address: str
+    source: str = ""
+    """Where it dialled us from, `/ip4/<address>` without a port; it tells a failure domain, and is never dialled."""
 
 
 class Stream(Protocol):
@@ -184,6 +186,41 @@ class Network(Protocol):
         """Return our concrete multiaddrs, without the peer id."""
         ...
 
+    def announce_also(self, addresses: Sequence[str]) -> None:
+        """Count these among our own addresses too: others reach us there; replaces what was given before."""
+        ...
+
+    def seen_at(self, peer_id: PeerId) -> tuple[str, ...]:
+        """Return the multiaddrs at the other end of a peer's connections, those it made first; none through relays."""
+        ...
+
+    async def resolve(self, address: str) -> tuple[str, ...]:
+        """Return what one of our addresses means with IP addresses for a name: several, or none when it is unknown."""
+        ...
+
+    async def dial_back(self, peer_id: PeerId, address: str) -> None:
+        """Dial a peer at an IP address on a fresh connection, let it prove who it is, and close.
+
+        Raises `PeerSilentError` when nothing came in time, `PeerUnavailableError` for anything else.
+        """
+        ...
+
+    async def reserve_relay(self, peer_id: PeerId) -> tuple[str, ...]:
+        """Have a connected peer relay for us for an hour, or go on with it; return where we are reached through it.
+
+        These are among our addresses until `release_relay`, or until the connection to the relay is gone.
+        Raises `PeerRefusedError` when it does not want to, `PeerUnavailableError`.
+        """
+        ...
+
+    def release_relay(self, peer_id: PeerId) -> None:
+        """Be reached through this relay no more; no error when we were not."""
+        ...
+
+    def relays(self) -> tuple[PeerId, ...]:
+        """Return the relays through which we are reached now, in the order of their ids."""
+        ...
+
     def learn_addresses(self, peer_id: PeerId, addresses: Sequence[str]) -> None:
         """Remember where a peer says it listens; replaces what was learnt before. Never dials."""
         ...
@@ -202,6 +239,10 @@ class Network(Protocol):
 
     async def disconnect(self, peer_id: PeerId) -> None:
         """Close every connection with a peer; no error when there is none."""
+        ...
+
+    def protect(self, peer_ids: frozenset[PeerId]) -> None:
+        """Keep these peers' connections when strangers fill the slots; replaces the earlier set."""
         ...
 
     async def open_stream(self, peer_id: PeerId, protocol: str) -> Stream:

@@ -46,6 +46,9 @@ ARRAYS_FREE = 16
 ADDRESSES_MAX = 8
 """Addresses in a member record: two families times LAN, public and relay, with room for two more."""
 
+DIAL_BACK_ADDRESSES_MAX = ADDRESSES_MAX
+"""Addresses that a peer may be asked to dial back: as many as a member record names."""
+
 ADDRESS_CHARS_MAX = 256
 """A multiaddr with a relay hop and two peer ids has about 180 characters."""
 
@@ -54,6 +57,18 @@ TEXT_CHARS_MAX = 256
 
 NETWORK_NAME_CHARS_MAX = 64
 """A network's name stands in every protocol id and every signed body."""
+
+INVITED_MEMBERS_MAX = 3
+"""Members in an invitation: the one that invites, and two more for the time when it is away."""
+
+INVITED_ADDRESSES_MAX = 3
+"""Addresses of one of them: one a family and one on the LAN; each makes the code longer."""
+
+INVITATION_BYTES_MAX = 4 * 1024
+"""Three members with three addresses of the longest kind have 2.9 KB; an ordinary invitation has 100 bytes."""
+
+INVITATION_CHARS_MAX = 8 * 1024
+"""The text of INVITATION_BYTES_MAX has 6.6 KB: what is longer is not even looked at."""
 
 MEMBERS_PER_MESSAGE_MAX = 500
 """Member records in one answer: about 300 bytes each, 150 KB. Members with long address lists have up to 9 KB each, so

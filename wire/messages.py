@@ -37,6 +37,19 @@ class RefusalCode(enum.IntEnum):
     """The node is going down."""
 
 
+class DialOutcome(enum.IntEnum):
+    """What came of dialling one address back."""
+
+    REACHED = 0
+    """The asker answered there and proved that it is itself."""
+    REFUSED = 1
+    """Nobody listens there, or somebody else."""
+    SILENT = 2
+    """Nothing came back in time."""
+    NOT_TRIED = 3
+    """It is none that is dialled for this asker, or there was no time left."""
+
+
 @wire_type(0x20)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
@@ -168,6 +181,23 @@ class SliverData:
     def payload_bytes(self) -> int:
         """The raw bytes that follow."""
         return self.sliver_bytes
+
+
+@wire_type(0x2E)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialBack:
+    """Dial me on a fresh connection at these addresses and tell what came of it; with none, tell where you see me."""
+
+    addresses: Annotated[tuple[str, ...], ListOf(Text(limits.ADDRESS_CHARS_MAX, low=1), limits.DIAL_BACK_ADDRESSES_MAX)]
+
+
+@wire_type(0x2F)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialledBack:
+    """One `DialOutcome` for each address, in their order, and where the asker's connection comes from."""
+
+    outcomes: Annotated[tuple[int, ...], ListOf(UInt(max(DialOutcome)), limits.DIAL_BACK_ADDRESSES_MAX)]
+    seen_at: Annotated[str, Text(limits.ADDRESS_CHARS_MAX)]
 
 
 def payload_bytes(message: object) -> int:

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from importlib import metadata
 from typing import Any, Protocol
 
 import trio
+from libp2p.crypto.keys import KeyPair, PrivateKey
 from libp2p.kad_dht import common as kad_common
+from libp2p.kad_dht.kad_dht import KadDHT
 from libp2p.peer.id import ID
-from libp2p.pubsub.pubsub import Pubsub
+from libp2p.security.noise.patterns import IPattern, PatternXX
+from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.security.secure_session import SecureSession
-from libp2p.tools.anyio_service.trio_manager import TrioManager
-
-from p2pnode.network import limits
 
 PINNED_VERSION = "0.8.1"
 
@@ -29,11 +27,6 @@ wire (`libp2p_host.py`), so that several networks can live in one process; nothi
 
 KAD_MODULES = ("common", "kad_dht", "peer_routing", "provider_store", "value_store")
 """The modules that carry a copy of the name; the test looks that no other one has come up."""
-
-_RESTART_S = 1.0
-"""The pause before a background loop of py-libp2p that failed is started again."""
-
-logger = logging.getLogger(__name__)
 
 
 class WrongVersionError(RuntimeError):
@@ -63,6 +56,11 @@ def kad_protocol_copies() -> dict[str, str]:
     return {name: str(module.PROTOCOL_ID) for name, module in modules.items()}
 
 
+def set_dht_streams_max(table: KadDHT, count: int) -> None:
+    """Change how many inbound streams the DHT serves at a time."""
+    table._inbound_limiter = trio.CapacityLimiter(count)  # noqa: SLF001 - it has no argument for it
+
+
 class NoiseCipher(Protocol):
     """Seals and opens the messages of one connection, each direction strictly in order."""
 
@@ -81,81 +79,28 @@ def cipher_of(session: SecureSession) -> NoiseCipher:
     return cipher
 
 
-class SteadyPubsub(Pubsub):
-    """Pubsub that keeps one outbound stream per peer, and none to a peer that is gone.
+class SharedKeyNoise(NoiseTransport):
+    """libp2p's Noise with a key that both sides must have: the pattern XXpsk0 of the Noise specification."""
 
-    The plain one registers a peer after several waits: two connections at once give it two streams, one of which nobody
-    ends, and a peer that goes away meanwhile stays registered with a dead stream.
-    """
+    def __init__(self, key_pair: KeyPair, noise_key: PrivateKey, *, shared_key: bytes) -> None:
+        """Take what the plain transport takes, and 32 bytes that all members of the network know."""
+        super().__init__(key_pair, noise_key)
+        self._shared_key = shared_key
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - they are Pubsub's
-        """Take what Pubsub takes."""
-        super().__init__(*args, **kwargs)
-        self._registering: set[ID] = set()
-
-    async def _handle_new_peer(self, peer_id: ID) -> None:
-        self._drop_if_dead(peer_id)
-        if peer_id in self._registering:
-            return
-        self._registering.add(peer_id)
-        try:
-            await super()._handle_new_peer(peer_id)
-        finally:
-            self._registering.discard(peer_id)
-        self._drop_if_dead(peer_id)
-        if peer_id in self.peer_queues:
-            self.peer_queues[peer_id]._queue.max_size = limits.GOSSIP_QUEUE_MESSAGES_MAX  # noqa: SLF001 - no other way
-
-    @property
-    def longest_queue(self) -> int:
-        """Messages that wait for the slowest neighbour."""
-        return max(map(len, self.peer_queues.values()), default=0)
-
-    def _drop_if_dead(self, peer_id: ID) -> None:
-        stream = self.peers.get(peer_id)
-        if stream is not None and stream.muxed_conn.is_closed:
-            self._handle_dead_peer(peer_id)
+    def get_pattern(self) -> IPattern:
+        """Return the handshake of one connection."""
+        return _SharedKeyPattern(self.local_peer, self.libp2p_privkey, self.noise_privkey, self._shared_key)
 
 
-class GuardedManager(TrioManager):
-    """Runs a py-libp2p service so that a failure in one of its tasks is logged instead of stopping the node.
+class _SharedKeyPattern(PatternXX):
+    """XX whose very first message is sealed with the shared key: a stranger's is not answered (ADR 0006)."""
 
-    The plain manager cancels the whole service, and with it the host, when one message makes one task raise: a remote
-    peer can cause that with a malformed key in a gossip message. Loops that ran for ever are started again.
-    """
+    def __init__(self, local_peer: ID, identity: PrivateKey, noise_key: PrivateKey, shared_key: bytes) -> None:
+        super().__init__(local_peer, identity, noise_key)
+        self.protocol_name = b"Noise_XXpsk0_25519_ChaChaPoly_SHA256"
+        self._shared_key = shared_key
 
-    def run_task(
-        self,
-        async_fn: Callable[..., Any],
-        *args: Any,  # noqa: ANN401 - the arguments belong to the task
-        daemon: bool = False,
-        name: str | None = None,
-        _internal: bool = False,
-    ) -> None:
-        """Schedule a task behind a guard."""
-
-        async def guarded() -> None:
-            while True:
-                try:
-                    await async_fn(*args)
-                except Exception:
-                    logger.exception("a background task of the gossip layer failed: %s", name or async_fn)
-                if not daemon:
-                    return
-                await trio.sleep(_RESTART_S)
-
-        super().run_task(guarded, daemon=daemon, name=name, _internal=_internal)
-
-
-@asynccontextmanager
-async def guarded_service(service: Any) -> AsyncIterator[None]:  # noqa: ANN401 - py-libp2p's service type is private
-    """Run a py-libp2p service behind guards for as long as the block lasts."""
-    async with trio.open_nursery() as nursery:
-        manager = GuardedManager(service)
-        service._manager = manager  # noqa: SLF001 - what py-libp2p's own context manager does
-        nursery.start_soon(manager.run)
-        await manager.wait_started()
-        try:
-            yield
-        finally:
-            nursery.cancel_scope.cancel()
+    def create_noise_state(self, prologue: bytes | None = None) -> Any:  # noqa: ANN401 - the library has no types
+        state = super().create_noise_state(prologue)
+        state.set_psks(psk=self._shared_key)
+        return state

@@ -92,6 +92,9 @@ FOREIGN_STREAM_S = 30.0
 IDENTIFY_BYTES_MAX = 16 * KIB
 """An identify message: some addresses, some protocol names, a key."""
 
+RESOLVE_S = 5.0
+"""How long looking up a host name of our own may take."""
+
 FIND_PEER_S = 10.0
 """How long a look-up in the DHT may take."""
 
@@ -101,15 +104,56 @@ DHT_REFRESH_S = 300.0
 DHT_FIRST_REFRESH_S = 1.0
 """How long after the first connection the routing table looks around for the first time."""
 
+DHT_MEMBERS_ADDED_MAX = 64
+"""Members that are put into the routing table at each look around, because we have their records: three buckets' worth.
+Those that do not answer leave it again."""
+
+DHT_ENTRIES_TRIED_MAX = 8
+"""Entries of the routing table without a connection that are dialled at each look around, to see whether they live."""
+
+ADDRESS_CHECK_S = 10.0
+"""How often we look which addresses this machine has: a change is told to everybody within this time. It costs two
+system calls."""
+
+LAN_TEXT_BYTES_MAX = 2_048
+"""What is read of a text record from the local network; a node with LAN_ADDRESSES_MAX addresses has 500 bytes."""
+
+LAN_ADDRESSES_MAX = 3
+"""Addresses of one node that are announced and taken on a local network: one a network card, and IPv6."""
+
+LAN_HEARD_MAX = 64
+"""Services on the local network that wait to be looked at; on a hostile one the oldest makes room."""
+
+LAN_PAUSE_S = 1.0
+"""The pause after each look at a service of the local network: so fast may strangers there make us dial."""
+
+LAN_ASK_S = 1.0
+"""How long asking a service of the local network for its text record may take."""
+
+LAN_OPEN_S = 5.0
+"""How long starting discovery on the local network may take; it needs one second."""
+
+LAN_RETRY_S = 60.0
+"""The pause after discovery on the local network failed, or while there is no address to announce."""
+
+LAN_CLOSE_S = 2.0
+"""How long saying goodbye on the local network may take."""
+
+BOOTSTRAP_ERRORS_MAX = 256
+"""Bootstrap addresses whose last failure is remembered, so that it is logged once."""
+
 DHT_STREAM_BYTES_MAX = 64 * KIB
 """Bytes read of one inbound DHT stream: some tens of questions. py-libp2p reads messages of 4 MiB and takes seconds of
 the event loop to parse the half a million addresses that fit into one."""
 
-DHT_STREAMS_PER_PEER_MAX = 4
-"""Inbound DHT streams of one peer: py-libp2p serves twelve in all, and resets further ones."""
+DHT_STREAMS_MAX = 128
+"""Inbound DHT streams in all; further ones are reset. py-libp2p's twelve could be held by one peer."""
+
+DHT_STREAMS_PER_PEER_MAX = 16
+"""Inbound DHT streams of one peer: an honest one that refreshes its routing table asks for several targets at once."""
 
 DHT_WAIT_S = 5.0
-"""How long a peer may hold a DHT stream without saying anything: each holds one of the twelve."""
+"""How long a peer may hold a DHT stream without saying anything."""
 
 FIND_PROVIDERS_S = 10.0
 """How long asking who provides something may take, and telling others that we do."""
@@ -126,8 +170,9 @@ PROVIDERS_PER_KEY_MAX = 20
 PROVIDER_RECORD_S = 48 * 3600.0
 """How long a provider record lives unless it is renewed: what the DHT's specification says."""
 
-PING_STREAMS_PER_PEER_MAX = 2
-"""Ping streams of one peer: what the specification of ping asks for."""
+PING_STREAMS_PER_PEER_MAX = 4
+"""Ping streams of one peer: the two that the specification of ping asks for, and two that it has ended while we do not
+know yet. js-libp2p drops the connection when a ping is refused."""
 
 PING_WAIT_S = 10.0
 """How long the next ping on a stream may take; who wants to ping later opens another."""
@@ -137,22 +182,6 @@ PING_BURST = 16
 
 PING_PAUSE_S = 0.1
 """The pause after each further ping, so that pings at line rate cost nothing."""
-
-GOSSIP_HEARTBEAT_S = 1
-"""The mesh is mended once a second, as other libp2p implementations do; py-libp2p would wait for two minutes."""
-
-GOSSIP_MESSAGES_PER_S = 1_000.0
-"""Messages per topic and peer above which gossip is dropped. py-libp2p's 10 lose honest records silently when many
-members start at once; a thousand checked signatures a second are what one core can bear."""
-
-GOSSIP_QUEUE_MESSAGES_MAX = 256
-"""Messages that wait for one neighbour before further ones to it are dropped; py-libp2p's 32 do not hold one burst."""
-
-GOSSIP_QUEUE_CHECK_S = 0.02
-"""How often a publisher that is ahead of its neighbours looks whether they have caught up."""
-
-GOSSIP_PUBLISH_S = 2.0
-"""How long publishing may wait for slow peers before it goes on without them."""
 
 REQUESTS_PER_PEER_MAX = 16
 """Requests under way to one peer; more would only queue in its connection."""
@@ -186,3 +215,161 @@ RESET_S = 1.0
 
 PAYLOAD_WAIT_S = 15.0
 """How long a request waits for payload memory before its stream is reset; below what a client waits for."""
+
+RELAY_RESERVATIONS_MAX = 64
+"""Peers that may be reached through us: as a relay we keep a connection to each anyway."""
+
+RELAY_RESERVATIONS_PER_PREFIX_MAX = 8
+"""Reservations from one network, so that one operator cannot take all of them."""
+
+RELAY_RESERVATION_S = 3600.0
+"""How long a reservation lasts; it is renewed at half of that, and ends with its connection."""
+
+RELAY_CIRCUITS_MAX = 256
+"""Circuits through us at a time: two streams, and up to 512 KB of what their readers are too slow for."""
+
+RELAY_CIRCUITS_FROM_PEER_MAX = 8
+"""Circuits that one peer may open through us: each leads to another peer behind us."""
+
+RELAY_CIRCUITS_TO_PEER_MAX = 48
+"""Circuits to one peer behind us: below the streams that it takes from us at a time, with room for our own."""
+
+RELAY_ASKS_PER_S = 2.0
+"""Circuits that one peer may ask for, over time; each costs us a stream, and another peer a stream and a handshake."""
+
+RELAY_ASKS_BURST = 4 * RELAY_CIRCUITS_FROM_PEER_MAX
+"""Circuits that it may ask for at once: all that it may have, dialled again some times while a link is bad."""
+
+RELAY_SOURCES_KEPT_MAX = CONNECTIONS_MAX
+"""Peers whose asking is remembered: as many as can ask at a time."""
+
+RELAY_OFFERS_PER_S = 10.0
+"""Circuits that one peer behind us is offered, over time: far below the streams whose coming and going it takes for an
+attack. Sources that dial more often wait for each other instead of losing it to us."""
+
+RELAY_OFFERS_BURST = 2 * RELAY_CIRCUITS_TO_PEER_MAX
+"""Circuits that it is offered at once: everybody comes back when it has got a new reservation."""
+
+HOP_STREAMS_PER_PEER_MAX = RELAY_CIRCUITS_FROM_PEER_MAX + 2
+"""Inbound streams of one peer that asks us to relay: its circuits, and one more that asks for a reservation or is
+refused, and one that it has ended while we do not know yet."""
+
+CIRCUIT_HEAD_START_S = 1.0
+"""How long the direct addresses of a peer have the field to themselves before a relay is asked: its owner pays for
+every byte."""
+
+RELAY_CIRCUIT_S = 3600.0
+"""How long a circuit lasts; the ends dial again when they still want each other."""
+
+RELAY_CIRCUIT_BYTES_MAX = 1024 * MIB
+"""Bytes that a circuit carries one way."""
+
+RELAY_BYTES_PER_S = 4 * MIB
+"""Bytes that all circuits through us carry together: a part of a volunteer's line, in both directions."""
+
+RELAY_BURST_BYTES = 4 * MIB
+"""Bytes that are carried at once after a pause."""
+
+RELAY_PIECE_BYTES = 16 * KIB
+"""Bytes of a circuit that wait here for its other side."""
+
+RELAY_MESSAGE_BYTES_MAX = 4 * KIB
+"""A message between a relay and its users: a peer id, some addresses, a limit."""
+
+RELAY_WINDOW_BYTES = STREAM_WINDOW_INITIAL_BYTES
+"""Unread bytes that one side of a circuit may pile up at the relay. It never grows: with 48 busy circuits a peer stays
+at 12 MB, below UNREAD_BYTES_PER_PEER_MAX, and 5 MB/s at a round trip of 50 ms is all that we carry anyway."""
+
+RELAY_ADDRESSES_MAX = 3
+"""Addresses that we announce for one relay: two families, and its LAN."""
+
+CONNECTIONS_INBOUND_MAX = CONNECTIONS_MAX - 128
+"""Connections that others made: the rest of the slots is for those that we make, however many strangers come."""
+
+CONNECTIONS_PER_ADDRESS_MAX = 16
+"""Inbound connections from one public address (an IPv6 /56, which is one household): some nodes behind one router."""
+
+CONNECTIONS_PER_BLOCK_MAX = 64
+"""Inbound connections from one IPv4 /24 or IPv6 /48: what one operator owns easily shall not fill the slots."""
+
+HANDSHAKES_PER_BLOCK_MAX = 16
+"""Handshakes under way from one public /24 or /48: an eighth of all, so that slow ones from one place stop nobody."""
+
+HANDSHAKE_PAUSE_S = 0.001
+"""The pause between two steps of inbound handshakes, over all of them: their arithmetic gets a part of the loop's time,
+not all of it, whoever asks. One handshake has about six steps."""
+
+PROTOCOL_STREAMS_MAX = INBOUND_STREAMS_MAX * 3 // 4
+"""Inbound streams of one protocol: those of all peers together leave room for the others."""
+
+OUTBOUND_STREAMS_MAX = 2_048
+"""Streams that we have open in all; the mirror of the inbound limit."""
+
+GOSSIP_STREAMS_PER_PEER_MAX = 2
+"""Inbound gossip streams of a peer: one, and the one that replaces it while the old one is not noticed as dead."""
+
+IDENTIFY_STREAMS_PER_PEER_MAX = 2
+"""Inbound identify streams of a peer: it asks once for each connection."""
+
+UNREAD_BYTES_MAX = 256 * MIB
+"""Bytes that arrived and were not read yet, over all peers: what full windows of a thousand streams hold."""
+
+UNREAD_BYTES_FOR_STRANGERS_MAX = UNREAD_BYTES_MAX * 3 // 4
+"""The part of it that peers may fill whom nobody protects."""
+
+UNREAD_BYTES_PER_PEER_MAX = 32 * MIB
+"""Unread bytes of one peer: all of its streams at their initial window, and as much again for grown ones."""
+
+FRAMES_PER_TURN = 64
+"""Frames, or reads that a buffer answers, before the other tasks get their turn: about half a millisecond."""
+
+FRAMES_PER_OPENING = 16
+"""What the opening of a stream costs beside a frame that only moves bytes: a task and a negotiation."""
+
+BREACH_PAUSE_S = 30.0
+"""How long a peer that broke the protocol of a connection gets no other one: a flood that is cut would dial again at
+once, and each connection costs a handshake and is told to gossip and DHT."""
+
+BREACHES_KEPT_MAX = 1_024
+"""Peers that are remembered for it."""
+
+SMALL_BODY_BYTES = 1 * KIB
+"""A data frame with less than this costs more for its head than for its bytes, and counts as a small frame."""
+
+SMALL_FRAMES_PER_S = 4_000.0
+"""Small and empty frames of a connection before its reader pauses; two for each of 2,000 round trips a second."""
+
+SMALL_FRAMES_BURST = 8_000
+"""Small frames that may come at once."""
+
+STREAM_OPENS_PER_S = 250.0
+"""Streams that a peer opens on a connection before its reader pauses: about what an honest client opens when each of
+its requests needs a fresh one."""
+
+STREAM_OPENS_BURST = 250
+"""Streams that may be opened at once."""
+
+STREAM_RESETS_PER_S = 50.0
+"""Streams that a peer opens and resets. Each makes us start and stop a task for nothing; nobody honest cancels more."""
+
+STREAM_RESETS_BURST = 100
+"""Resets that may come at once, when a large read is cancelled; a connection with more of them is closed."""
+
+PINGS_PER_S = 10.0
+"""Yamux pings of a peer; ours come every eight seconds."""
+
+PINGS_BURST = 100
+"""Pings that may come at once; a connection with more of them is closed."""
+
+REQUESTS_SERVED_PER_PEER_MAX = REQUESTS_PER_PEER_MAX
+"""Requests of one peer that are worked on at a time: as many as an honest one sends; further ones wait unread."""
+
+REQUESTS_SERVED_MAX = 512
+"""Requests that are worked on at a time, over all peers."""
+
+REQUEST_STREAMS_PER_PEER_MAX = REQUESTS_PER_PEER_MAX + 2 * IDLE_STREAMS_PER_PEER_MAX
+"""Inbound streams of one peer for one of our own protocols: its requests under way and its kept streams, with room for
+those whose end we have not noticed."""
+
+WARN_EVERY_S = 60.0
+"""How often a warning of one kind is logged while it goes on: a flood must not fill the log as well."""

@@ -22,6 +22,7 @@ class TcpStream:
         self._stream = stream
         self.remote = _remote_of(stream)
         """The other end's IP address and port; ("", 0) when the socket closed before it could be asked."""
+        self.is_relayed = False
 
     async def send_all(self, data: bytes | memoryview) -> None:
         """Send all bytes. Raises `trio.BrokenResourceError` or `trio.ClosedResourceError`."""

@@ -22,6 +22,11 @@ class RawStream(Protocol):
         """The other end's IP address and port; ("", 0) when it closed before it could be asked."""
         ...
 
+    @property
+    def is_relayed(self) -> bool:
+        """Whether it leads through a third party, so that `remote` says nothing of where the other end is."""
+        ...
+
     async def send_all(self, data: bytes | memoryview) -> None:
         """Send all bytes. Raises `trio.BrokenResourceError` or `trio.ClosedResourceError`."""
         ...

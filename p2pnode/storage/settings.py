@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +22,19 @@ PORT_MAX = 65_535
 _NETWORK_NAME = re.compile(r"[A-Za-z0-9.-]+")
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
 
+_BOOTSTRAP_START = re.compile(r"^[ \t]*[\"']?bootstrap[\"']?[ \t]*=[ \t]*\[", re.MULTILINE)
+
 _COMMENTS = {
     "network": "The network's name. Nodes with other names do not talk to each other.",
+    "has_secret": "Whether all members share a secret; it is in the file network-secret, never here.",
     "profile": f"The set of parameters: one of {', '.join(PROFILES)}. All members of a network use the same.",
     "listen": "Addresses to listen on, as multiaddrs.",
     "announce": "Addresses to tell to others instead of those found (behind a router, say).",
     "bootstrap": "Addresses of nodes to begin with, each with /p2p/<peer id> at its end.",
     "quota_bytes": "How many bytes of other people's data this node keeps at most.",
+    "lan_discovery": "Whether to look for nodes of this network on the local network (mDNS), and be found there.",
+    "port_mapping": "Whether to ask the router (UPnP, NAT-PMP) to open the port for this node.",
+    "relay": "Whether to pass on sealed bytes for nodes that nobody can dial, 4 MiB/s at most.",
     "api": "Where the local HTTP API listens, host:port; port 0 takes a free one.",
 }
 
@@ -38,11 +44,16 @@ class HomeSettings:
     """The settings of one node. Raises `HomeError` that names the setting when one makes no sense."""
 
     network: str = "main"
+    has_secret: bool = False
+    """Said here too, so that a node whose secret file was lost does not start open to strangers."""
     profile: str = "home"
     listen: tuple[str, ...] = ("/ip4/0.0.0.0/tcp/4710",)
     announce: tuple[str, ...] = ()
     bootstrap: tuple[str, ...] = ()
     quota_bytes: int = QUOTA_BYTES_DEFAULT
+    lan_discovery: bool = True
+    port_mapping: bool = True
+    relay: bool = True
     api: str = "127.0.0.1:0"
 
     def __post_init__(self) -> None:
@@ -109,6 +120,30 @@ def settings_from_text(text: str, *, where: str) -> HomeSettings:
         raise HomeError(message) from error
 
 
+def with_bootstrap(text: str, addresses: Sequence[str], *, where: str) -> str:
+    """Return the text of a config file with these addresses first in `bootstrap`; every other character stays.
+
+    Raises `HomeError` when the file is written so unusually that this cannot be done by adding to it.
+    """
+    before = settings_from_text(text, where=where)
+    wanted = dataclasses.replace(before, bootstrap=(*addresses, *before.bootstrap))
+    added = ", ".join(_toml(address) for address in addresses)
+    match = _BOOTSTRAP_START.search(text)
+    if match is None:
+        new = f"{text.rstrip()}\n\n# {_COMMENTS['bootstrap']}\nbootstrap = [{added}]\n"
+    else:
+        separator = ", " if before.bootstrap else ""
+        new = text[: match.end()] + added + separator + text[match.end() :]
+    try:
+        is_right = settings_from_text(new, where=where) == wanted
+    except HomeError:
+        is_right = False
+    if not is_right:
+        message = f"{_place(where, text, 'bootstrap')}: cannot add to bootstrap here; add these by hand: {added}"
+        raise HomeError(message)
+    return new
+
+
 def _check_addresses(name: str, addresses: tuple[str, ...]) -> None:
     for address in addresses:
         if not address.startswith("/") or not address.isprintable() or len(address) > limits.ADDRESS_CHARS_MAX:
@@ -118,6 +153,8 @@ def _check_addresses(name: str, addresses: tuple[str, ...]) -> None:
 
 def _toml(value: object) -> str:
     """Return a value in TOML; JSON strings are TOML strings as long as the text is printable, which was checked."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, tuple):
@@ -154,12 +191,23 @@ def _number(value: object) -> int:
     return value
 
 
+def _yes_or_no(value: object) -> bool:
+    if type(value) is not bool:
+        message = "true or false"
+        raise TypeError(message)
+    return value
+
+
 _READERS: dict[str, Callable[[object], object]] = {
     "network": _text,
+    "has_secret": _yes_or_no,
     "profile": _text,
     "listen": _texts,
     "announce": _texts,
     "bootstrap": _texts,
     "quota_bytes": _number,
+    "lan_discovery": _yes_or_no,
+    "port_mapping": _yes_or_no,
+    "relay": _yes_or_no,
     "api": _text,
 }

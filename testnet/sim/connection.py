@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from p2pnode.membership.circuit_addresses import is_circuit
 from p2pnode.seams import Stream
 from testnet.sim.fabric import Fabric, Host
 from testnet.sim.streams import Pipe, SimStream
@@ -16,14 +17,32 @@ class ConnectionEnd:
     """What one host knows of a connection."""
 
     def __init__(
-        self, connection: Connection, *, host: Host, peer: Host, address: str, on_lost: Callable[[ConnectionEnd], None]
+        self,
+        connection: Connection,
+        *,
+        host: Host,
+        peer: Host,
+        address: str,
+        source: str = "",
+        on_lost: Callable[[ConnectionEnd], None],
     ) -> None:
-        """Stand for `host`; `address` is empty at the side that was dialled."""
+        """Stand for `host`; `address` is empty at the side that was dialled, `source` at the side that dialled."""
         self._connection = connection
         self.host, self.peer, self.address = host, peer, address
+        self.source = source
         self._on_lost = on_lost
         self._streams: dict[int, SimStream] = {}
         self.is_open = True
+
+    @property
+    def route(self) -> str:
+        """The address that was dialled, by whichever side."""
+        return self._connection.dialled.address
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether the connection leads through a relay."""
+        return is_circuit(self.route)
 
     def add(self, stream: SimStream) -> None:
         """Tell this stream about the connection's fate."""
@@ -82,12 +101,16 @@ class Connection:
         dialler: Host,
         listener: Host,
         address: str,
+        source: str = "",
         on_lost: tuple[Callable[[ConnectionEnd], None], Callable[[ConnectionEnd], None]],
     ) -> None:
-        """Connect two hosts; `on_lost` are called when an end is gone: the dialler's, the listener's."""
+        """Connect two hosts; `on_lost` are called when an end is gone: the dialler's, the listener's.
+
+        `source` is where the dialler is, as the listener sees it.
+        """
         self.fabric = fabric
         self.dialled = ConnectionEnd(self, host=dialler, peer=listener, address=address, on_lost=on_lost[0])
-        self.accepted = ConnectionEnd(self, host=listener, peer=dialler, address="", on_lost=on_lost[1])
+        self.accepted = ConnectionEnd(self, host=listener, peer=dialler, address="", source=source, on_lost=on_lost[1])
         fabric.connections.append(self)
         fabric.trace.record("connected", dialler.name, listener.name)
 

@@ -10,9 +10,13 @@ import trio
 
 from crypto.peer_id import BadPeerIdError, peer_id_from_text
 from p2pnode.errors import CallerError, PeerSilentError, PeerUnavailableError, PortInUseError
+from p2pnode.membership.circuit_addresses import CircuitAddress, is_circuit, parse_dialable
+from p2pnode.network.addresses import with_extra
 from p2pnode.seams import Connected, GossipHandler, OnRunning, Stream, StreamEndedError, StreamHandler, Verdict
+from testnet.sim.circuits import SimPlaces
 from testnet.sim.connection import CONTROL_BYTES, Connection, ConnectionEnd
-from testnet.sim.fabric import Fabric
+from testnet.sim.fabric import Fabric, is_only
+from testnet.sim.search import search
 from wire.ids import PeerId
 
 DIAL_TIMEOUT_S = 5.0
@@ -42,6 +46,14 @@ class SimNetwork:
         self._learnt: dict[PeerId, tuple[str, ...]] = {}
         self._ends: dict[PeerId, ConnectionEnd] = {}
         self._seen: dict[tuple[PeerId, int], None] = {}
+        self.protected: frozenset[PeerId] = frozenset()
+        """The peers whose connections a real network would keep; here there are always slots enough."""
+        self.believed: tuple[str, ...] = ()
+        """Where we believe to listen, when it is not where we do: a router stands between."""
+        self.seen_as: tuple[str, ...] = ()
+        """Where others see us come from, when it is not where we listen."""
+        self._extra: tuple[str, ...] = ()
+        self._places = SimPlaces(self._ends)
         self._nursery: trio.Nursery | None = None
         self._context = contextvars.copy_context()
 
@@ -58,8 +70,66 @@ class SimNetwork:
         return self._name
 
     def addresses(self) -> tuple[str, ...]:
-        """Return where we listen."""
-        return self._listen
+        """Return where we listen, or believe that we do."""
+        return with_extra(self.believed or self._listen, [*self._extra, *self._places.addresses()])
+
+    def announce_also(self, addresses: Sequence[str]) -> None:
+        """Count these among our own addresses too."""
+        self._extra = tuple(addresses)
+
+    def seen_at(self, peer_id: PeerId) -> tuple[str, ...]:
+        """Return where the connection with a peer comes from; nothing when it leads through a relay."""
+        end = self._ends.get(peer_id)
+        return () if end is None or end.is_relayed or not isinstance(end.peer, SimNetwork) else end.peer.outside
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Where others see us come from."""
+        return self.seen_as or self._listen[:1]
+
+    async def resolve(self, address: str) -> tuple[str, ...]:
+        """Return the address itself: there are no names here."""
+        await trio.lowlevel.checkpoint()
+        return (address,)
+
+    async def dial_back(self, peer_id: PeerId, address: str) -> None:
+        """Try an address without a lasting connection."""
+        self._fabric.trace.record("dial back", self._name, address)
+        await trio.sleep(2 * self._fabric.round_trip_s())
+        with trio.move_on_after(DIAL_TIMEOUT_S) as deadline:
+            while self._gets_no_answer(address):
+                await self._fabric.wait_for_change()
+        if deadline.cancelled_caught:
+            raise PeerSilentError(f"{self._name}: nothing answers at {address}")
+        host = self._fabric.listener(address)
+        if host is None or host.peer_id != peer_id:
+            raise PeerUnavailableError(f"{self._name}: {peer_id.hex()[-12:]} does not listen at {address}")
+
+    def move(self, addresses: Sequence[str]) -> None:
+        """Listen at other addresses from now on, as a machine that was given new ones: the old ones are silent.
+
+        Our ends of all connections are gone at once, the peers notice when they lose their patience.
+        """
+        self._fabric.leave(self, is_silent=True)
+        self._listen = tuple(addresses)
+        self._fabric.listen(self, self._listen)
+        for _, end in sorted(self._ends.items()):
+            end.break_now()
+            end.break_other_at_last()
+
+    async def reserve_relay(self, peer_id: PeerId) -> tuple[str, ...]:
+        """Have a connected peer relay for us."""
+        await trio.sleep(self._fabric.round_trip_s())
+        addresses = [each.addresses() for each in self.neighbours() if each.peer_id == peer_id]
+        return (self._places.take(peer_id, sum(addresses, ())),)
+
+    def release_relay(self, peer_id: PeerId) -> None:
+        """Be reached through this relay no more."""
+        self._places.give_back(peer_id)
+
+    def relays(self) -> tuple[PeerId, ...]:
+        """Return the relays through which we are reached now."""
+        return self._places.relays()
 
     def learn_addresses(self, peer_id: PeerId, addresses: Sequence[str]) -> None:
         """Remember where a peer says it listens."""
@@ -72,18 +142,7 @@ class SimNetwork:
     async def find_addresses(self, peer_id: PeerId) -> tuple[str, ...]:
         """Search the nodes that can be reached over open connections for a peer's addresses."""
         await trio.sleep(self._fabric.round_trip_s())
-        reached: dict[PeerId, SimNetwork] = {self._peer_id: self}
-        to_ask = [self]
-        while to_ask:
-            asked = to_ask.pop(0)
-            if asked.peer_id == peer_id:
-                return asked.addresses()
-            for other in asked.neighbours():
-                if other.peer_id not in reached:
-                    reached[other.peer_id] = other
-                    to_ask.append(other)
-        known = (other.known_addresses(peer_id) for other in reached.values() if other is not self)
-        return next((addresses for addresses in known if addresses), ())
+        return search(self, peer_id)
 
     def neighbours(self) -> list[SimNetwork]:
         """Return the live hosts that we have a working connection with, in the order of their ids."""
@@ -129,7 +188,7 @@ class SimNetwork:
 
     def connected(self) -> tuple[Connected, ...]:
         """Return the peers with a connection."""
-        return tuple(Connected(peer_id, end.address) for peer_id, end in sorted(self._ends.items()))
+        return tuple(Connected(peer_id, end.address, end.source) for peer_id, end in sorted(self._ends.items()))
 
     async def disconnect(self, peer_id: PeerId) -> None:
         """Close the connection with a peer, if there is one."""
@@ -139,8 +198,14 @@ class SimNetwork:
             end.break_other_later()
         await trio.lowlevel.checkpoint()
 
+    def protect(self, peer_ids: frozenset[PeerId]) -> None:
+        """Remember whose connections to keep; replaces the earlier set."""
+        self.protected = peer_ids
+
     async def _dial(self, peer_id: PeerId, address: str) -> bool:
         """Try one address; True when a connection with that peer exists then."""
+        if is_circuit(address):
+            return await self._dial_circuit(peer_id, address)
         await trio.sleep(2 * self._fabric.round_trip_s())
         with trio.move_on_after(DIAL_TIMEOUT_S):
             while self._gets_no_answer(address):
@@ -149,6 +214,18 @@ class SimNetwork:
         if host is None or self._fabric.is_cut_either_way(self, host):
             return False
         return peer_id in self._ends or self._meet(host, peer_id, address)
+
+    async def _dial_circuit(self, peer_id: PeerId, address: str) -> bool:
+        """Reach a peer through its relay. Once met, the two ends talk as if the relay were a cable between them."""
+        circuit = parse_dialable(address)
+        assert isinstance(circuit, CircuitAddress)
+        if circuit.relay_id == self._peer_id:
+            return False
+        if circuit.relay_id not in self._ends and not await self._dial(circuit.relay_id, circuit.relay.text()):
+            return False
+        relays = [each for each in self.neighbours() if each.peer_id == circuit.relay_id]
+        behind = [each for relay in relays for each in relay.neighbours() if circuit.relay_id in each.relays()]
+        return any(peer_id in self._ends or self._meet(each, peer_id, address) for each in behind)
 
     def _gets_no_answer(self, address: str) -> bool:
         host = self._fabric.listener(address)
@@ -165,6 +242,7 @@ class SimNetwork:
             dialler=self,
             listener=host,
             address=address,
+            source=(address if is_circuit(address) else next(iter(self._listen), "")).partition("/tcp/")[0],
             on_lost=(self.end_lost, host.end_lost),
         )
         host.adopt(connection.accepted)
@@ -179,9 +257,12 @@ class SimNetwork:
         self._ends[end.peer.peer_id] = end
 
     def end_lost(self, end: ConnectionEnd) -> None:
-        """Our end of a connection is gone."""
-        if self._ends.get(end.peer.peer_id) is end:
-            del self._ends[end.peer.peer_id]
+        """Our end of a connection is gone, and with it the circuits that we dialled through that peer."""
+        if self._ends.get(end.peer.peer_id) is not end:
+            return
+        del self._ends[end.peer.peer_id]
+        if not end.is_relayed:
+            self._places.break_through(end.peer.peer_id)
 
     # ------------------------------------------------------------------ streams
 
@@ -225,7 +306,7 @@ class SimNetwork:
         try:
             await handler(stream)
         except Exception as error:  # noqa: BLE001 - the outermost loop of a handler's task
-            if self._nursery is not None and not _is_only(error, _PEER_IS_GONE):
+            if self._nursery is not None and not is_only(error, _PEER_IS_GONE):
                 self._fabric.report(self, protocol, error)
             await stream.reset()
         else:
@@ -313,10 +394,3 @@ class SimNetwork:
             for end in (connection.dialled, connection.accepted):
                 if end.peer.peer_id == self._peer_id and end.is_open:
                     self._fabric.post(self, end.host, CONTROL_BYTES, end.break_now)
-
-
-def _is_only(error: Exception, kinds: tuple[type[Exception], ...]) -> bool:
-    """Tell whether an exception, or every leaf of a group, is of these kinds."""
-    if isinstance(error, ExceptionGroup):
-        return all(_is_only(inner, kinds) for inner in error.exceptions)
-    return isinstance(error, kinds)

@@ -30,7 +30,7 @@ from testnet.sim.rng import SimRng, generator
 from testnet.sim.trace import Trace
 
 VIRTUAL_SECONDS_MAX = 24 * 3600.0
-"""A scenario that is not done after a virtual day never will be."""
+"""A scenario that is not done after a virtual day never will be, unless it says that it takes longer."""
 
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 60.0
@@ -118,14 +118,15 @@ def run_world(
     profile: Profile = PUBLIC,
     link: Link | None = None,
     expected: tuple[type[Exception], ...] = (),
+    seconds_max: float = VIRTUAL_SECONDS_MAX,
 ) -> WorldReport:
-    """Run a scenario. Raises what it raises, `NodeCodeError`, `DeadlockError`, `TooSlowError` after a virtual day."""
+    """Run a scenario. Raises what it raises, `NodeCodeError`, `DeadlockError`, `TooSlowError` after `seconds_max`."""
 
     async def main(clock: SimClock) -> WorldReport:
         with trap_escapes():
             async with trio.open_nursery() as nursery:
                 world = World(seed, clock=clock, nursery=nursery, factory=production_node(profile), link=link)
-                with trio.fail_after(VIRTUAL_SECONDS_MAX), _tracebacks_noted(world.fabric):
+                with trio.fail_after(seconds_max), _tracebacks_noted(world.fabric):
                     await scenario(world)
                 nursery.cancel_scope.cancel()
         world.check_failures(expected)

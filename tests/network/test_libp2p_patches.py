@@ -1,7 +1,5 @@
 """The pinned py-libp2p: its version, and the private names that we depend on."""
 
-# ruff: noqa: ARG001 - the clock works by being asked for.
-
 from __future__ import annotations
 
 import logging
@@ -11,9 +9,6 @@ from pathlib import Path
 
 import libp2p.kad_dht
 import pytest
-import trio
-from libp2p.tools.anyio_service import Service
-from trio.testing import MockClock
 
 from p2pnode.network import libp2p_patches
 from p2pnode.network.libp2p_patches import (
@@ -21,7 +16,6 @@ from p2pnode.network.libp2p_patches import (
     KAD_PROTOCOL,
     WrongVersionError,
     check_version,
-    guarded_service,
     kad_protocol_copies,
     quieten_logging,
 )
@@ -60,34 +54,3 @@ def test_only_our_libp2p_files_import_libp2p() -> None:
 def test_expected_ends_of_connections_are_not_logged_by_libp2p() -> None:
     quieten_logging()
     assert not logging.getLogger("libp2p.pubsub.gossipsub").isEnabledFor(logging.ERROR)
-
-
-class Failing(Service):
-    """A service of which one task fails once, and one loop fails again and again."""
-
-    def __init__(self) -> None:
-        """Start with nothing counted."""
-        self.loops = 0
-
-    async def run(self) -> None:
-        self.manager.run_task(self._fail)
-        self.manager.run_daemon_task(self._loop)
-        await self.manager.wait_finished()
-
-    async def _fail(self) -> None:
-        message = "a malformed message"
-        raise ValueError(message)
-
-    async def _loop(self) -> None:
-        self.loops += 1
-        await self._fail()
-
-
-async def test_a_failing_task_of_a_service_is_logged_and_loops_start_again(
-    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
-) -> None:
-    service = Failing()
-    async with guarded_service(service):
-        await trio.sleep(5.5)
-    assert service.loops >= 5
-    assert "a malformed message" in caplog.text

@@ -11,6 +11,9 @@ from wire.messages import (
     Certify,
     CommitLease,
     Committed,
+    DialBack,
+    DialledBack,
+    DialOutcome,
     ExchangeMembers,
     GetRecord,
     GetSliver,
@@ -242,6 +245,26 @@ MESSAGES = (
         92             # array of 2
           2d           # tag: SliverData
           ce 00155580  # sliver bytes: 1398144
+        """,
+    ),
+    Golden(
+        DialBack(addresses=("/ip4/192.0.2.7/tcp/4710",)),
+        """
+        92                                                    # array of 2
+          2e                                                  # tag: DialBack
+          91                                                  # addresses: array of 1
+            b7 2f6970342f3139322e302e322e372f7463702f34373130  # /ip4/192.0.2.7/tcp/4710
+        """,
+    ),
+    Golden(
+        DialledBack(outcomes=(DialOutcome.REACHED, DialOutcome.NOT_TRIED), seen_at="/ip4/192.0.2.7/tcp/9"),
+        """
+        93                                             # array of 3
+          2f                                           # tag: DialledBack
+          92                                           # outcomes: array of 2
+            00                                         # 0: reached
+            03                                         # 3: not tried
+          b4 2f6970342f3139322e302e322e372f7463702f39  # seen at: /ip4/192.0.2.7/tcp/9
         """,
     ),
 )

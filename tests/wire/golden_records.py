@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.wire.golden import Golden
 from wire.ids import BlobId, Digest, LeaseTarget, PeerId, PublicKey, Signature
+from wire.invitations import Invitation, InvitedMember
+from wire.network_secret import NetworkSecret
 from wire.protocol_ids import SharedParameters
 from wire.records import (
     Announcement,
@@ -36,6 +38,7 @@ ENVELOPE = Envelope(body=b"\xb0\xd7", signer=OWNER, signature=Signature(b"\x51" 
 METADATA = MetadataRecord(n=4, length=1000, pair_hashes=b"\x4a" * 256)
 SHARD_SET = ShardSet(shard=2, blobs=b"\x05")
 PAGE = GroupPage(page_index=0, blob_ids=(BLOB,), path=())
+INVITED = InvitedMember(key=OWNER, addresses=(bytes.fromhex("04c00002071266"), b"/dns4/a.b/tcp/1"))
 
 RECORDS = (
     Golden(
@@ -66,6 +69,41 @@ RECORDS = (
           ce 0028de80            # lease seconds max: 2678400
           10                     # admission work: 16
           a9 33662b313c3d313030  # shard count rule: 3f+1<=100
+        """,
+    ),
+    Golden(
+        Invitation(
+            network="family",
+            profile="private",
+            parameter_hash=b"\xaa" * 8,
+            secret=NetworkSecret(b"\x5e" * 16),
+            members=(INVITED,),
+        ),
+        """
+        96                                         # array of 6
+          03                                       # tag: Invitation
+          a6 66616d696c79                          # network: family
+          a7 70726976617465                        # profile: private
+          c4 08 aa*8                               # parameter hash
+          c4 10 5e*16                              # secret
+          91                                       # members: array of 1
+            93                                     # array of 3
+              04                                   # tag: InvitedMember
+              c4 20 0e*32                          # key
+              92                                   # addresses: array of 2
+                c4 07 04c00002071266               # 192.0.2.7, TCP port 4710
+                c4 0f 2f646e73342f612e622f7463702f31   # /dns4/a.b/tcp/1
+        """,
+    ),
+    Golden(
+        INVITED,
+        """
+        93                                        # array of 3
+          04                                      # tag: InvitedMember
+          c4 20 0e*32                             # key
+          92                                      # addresses: array of 2
+            c4 07 04c00002071266                  # 192.0.2.7, TCP port 4710
+            c4 0f 2f646e73342f612e622f7463702f31  # /dns4/a.b/tcp/1
         """,
     ),
     Golden(

@@ -6,13 +6,13 @@ from typing import assert_never
 
 from hypothesis import strategies as st
 
-from wire import messages, protocol_ids, records
+from wire import invitations, messages, protocol_ids, records
 from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, _Layouts
 
 KINDS = tuple(
     kind
     for kind, _ in sorted(_Layouts.by_type.items(), key=lambda item: item[1].tag)
-    if kind.__module__ in {messages.__name__, protocol_ids.__name__, records.__name__}
+    if kind.__module__ in {invitations.__name__, messages.__name__, protocol_ids.__name__, records.__name__}
 )
 """In the order of their tags. Types of other packages and of tests are not among them."""
 

@@ -14,7 +14,7 @@ import pytest
 from tests import factories
 from tests.wire.strategies import KINDS
 from tests.wire.test_golden import GOLDEN
-from wire import codec, limits, messages, protocol_ids
+from wire import codec, invitations, limits, messages, protocol_ids
 from wire.codec import ListOf, Nested, decode, encode, to_plain, wire_type
 from wire.errors import WireError
 from wire.framing import message_bytes, pieces
@@ -43,6 +43,7 @@ BLOB = factories.blob_id()
 KEY = factories.public_key()
 PEER = factories.peer_id()
 DIGEST = factories.digest()
+INVITED = invitations.InvitedMember(key=KEY, addresses=(b"/dns4/a/tcp/1",))
 SET = ShardSet(shard=0, blobs=b"\x01")
 HOLDER = HolderReceipts(batch=ENVELOPE, shard_sets=(SET,))
 
@@ -132,6 +133,15 @@ CASES = (
     Case("LEASES_PER_MESSAGE_MAX", Stored, "batches", many(ENVELOPE)),
     Case("CERTIFICATES_PER_MESSAGE_MAX", BlobRecord, "certificates", many(ENVELOPE)),
     Case("RENEWERS_MAX", Lease, "renewers", many(KEY)),
+    Case("NETWORK_NAME_CHARS_MAX", invitations.Invitation, "network", text),
+    Case("TEXT_CHARS_MAX", invitations.Invitation, "profile", text),
+    Case("INVITED_MEMBERS_MAX", invitations.Invitation, "members", many(INVITED)),
+    Case("INVITED_ADDRESSES_MAX", invitations.InvitedMember, "addresses", many(b"/dns4/a/tcp/1")),
+    Case("ADDRESS_CHARS_MAX", invitations.InvitedMember, "addresses", lambda count: (b"/" * count,)),
+    Case("DIAL_BACK_ADDRESSES_MAX", messages.DialBack, "addresses", many("/ip4/127.0.0.1")),
+    Case("DIAL_BACK_ADDRESSES_MAX", messages.DialledBack, "outcomes", many(0)),
+    Case("ADDRESS_CHARS_MAX", messages.DialBack, "addresses", lambda count: ("x" * count,)),
+    Case("ADDRESS_CHARS_MAX", messages.DialledBack, "seen_at", text),
     Case("UINT64_MAX", Lease, "sequence"),
     Case("UINT64_MAX", MemberRecord, "time"),
 )
@@ -155,6 +165,8 @@ BELOW = {
     "MESSAGE_BYTES_MAX",
     "LENGTH_PREFIX_BYTES",
     "NETWORK_NAME_CHARS_MAX",
+    "INVITATION_BYTES_MAX",
+    "INVITATION_CHARS_MAX",
     "BYTES_PER_ARRAY_MIN",
     "ARRAYS_FREE",
 }
@@ -238,6 +250,23 @@ def test_network_name_chars_max_bounds_a_network_name() -> None:
     assert NetworkNames(name, parameters).network == name
     with pytest.raises(WireError, match="a network's name"):
         NetworkNames("n" * (limits.NETWORK_NAME_CHARS_MAX + 1), parameters)
+
+
+def test_invitation_bytes_max_and_chars_max_have_room_for_the_longest_invitation() -> None:
+    address = b"/" + b"x" * (limits.ADDRESS_CHARS_MAX - 1)
+    member = replace(INVITED, addresses=(address,) * limits.INVITED_ADDRESSES_MAX)
+    longest = invitations.Invitation(
+        network="n" * limits.NETWORK_NAME_CHARS_MAX,
+        profile="\N{OGHAM LETTER BEITH}" * limits.TEXT_CHARS_MAX,  # Three bytes each.
+        parameter_hash=bytes(8),
+        secret=None,
+        members=(member,) * limits.INVITED_MEMBERS_MAX,
+    )
+    assert len(encode(longest)) <= limits.INVITATION_BYTES_MAX
+    assert invitations.Invitation.parse(longest.text()) == longest
+    too_long = invitations.PREFIX + "a" * limits.INVITATION_CHARS_MAX
+    with pytest.raises(WireError, match=f"at most {limits.INVITATION_CHARS_MAX} characters"):
+        invitations.Invitation.parse(too_long)
 
 
 @wire_type(0x79)

@@ -11,7 +11,7 @@ import pytest
 from tests.wire.strategies import KINDS, fields_of
 from wire import limits, protocol_ids, signed
 from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, tag_of
-from wire.messages import RefusalCode
+from wire.messages import DialOutcome, RefusalCode
 from wire.records import LeaseKind, LeaseScope, MemberState, RetractionReason
 
 PAGE = (Path(__file__).parents[2] / "docs" / "WIRE.md").read_text(encoding="utf-8")
@@ -92,10 +92,13 @@ def test_the_page_gives_the_domain_tag_of_every_signed_record() -> None:
         ("Lease", "kind", LeaseKind),
         ("Lease", "scope", LeaseScope),
         ("Retraction", "reason", RetractionReason),
+        ("DialledBack", "outcomes", DialOutcome),
     ],
 )
 def test_the_page_names_every_case_of_an_enumeration(
-    name: str, field: str, cases: type[RefusalCode | MemberState | LeaseKind | LeaseScope | RetractionReason]
+    name: str,
+    field: str,
+    cases: type[RefusalCode | MemberState | LeaseKind | LeaseScope | RetractionReason | DialOutcome],
 ) -> None:
     meaning = {row[0]: row[2] for row in SECTIONS[name][1]}[field]
     named = re.findall(r"(\d) (?:an? )?([a-z ]+?)(?:,|$)", meaning.strip())
