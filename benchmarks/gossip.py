@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -28,6 +28,7 @@ from p2pnode.network import limits
 from p2pnode.network.libp2p_adapter import Libp2pNetwork
 from p2pnode.seams import GossipHandler, Verdict
 from p2pnode.system import SystemClock, SystemRng
+from testnet.memory import PeakMemory
 from wire.ids import PeerId
 from wire.protocol_ids import NetworkNames
 
@@ -124,6 +125,13 @@ async def _run(hosts: int, dials: int, messages: int, seed: int) -> Figures:
     # nothing to do with gossip, and would make of the overlay a graph in which everyone knows everyone.
     limits.DHT_FIRST_REFRESH_S = PROCESS_DEADLINE_S
     overlay = Overlay(hosts, random.Random(seed))  # noqa: S311 - a benchmark that can be repeated
+    with PeakMemory() as memory:  # Not getrusage: its peak has that of whoever started us in it.
+        memory.watch("hosts", os.getpid())
+        return await _measured(overlay, dials, messages, memory)
+
+
+async def _measured(overlay: Overlay, dials: int, messages: int, memory: PeakMemory) -> Figures:
+    hosts = len(overlay.networks)
     async with trio.open_nursery() as nursery:
         for network in overlay.networks:
             await nursery.start(network.run)
@@ -146,7 +154,7 @@ async def _run(hosts: int, dials: int, messages: int, seed: int) -> Figures:
             spread_seconds_median=statistics.median(times),
             spread_seconds_max=max(times),
             spread_cpu_seconds=spread_cpu,
-            rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            rss_bytes=memory.peaks["hosts"],
             tasks=tasks,
             idle_cpu_ms_per_host_s=idle * 1000 / hosts,
         )
