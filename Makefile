@@ -4,10 +4,10 @@ BIN := .venv/bin
 
 # Variables that are given on the command line reach the recipes' environment: PYTHON, FILE, CC.
 
-.PHONY: help setup demo test coverage big check clean
+.PHONY: help setup demo test coverage big interop bench-coding bench-network sanitize check clean
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
 setup: ## Build .venv from the lock files (PYTHON=... names the interpreter).
 	@sh tools/setup.sh
@@ -25,6 +25,19 @@ coverage: setup ## Run the tests of the pure packages and demand every branch.
 big: setup ## Run the long tests and show their figures.
 	$(BIN)/python -m pytest -m big -rP
 
+interop: setup ## Run our network layer against a js-libp2p peer (needs Node 20 or later, and npm).
+	@sh tests/interop/install.sh
+	$(BIN)/python -m pytest -m interop -s --maxfail=3 tests/interop
+
+bench-coding: setup ## Measure our erasure coding against the public encoders (needs Node 20 or later, and npm).
+	$(BIN)/python -m benchmarks.coding --plot docs/performance-coding.svg --page docs/performance.md
+
+bench-network: setup ## Measure the network layer against its gates (about a quarter of an hour).
+	@$(BIN)/python -m benchmarks.network
+
+sanitize: setup ## Run the compiled kernel's tests under ASan and UBSan (needs gcc or clang).
+	@sh tools/sanitize.sh
+
 check: setup ## Check without running: ruff, mypy, import-linter, tidy.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,6 +46,6 @@ check: setup ## Check without running: ruff, mypy, import-linter, tidy.
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 
 clean: ## Remove .venv and every cache.
-	rm -rf .venv build dist *.egg-info .coverage htmlcov \
+	rm -rf .venv build dist *.egg-info p2pnode/coding/_kernel.so .coverage htmlcov \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -58,7 +58,8 @@ install_locked() {
 
 # An environment works only in the directory where it was built, so that is part of the key.
 environment_key=$({ pwd; cat tools/setup.sh locks/*.txt; } | cksum)
-project_key=$(cksum <pyproject.toml)
+# The compiled kernel is built with the project's own installation; CC=false goes without it.
+project_key=$({ echo "${CC:-}"; cat pyproject.toml setup.py p2pnode/coding/native/*; } | cksum)
 
 has_stamp() {
     [ -x "$VENV/bin/python" ] && [ -f "$VENV/$1.stamp" ] && [ "$(cat "$VENV/$1.stamp")" = "$2" ]
@@ -86,6 +87,8 @@ fi
 if ! has_stamp project "$project_key"; then
     # Editable, which also keeps the package crypto out of site-packages: docs/adr/0001.
     install --no-deps --no-build-isolation --editable .
+    [ -f p2pnode/coding/_kernel.so ] ||
+        echo "setup: the compiled kernel was not built (is there a C compiler?): coding works, but slowly"
     # Ten nodes start at once in the demo: where PYTHONDONTWRITEBYTECODE is set, each would compile all of it.
     "$VENV/bin/python" -m compileall -q p2pnode wire crypto testnet >/dev/null || true
     echo "$project_key" >"$VENV/project.stamp"

@@ -1,8 +1,11 @@
 """Red Stuff, the two-dimensional erasure code of the network: encode, verify, decode, recover, convict.
 
 The format is `docs/spec/RED_STUFF.md`, to the byte. Everything here is a function of its arguments and may run in
-several threads at once. What comes from a peer is checked by `check_metadata`, `verify_sliver`, `verify_symbol` and
-`verify_inconsistency`; a wrong input raises one of `CodingError`'s kinds, or `BadShardCountError`.
+several threads at once. `EncodeJob` and `DecodeJob` are the long ones, in parts for a caller that has threads. A
+compiled kernel does the work where there is one, see `choice`.
+
+What comes from a peer is checked by `check_metadata`, `verify_sliver`, `verify_symbol` and `verify_inconsistency`; a
+wrong input raises one of `CodingError`'s kinds, or `BadShardCountError`.
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ from p2pnode.coding.consistency import (
     prove_inconsistency,
     verify_inconsistency,
 )
-from p2pnode.coding.decoder import decode
-from p2pnode.coding.encoder import EncodedBlob, blob_id, encode
+from p2pnode.coding.decoder import DecodeJob, decode
+from p2pnode.coding.encoder import EncodedBlob, EncodeJob, blob_id, encode
 from p2pnode.coding.errors import (
     BadSymbolError,
     BlobTooLargeError,
@@ -23,12 +26,17 @@ from p2pnode.coding.errors import (
     DuplicateSliverError,
     DuplicateSymbolError,
     InconsistentBlobError,
+    KernelInputError,
+    KernelUnavailableError,
     MetadataMismatchError,
     NotInconsistentError,
     SliverMismatchError,
     TooFewSliversError,
     TooFewSymbolsError,
 )
+from p2pnode.coding.jobs import Job, Part, run
+from p2pnode.coding.kernel import Choice, choice
+from p2pnode.coding.memory import SpareMemory
 from p2pnode.coding.metadata import PAIR_HASH_BYTES, BlobMetadata, blob_id_of_root, check_metadata
 from p2pnode.coding.recovery import (
     SymbolProof,
@@ -56,16 +64,24 @@ __all__ = [
     "BadSymbolError",
     "BlobMetadata",
     "BlobTooLargeError",
+    "Choice",
     "CodingError",
+    "DecodeJob",
     "DuplicateSliverError",
     "DuplicateSymbolError",
+    "EncodeJob",
     "EncodedBlob",
     "InconsistencyProof",
     "InconsistentBlobError",
+    "Job",
+    "KernelInputError",
+    "KernelUnavailableError",
     "MetadataMismatchError",
     "NotInconsistentError",
+    "Part",
     "Sliver",
     "SliverMismatchError",
+    "SpareMemory",
     "SymbolProof",
     "TooFewSliversError",
     "TooFewSymbolsError",
@@ -74,6 +90,7 @@ __all__ = [
     "blob_id",
     "blob_id_of_root",
     "check_metadata",
+    "choice",
     "decode",
     "encode",
     "find_inconsistency",
@@ -83,6 +100,7 @@ __all__ = [
     "primary_bytes",
     "prove_inconsistency",
     "recover_sliver",
+    "run",
     "secondary_bytes",
     "shard_of_pair",
     "symbol_bytes",

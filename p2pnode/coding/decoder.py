@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
-from p2pnode.coding.encoder import blob_id
+from p2pnode.coding.encoder import EncodeJob
 from p2pnode.coding.errors import (
     DuplicateSliverError,
     InconsistentBlobError,
@@ -14,12 +15,113 @@ from p2pnode.coding.errors import (
     TooFewSliversError,
 )
 from p2pnode.coding.field import Octets
-from p2pnode.coding.layout import to_octets
+from p2pnode.coding.interface import Pattern
+from p2pnode.coding.jobs import Part, parts_of, run, split
+from p2pnode.coding.kernel import current
 from p2pnode.coding.metadata import BlobMetadata
-from p2pnode.coding.reed_solomon import restore
-from p2pnode.coding.shape import Shape, across
-from p2pnode.coding.sliver import Sliver, code_of, labels_of, sliver_hash
+from p2pnode.coding.shape import across
+from p2pnode.coding.sliver import Sliver, code_of, symbols_of
 from wire.ids import Axis
+
+
+class MatrixJob:
+    """The message matrix from any P primary or any S secondary slivers, in parts: a `Job` of an array.
+
+    Nothing is checked afterwards.
+    """
+
+    def __init__(self, metadata: BlobMetadata, slivers: Sequence[Sliver]) -> None:
+        """Choose what is used. Raises `SliverMismatchError`, `DuplicateSliverError` or `TooFewSliversError`."""
+        self._metadata = metadata
+        self._axis, self._chosen = choose_slivers(metadata, slivers)
+        shape = metadata.shape
+        self._matrix = np.empty((shape.rows, shape.columns, shape.symbol_bytes), dtype=np.uint8)
+        self._parts = parts_of(symbols=shape.rows * shape.columns, symbol_bytes=shape.symbol_bytes)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether no stage has more than one part."""
+        return self._parts == 1
+
+    def stages(self) -> Iterator[Sequence[Part]]:
+        """Yield one stage: each part fills a range of every line."""
+        shape, kernel = self._metadata.shape, current()
+        code = code_of(shape, across(self._axis))
+        received = [sliver.index for sliver in self._chosen]
+        wanted = sorted(set(range(code.originals)) - set(received))
+        pattern = kernel.locate(code, received=received, wanted=wanted)
+        parts = split(shape.symbols_of(self._axis), self._parts)
+        yield [partial(self._fill, pattern, part) for part in parts]
+
+    def finish(self) -> Octets:
+        """Return the matrix, of shape (P, S, symbol bytes)."""
+        return self._matrix
+
+    def _fill(self, pattern: Pattern, words: range) -> None:
+        """Fill these symbols of every line: a data row when the slivers are primary, else a data column."""
+        lines = self._matrix if self._axis is Axis.PRIMARY else self._matrix.swapaxes(0, 1)
+        inputs = [symbols_of(self._metadata.shape, sliver.data)[words.start : words.stop] for sliver in self._chosen]
+        for sliver, symbols in zip(self._chosen, inputs, strict=True):
+            if sliver.index < len(lines):
+                lines[sliver.index, words.start : words.stop] = symbols
+        if pattern.wanted:
+            outputs = [lines[index, words.start : words.stop] for index in pattern.wanted]
+            current().restore(pattern, inputs, outputs)
+
+
+class DecodeJob:
+    """The blob from its slivers, checked, in parts: a `Job` of a view of its bytes."""
+
+    def __init__(self, metadata: BlobMetadata, slivers: Sequence[Sliver], *, strict: bool = False) -> None:
+        """Check nothing but the slivers' places; raises as `decode` does."""
+        self._metadata = metadata
+        self._matrix_job = MatrixJob(metadata, slivers)
+        shape = metadata.shape
+        verified = {sliver.index for sliver in slivers if sliver.axis is Axis.PRIMARY}
+        self._unverified = [index for index in range(shape.rows) if index not in verified]
+        self._strict = strict
+        checked = shape.n if strict else len(self._unverified)
+        self._parts = parts_of(symbols=max(checked, shape.rows) * shape.n, symbol_bytes=shape.symbol_bytes)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether no stage has more than one part: the checks touch more symbols than the matrix has."""
+        return self._parts == 1
+
+    def stages(self) -> Iterator[Sequence[Part]]:
+        """Yield the stages of the matrix and those of its checks. Raises `InconsistentBlobError`."""
+        yield from self._matrix_job.stages()
+        if self._strict:
+            encode_job = EncodeJob(self.finish(), self._metadata.n)
+            yield from encode_job.stages()
+            self._check_id(encode_job)
+        elif self._unverified:
+            parts = split(len(self._unverified), self._parts)
+            yield [partial(self._check_rows, self._unverified[part.start : part.stop]) for part in parts]
+
+    def finish(self) -> memoryview:
+        """Return the blob's bytes, which nobody can change, without a copy of them."""
+        matrix = self._matrix_job.finish()
+        return matrix.data.cast("B")[: self._metadata.length].toreadonly()
+
+    def _check_rows(self, rows: Sequence[int]) -> None:
+        """Compare the hashes of decoded rows, those that stand together at once. Raises `InconsistentBlobError`."""
+        metadata = self._metadata
+        matrix, code = self._matrix_job.finish(), code_of(metadata.shape, Axis.PRIMARY)
+        breaks = [at for at in range(1, len(rows)) if rows[at] != rows[at - 1] + 1]
+        for start, end in zip([0, *breaks], [*breaks, len(rows)], strict=True):
+            run_of_rows = rows[start:end]
+            hashes = current().sliver_hashes(code, matrix[run_of_rows[0] : run_of_rows[-1] + 1])
+            for index, actual in zip(run_of_rows, hashes, strict=True):
+                if actual.tobytes() != metadata.primary_hashes[index]:
+                    message = f"blob {metadata.blob_id.text()}: the decoded row {index} is not what its metadata says"
+                    raise InconsistentBlobError(message)
+
+    def _check_id(self, encode_job: EncodeJob) -> None:
+        actual = encode_job.finish().blob_id
+        if actual != self._metadata.blob_id:
+            message = f"blob {self._metadata.blob_id.text()}: what was decoded encodes to blob {actual.text()}"
+            raise InconsistentBlobError(message)
 
 
 def decode(metadata: BlobMetadata, slivers: Sequence[Sliver], *, strict: bool = False) -> bytes:
@@ -32,29 +134,12 @@ def decode(metadata: BlobMetadata, slivers: Sequence[Sliver], *, strict: bool = 
     Raises `SliverMismatchError` when a sliver is of another blob, `DuplicateSliverError`, `TooFewSliversError`, and
     `InconsistentBlobError` when the result contradicts the metadata.
     """
-    matrix = message_matrix(metadata, slivers)
-    if not strict:
-        _check_rows(metadata, matrix, {sliver.index for sliver in slivers if sliver.axis is Axis.PRIMARY})
-    data = matrix.data.cast("B")[: metadata.length].tobytes()
-    del matrix  # The strict check needs the memory.
-    if strict:
-        _check_id(metadata, data)
-    return data
+    return bytes(run(DecodeJob(metadata, slivers, strict=strict)))
 
 
 def message_matrix(metadata: BlobMetadata, slivers: Sequence[Sliver]) -> Octets:
     """Return the message matrix, of shape (P, S, symbol bytes). Raises as `decode` does, but checks nothing after."""
-    shape = metadata.shape
-    axis, chosen = choose_slivers(metadata, slivers)
-    matrix = np.empty((shape.rows, shape.columns, shape.symbol_bytes), dtype=np.uint8)
-    lines = matrix if axis is Axis.PRIMARY else matrix.swapaxes(0, 1)
-    known = [sliver for sliver in chosen if sliver.index < len(lines)]
-    for sliver in known:
-        lines[sliver.index] = np.frombuffer(sliver.data, dtype=np.uint8).reshape(-1, shape.symbol_bytes)
-    missing = sorted(set(range(len(lines))) - {sliver.index for sliver in known})
-    if missing:
-        lines[missing] = _restored_lines(shape, axis, chosen, missing)
-    return matrix
+    return run(MatrixJob(metadata, slivers))
 
 
 def choose_slivers(metadata: BlobMetadata, slivers: Sequence[Sliver]) -> tuple[Axis, list[Sliver]]:
@@ -81,29 +166,3 @@ def choose_slivers(metadata: BlobMetadata, slivers: Sequence[Sliver]) -> tuple[A
         "secondary ones to decode"
     )
     raise TooFewSliversError(message)
-
-
-def _restored_lines(shape: Shape, axis: Axis, chosen: Sequence[Sliver], missing: Sequence[int]) -> Octets:
-    """Return the missing data rows (or columns) from k others: every column (or row) is a codeword through them."""
-    code = code_of(shape, across(axis))
-    labels = np.empty((len(chosen), shape.sliver_bytes(axis) // 2), dtype=np.uint16)
-    for line, sliver in zip(labels, chosen, strict=True):
-        line[...] = labels_of(shape, sliver.data).reshape(-1)
-    restored = restore(code, labels, positions=[sliver.index for sliver in chosen], wanted=missing)
-    return to_octets(restored.reshape(len(missing), -1, shape.symbol_bytes // 2))
-
-
-def _check_rows(metadata: BlobMetadata, matrix: Octets, verified: set[int]) -> None:
-    for index, row in enumerate(matrix):
-        if index in verified:
-            continue
-        if sliver_hash(metadata.shape, Axis.PRIMARY, row.data.cast("B")) != metadata.primary_hashes[index]:
-            message = f"blob {metadata.blob_id.text()}: the decoded row {index} is not what its metadata says"
-            raise InconsistentBlobError(message)
-
-
-def _check_id(metadata: BlobMetadata, data: bytes) -> None:
-    actual = blob_id(data, metadata.n)
-    if actual != metadata.blob_id:
-        message = f"blob {metadata.blob_id.text()}: what was decoded encodes to blob {actual.text()}"
-        raise InconsistentBlobError(message)

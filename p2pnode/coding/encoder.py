@@ -1,28 +1,28 @@
 """From a blob to its slivers and its metadata (spec sections 2 and 3).
 
 Memory is what limits a node that stores large files, so an encode keeps only what the slivers need: the first P rows of
-the expanded matrix, and of the other rows the first S columns. The corner of pure redundancy passes through in batches
-of columns, and of its hashes, and those of all rows, only the nodes above each batch are kept.
+the expanded matrix, and of the other rows the first S columns. The corner of pure redundancy passes through in pages of
+columns, and of its hashes, and those of all rows, only the nodes above each page are kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from crypto.hashing import Buffer
-from crypto.merkle import hash_leaves, page_root_of_hashes, root_of_hashes
+from crypto.hashing import HASH_BYTES, Buffer
 from p2pnode.coding.field import Octets
-from p2pnode.coding.layout import to_labels, to_octets
+from p2pnode.coding.interface import new_buffers
+from p2pnode.coding.jobs import Part, parts_of, run, split
+from p2pnode.coding.kernel import current
+from p2pnode.coding.memory import SpareMemory
 from p2pnode.coding.metadata import BlobMetadata, metadata_of_hashes
-from p2pnode.coding.reed_solomon import Code, extend
 from p2pnode.coding.shape import Shape
-from p2pnode.coding.sliver import Sliver, code_of
+from p2pnode.coding.sliver import Sliver
 from wire.ids import Axis, BlobId, PairIndex
-
-_BATCH_BYTES = 1 << 19
-"""Rows and columns are extended in batches of about this size: large enough for numpy, small beside a blob."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,28 +62,70 @@ class EncodedBlob:
         return self.primary(index) if axis is Axis.PRIMARY else self.secondary(index)
 
 
+class EncodeJob:
+    """The encoding of a blob for n shards, in parts: a `Job` of an `EncodedBlob`.
+
+    `data` is read by the first stage and must not change before that is done. Memory that is handed out again saves the
+    time for fresh pages; the encoding keeps it until nothing refers to its slivers any more.
+    """
+
+    def __init__(self, data: Buffer, n: int, *, length: int | None = None, memory: SpareMemory | None = None) -> None:
+        """Compute nothing yet. Raises `BadShardCountError` or `BlobTooLargeError`.
+
+        With a `length` the data is the message matrix of a blob of that length, or a beginning of it: an honest
+        writer's padding is zero, but nothing forces a writer, and the judge of an encoding must not mind.
+        """
+        self._length = len(data) if length is None else length
+        self._shape = shape = Shape.of(self._length, n=n)
+        self._data = np.frombuffer(data, dtype=np.uint8)
+        self._parts = parts_of(symbols=n * n, symbol_bytes=shape.symbol_bytes)
+        memory = memory or SpareMemory()
+        top = _array(memory, shape.rows, shape.n, shape.symbol_bytes)
+        bottom = _array(memory, shape.n - shape.rows, shape.columns, shape.symbol_bytes)
+        self._buffers = new_buffers(shape, top=top, bottom=bottom)
+        self._row_roots = np.empty((n, HASH_BYTES), dtype=np.uint8)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether no stage has more than one part."""
+        return self._parts == 1
+
+    def stages(self) -> Iterator[Sequence[Part]]:
+        """Yield the rows, then the columns, which are extended from the rows and hashed, then the trees of all rows."""
+        shape, buffers, kernel = self._shape, self._buffers, current()
+        rows = split(shape.rows, self._parts)
+        yield [partial(kernel.encode_rows, shape, self._data, buffers.top, part) for part in rows]
+        pages = split(buffers.pages, self._parts)
+        yield [partial(kernel.encode_columns, shape, buffers, part) for part in pages]
+        yield [partial(self._fold_rows, part) for part in split(shape.n, self._parts)]
+
+    def finish(self) -> EncodedBlob:
+        """Return the encoding."""
+        buffers = self._buffers
+        for array in (buffers.top, buffers.bottom):
+            array.flags.writeable = False  # Slivers are views of them.
+        metadata = metadata_of_hashes(
+            self._length,
+            primary_hashes=[root.tobytes() for root in self._row_roots],
+            secondary_hashes=[root.tobytes() for root in buffers.column_roots],
+        )
+        return EncodedBlob(metadata, buffers.top, buffers.bottom)
+
+    def _fold_rows(self, rows: range) -> None:
+        self._row_roots[rows.start : rows.stop] = current().fold(self._buffers.row_nodes[rows.start : rows.stop])
+
+
 def encode(data: Buffer, n: int) -> EncodedBlob:
     """Return the encoding of a blob for n shards.
 
     Raises `BadShardCountError` or `BlobTooLargeError`.
     """
-    return encode_padded(data, length=len(data), n=n)
+    return run(EncodeJob(data, n))
 
 
 def encode_padded(data: Buffer, *, length: int, n: int) -> EncodedBlob:
-    """Return the encoding of a blob of `length` bytes, of which `data` is the message matrix or a beginning of it.
-
-    An honest writer's padding is zero, but nothing forces a writer, and the judge of an encoding must not mind.
-    """
-    shape = Shape.of(length, n=n)
-    top = _message_rows(shape, data)
-    _extend_rows(shape, top)
-    bottom = np.empty((n - shape.rows, shape.columns, shape.symbol_bytes), dtype=np.uint8)
-    primary_hashes, secondary_hashes = _extend_columns(shape, top=top, bottom=bottom)
-    for array in (top, bottom):
-        array.flags.writeable = False  # Slivers are views of them.
-    metadata = metadata_of_hashes(length, primary_hashes=primary_hashes, secondary_hashes=secondary_hashes)
-    return EncodedBlob(metadata, top, bottom)
+    """Return the encoding of a blob of `length` bytes, of which `data` is the message matrix or a beginning of it."""
+    return run(EncodeJob(data, n, length=length))
 
 
 def blob_id(data: Buffer, n: int) -> BlobId:
@@ -94,62 +136,5 @@ def blob_id(data: Buffer, n: int) -> BlobId:
     return encode(data, n).blob_id
 
 
-def _message_rows(shape: Shape, data: Buffer) -> Octets:
-    """Return P rows of n symbols whose first S columns hold the blob and its zero padding."""
-    top = np.zeros((shape.rows, shape.n, shape.symbol_bytes), dtype=np.uint8)
-    flat = np.frombuffer(data, dtype=np.uint8)
-    row_bytes = shape.columns * shape.symbol_bytes
-    full_rows, rest = divmod(len(flat), row_bytes)
-    message = top[:, : shape.columns]
-    message[:full_rows] = flat[: full_rows * row_bytes].reshape(full_rows, shape.columns, shape.symbol_bytes)
-    if rest:
-        last = np.zeros(row_bytes, dtype=np.uint8)
-        last[:rest] = flat[full_rows * row_bytes :]
-        message[full_rows] = last.reshape(shape.columns, shape.symbol_bytes)
-    return top
-
-
-def _extend_rows(shape: Shape, top: Octets) -> None:
-    """Fill columns S to n of the first P rows."""
-    code = code_of(shape, Axis.PRIMARY)
-    step = max(1, _BATCH_BYTES // (shape.n * shape.symbol_bytes))
-    for start in range(0, shape.rows, step):
-        rows = top[start : start + step]
-        rows[:, shape.columns :] = _extended(code, rows[:, : shape.columns].swapaxes(0, 1)).swapaxes(0, 1)
-
-
-def _extend_columns(shape: Shape, *, top: Octets, bottom: Octets) -> tuple[list[bytes], list[bytes]]:
-    """Fill the lower rows; return the hashes of all rows and of all columns."""
-    code = code_of(shape, Axis.SECONDARY)
-    height = _batch_height(shape)
-    row_nodes: list[list[bytes]] = [[] for _ in range(shape.n)]
-    column_hashes: list[bytes] = []
-    for start in range(0, shape.n, 1 << height):
-        end = min(start + (1 << height), shape.n)
-        columns = np.empty((shape.n, end - start, shape.symbol_bytes), dtype=np.uint8)
-        columns[: shape.rows] = top[:, start:end]
-        columns[shape.rows :] = _extended(code, columns[: shape.rows])
-        stored = max(0, min(end, shape.columns) - start)
-        bottom[:, start : start + stored] = columns[shape.rows :, :stored]
-        hashes = hash_leaves(shape.split(columns.data.cast("B")))
-        width = end - start
-        column_hashes.extend(root_of_hashes(hashes[column::width]) for column in range(width))
-        for row, nodes in enumerate(row_nodes):
-            nodes.append(page_root_of_hashes(hashes[row * width : (row + 1) * width], height=height))
-    return [root_of_hashes(nodes) for nodes in row_nodes], column_hashes
-
-
-def _batch_height(shape: Shape) -> int:
-    """Return h so that a batch of 2**h columns has a good size, and there are at least two batches.
-
-    A batch is then a page of every row's Merkle tree, so its hashes can be folded at once.
-    """
-    columns = max(1, _BATCH_BYTES // (shape.n * shape.symbol_bytes))
-    return min(columns.bit_length(), (shape.n - 1).bit_length()) - 1
-
-
-def _extended(code: Code, originals: Octets) -> Octets:
-    """Return the recovery symbols of many codewords at once; the first axis counts the symbols of a codeword."""
-    count, width, symbol_bytes = originals.shape
-    labels = to_labels(originals).reshape(count, -1)
-    return to_octets(extend(code, labels).reshape(-1, width, symbol_bytes // 2))
+def _array(memory: SpareMemory, *shape: int) -> Octets:
+    return memory.take(int(np.prod(shape))).reshape(shape)

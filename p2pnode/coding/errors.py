@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from p2pnode.errors import CallerError
+
 
 class CodingError(ValueError):
     """The root of this package's errors. They do not say who is at fault: that depends on where the input came from."""
@@ -48,3 +50,13 @@ class InconsistentBlobError(CodingError):
 
 class NotInconsistentError(CodingError):
     """What claims to be an inconsistency proof does not convict."""
+
+
+class KernelInputError(CodingError):
+    """Arrays or indices that do not fit an operation of a kernel: our own mistake, found before it did harm."""
+
+
+class KernelUnavailableError(CallerError):
+    """The kernel that P2PNODE_KERNEL asks for is not to be had here; the message names those that are."""
+
+    reason = "KERNEL_UNAVAILABLE"

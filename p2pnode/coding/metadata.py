@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from crypto.hashing import HASH_BYTES, blake2b_256
-from crypto.merkle import MerkleProof, MerkleTree, merkle_root
+from crypto.merkle import MerkleProof, MerkleTree
 from p2pnode.coding.errors import MetadataMismatchError
+from p2pnode.coding.kernel import current
 from p2pnode.coding.shape import Shape
 from wire.ids import Axis, BlobId, PairIndex
 
@@ -49,7 +52,7 @@ class BlobMetadata:
     @property
     def root(self) -> bytes:
         """The blob root, which the id hashes together with the length."""
-        return merkle_root(_pair_leaves(self.primary_hashes, self.secondary_hashes))
+        return _root_of_pairs(self.primary_hashes, self.secondary_hashes)
 
     def hash_of(self, axis: Axis, index: int) -> bytes:
         """Return the hash of a sliver. Raises `SliverMismatchError` when there is no such sliver."""
@@ -93,7 +96,7 @@ def metadata_of_hashes(
     length: int, *, primary_hashes: Sequence[bytes], secondary_hashes: Sequence[bytes]
 ) -> BlobMetadata:
     """Return the metadata that these hashes define, each list in the order of its sliver indices."""
-    root = merkle_root(_pair_leaves(primary_hashes, secondary_hashes))
+    root = _root_of_pairs(primary_hashes, secondary_hashes)
     return BlobMetadata(
         blob_id=blob_id_of_root(root, length),
         n=len(primary_hashes),
@@ -101,6 +104,11 @@ def metadata_of_hashes(
         primary_hashes=tuple(primary_hashes),
         secondary_hashes=tuple(secondary_hashes),
     )
+
+
+def _root_of_pairs(primary_hashes: Sequence[bytes], secondary_hashes: Sequence[bytes]) -> bytes:
+    leaves = np.frombuffer(b"".join(_pair_leaves(primary_hashes, secondary_hashes)), dtype=np.uint8)
+    return current().merkle_root(leaves.reshape(-1, PAIR_HASH_BYTES))
 
 
 def _pair_leaves(primary_hashes: Sequence[bytes], secondary_hashes: Sequence[bytes]) -> list[bytes]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from crypto.hashing import HASH_BYTES
 from crypto.merkle import BadProofError, MerkleProof, MerkleTree, verify_proof
 from p2pnode.coding.errors import (
     BadSymbolError,
@@ -20,11 +21,11 @@ from p2pnode.coding.errors import (
     SliverMismatchError,
     TooFewSymbolsError,
 )
-from p2pnode.coding.layout import to_labels, to_octets
+from p2pnode.coding.field import Octets
+from p2pnode.coding.kernel import current
 from p2pnode.coding.metadata import BlobMetadata
-from p2pnode.coding.reed_solomon import restore
 from p2pnode.coding.shape import across
-from p2pnode.coding.sliver import Sliver, code_of, expand, verify_sliver
+from p2pnode.coding.sliver import Sliver, code_of, symbols_of, verify_sliver
 from wire.ids import Axis
 
 
@@ -53,10 +54,13 @@ def symbols_with_proofs(metadata: BlobMetadata, sliver: Sliver, indices: Sequenc
     shape = metadata.shape
     for index in indices:
         shape.check_index(across(sliver.axis), index)
-    symbols = list(expand(shape, sliver.axis, sliver.data))
-    tree = MerkleTree.from_leaves(symbols)
+    own = symbols_of(shape, sliver.data)
+    expanded = current().expand(code_of(shape, sliver.axis), own)
+    tree = _tree(expanded.nodes, leaf_count=metadata.n)
+    symbols = [own[index] if index < len(own) else expanded.recovery[index - len(own)] for index in indices]
     return tuple(
-        SymbolProof(sliver.axis, sliver.index, index, bytes(symbols[index]), tree.prove(index)) for index in indices
+        SymbolProof(sliver.axis, sliver.index, index, symbol.tobytes(), tree.prove(index))
+        for index, symbol in zip(indices, symbols, strict=True)
     )
 
 
@@ -104,10 +108,11 @@ def sliver_of_symbols(metadata: BlobMetadata, axis: Axis, index: int, symbols: S
     """
     shape = metadata.shape
     shape.check_index(axis, index)
-    by_source: dict[int, SymbolProof] = {}
     for symbol in symbols:
         _check_target(symbol, axis, index)
-        verify_symbol(metadata, symbol)
+    _verify_symbols(metadata, symbols, index)
+    by_source: dict[int, SymbolProof] = {}
+    for symbol in symbols:
         if symbol.source_index in by_source:
             message = f"two symbols of {symbol.source_axis.name.lower()} sliver {symbol.source_index}"
             raise DuplicateSymbolError(message)
@@ -118,14 +123,41 @@ def sliver_of_symbols(metadata: BlobMetadata, axis: Axis, index: int, symbols: S
         raise TooFewSymbolsError(message)
     positions = sorted(by_source)[:needed]  # The first ones are part of the sliver as they are.
     missing = sorted(set(range(needed)) - set(positions))
-    parts = [by_source[position].data if position in by_source else b"" for position in range(needed)]
+    sliver = np.empty((needed, shape.symbol_bytes), dtype=np.uint8)
+    received = [np.frombuffer(by_source[position].data, dtype=np.uint8) for position in positions]
+    for position, octets in zip(positions, received, strict=True):
+        if position < needed:
+            sliver[position] = octets
     if missing:
-        received = np.frombuffer(b"".join(by_source[position].data for position in positions), dtype=np.uint8)
-        labels = to_labels(received.reshape(needed, -1))
-        restored = to_octets(restore(code_of(shape, axis), labels, positions=positions, wanted=missing))
-        for position, symbol_data in zip(missing, restored, strict=True):
-            parts[position] = symbol_data.tobytes()
-    return b"".join(parts)
+        pattern = current().locate(code_of(shape, axis), received=positions, wanted=missing)
+        outputs = [sliver[position : position + 1] for position in missing]
+        current().restore(pattern, [octets[np.newaxis] for octets in received], outputs)
+    return sliver.tobytes()
+
+
+def _verify_symbols(metadata: BlobMetadata, symbols: Sequence[SymbolProof], index: int) -> None:
+    """Check all symbols for one target at once. Raises `BadSymbolError` for the first that is wrong."""
+    height = (metadata.n - 1).bit_length()
+    for symbol in symbols:
+        lengths = {len(sibling) for sibling in symbol.proof.siblings}
+        is_formed = len(symbol.data) == metadata.symbol_bytes and 0 <= symbol.source_index < metadata.n
+        if not is_formed or len(symbol.proof.siblings) != height or lengths != {HASH_BYTES}:
+            verify_symbol(metadata, symbol)
+    siblings = [b"".join(symbol.proof.siblings) for symbol in symbols]
+    ends = current().follow_paths([symbol.data for symbol in symbols], siblings, index=index, height=height)
+    for symbol, end in zip(symbols, ends, strict=True):
+        if end != metadata.hash_of(symbol.source_axis, symbol.source_index):
+            verify_symbol(metadata, symbol)
+
+
+def _tree(nodes: Octets, *, leaf_count: int) -> MerkleTree:
+    """Return the tree whose levels follow one another in these nodes."""
+    levels: list[tuple[bytes, ...]] = []
+    start, count = 0, leaf_count
+    while start < len(nodes):
+        levels.append(tuple(node.tobytes() for node in nodes[start : start + count]))
+        start, count = start + count, -(-count // 2)
+    return MerkleTree(tuple(levels))
 
 
 def _check_target(symbol: SymbolProof, axis: Axis, index: int) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from crypto.hashing import Buffer
 from p2pnode.bft import primary_source, secondary_source
 from p2pnode.coding.errors import BlobTooLargeError, SliverMismatchError
 from wire.ids import Axis, BlobId, PairIndex, ShardIndex
@@ -56,12 +54,6 @@ class Shape:
         if not 0 <= index < self.n:
             message = f"{axis.name.lower()} sliver {index} of a blob of n = {self.n} shards"
             raise SliverMismatchError(message)
-
-    def split(self, data: Buffer) -> Iterable[memoryview]:
-        """Return the symbols of a sliver as views."""
-        view = memoryview(data)
-        size = self.symbol_bytes
-        return (view[start : start + size] for start in range(0, len(view), size))
 
 
 def blob_bytes_max(n: int) -> int:

@@ -1,20 +1,17 @@
-"""One sliver: its checked type, the check, and the n symbols that it extends to."""
+"""One sliver: its checked type and the check."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import chain
 
 import numpy as np
 
 from crypto.hashing import Buffer
-from crypto.merkle import merkle_root
 from p2pnode.coding.errors import SliverMismatchError
-from p2pnode.coding.field import Labels, Octets
-from p2pnode.coding.layout import to_labels, to_octets
+from p2pnode.coding.field import Octets
+from p2pnode.coding.kernel import current
 from p2pnode.coding.metadata import BlobMetadata
-from p2pnode.coding.reed_solomon import Code, extend
+from p2pnode.coding.reed_solomon import Code
 from p2pnode.coding.shape import Shape
 from wire.ids import Axis, BlobId
 
@@ -35,20 +32,15 @@ def code_of(shape: Shape, axis: Axis) -> Code:
     return Code(originals=count, recovery=shape.n - count)
 
 
-def labels_of(shape: Shape, data: Buffer) -> Labels:
-    """Return a sliver's symbols as rows of labels."""
-    return to_labels(np.frombuffer(data, dtype=np.uint8).reshape(-1, shape.symbol_bytes))
-
-
-def expand(shape: Shape, axis: Axis, data: Buffer) -> Iterable[memoryview]:
-    """Return all n symbols of the row or column that this sliver begins."""
-    recovery: Octets = to_octets(extend(code_of(shape, axis), labels_of(shape, data)))
-    return chain(shape.split(data), shape.split(recovery.data.cast("B")))
+def symbols_of(shape: Shape, data: Buffer) -> Octets:
+    """Return a sliver's symbols, (symbols, symbol bytes), as a view."""
+    return np.frombuffer(data, dtype=np.uint8).reshape(-1, shape.symbol_bytes)
 
 
 def sliver_hash(shape: Shape, axis: Axis, data: Buffer) -> bytes:
     """Return the hash of a sliver: the root over its n symbols."""
-    return merkle_root(expand(shape, axis, data))
+    hashes = current().sliver_hashes(code_of(shape, axis), symbols_of(shape, data)[np.newaxis])
+    return hashes.tobytes()
 
 
 def verify_sliver(metadata: BlobMetadata, axis: Axis, index: int, data: Buffer) -> Sliver:

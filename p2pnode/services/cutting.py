@@ -27,12 +27,16 @@ class Cutter:
                 self._has_ended = True
         return min(len(self._buffer), count)
 
-    async def cut(self, count: int) -> bytes:
+    async def cut(self, count: int) -> bytearray:
         """Take the next `count` bytes, fewer only at the end. Raises `CallerError` beyond FILE_BYTES_MAX."""
         length = await self.peek(count)
-        with memoryview(self._buffer) as view:
-            segment = bytes(view[:length])
-        del self._buffer[:length]
+        # The shorter part is copied, mostly the end of a chunk of the source: copying a segment would hold others up.
+        if length <= len(self._buffer) - length:
+            segment = self._buffer[:length]
+            del self._buffer[:length]
+        else:
+            segment, self._buffer = self._buffer, self._buffer[length:]
+            del segment[length:]
         self._taken += length
         if self._taken > limits.FILE_BYTES_MAX:
             message = f"a file may have {limits.FILE_BYTES_MAX} bytes; store it in several parts"

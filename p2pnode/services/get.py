@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from p2pnode.coding import CodingError, InconsistentBlobError, Sliver, decode, verify_sliver
+from p2pnode.coding import CodingError, DecodeJob, InconsistentBlobError, Sliver, verify_sliver
 from p2pnode.errors import (
     IntegrityError,
     P2PNodeError,
@@ -25,6 +25,7 @@ from p2pnode.errors import (
 from p2pnode.protocols.manifest import Manifest, ManifestEntry, check_child, manifest_from_bytes
 from p2pnode.protocols.read import Ask, ReadPlan
 from p2pnode.services.announce import Announcer
+from p2pnode.services.coding_jobs import run_job
 from p2pnode.services.context import Context
 from p2pnode.services.lookup import FoundBlob, Lookup
 from p2pnode.services.membership import Membership
@@ -58,10 +59,11 @@ class Getter:
         Raises `NotFoundError`, `TooFewPairsError`, `HoldersSilentError` or `IntegrityError`.
         """
         lookup = self.lookup()
-        data = await self.read_blob(lookup, reference.blob_id)
         if reference.kind is ReferenceKind.BLOB:
-            yield Download(reference, len(data), _only(data))
+            view = await self._read_view(lookup, reference.blob_id)
+            yield Download(reference, len(view), _only(view))
             return
+        data = await self.read_blob(lookup, reference.blob_id)
         manifest = await self._context.offload.run(manifest_from_bytes, data, reference.blob_id)
         del data
         async with open_nursery() as nursery:
@@ -69,11 +71,16 @@ class Getter:
             nursery.start_soon(self._read_ahead, lookup, manifest, send, nursery)
             first = await receive.receive()
             await first.wait()
-            yield Download(reference, manifest.file_bytes, _in_order(first, receive, manifest))
+            chunks = _in_order(self._context, first, receive, manifest)
+            yield Download(reference, manifest.file_bytes, chunks)
             nursery.cancel_scope.cancel()
 
     async def read_blob(self, lookup: Lookup, blob_id: BlobId, *, seed: bytes | None = None) -> bytes:
         """Return a blob's bytes, exactly those that were written, or raise as `open` does."""
+        return await self._context.offload.run(bytes, await self._read_view(lookup, blob_id, seed=seed))
+
+    async def _read_view(self, lookup: Lookup, blob_id: BlobId, *, seed: bytes | None = None) -> memoryview:
+        """Return what `read_blob` returns, without a copy."""
         found = await lookup.find(blob_id, seed=seed)
         try:
             slivers = await self._fetch(lookup, found)
@@ -83,7 +90,7 @@ class Getter:
                 raise
             slivers = await self._fetch(lookup, wider)
         try:
-            return await self._context.offload.run(decode, found.metadata, slivers)
+            return await run_job(self._context.offload, DecodeJob(found.metadata, slivers))
         except InconsistentBlobError as error:
             message = f"blob {blob_id.text()} was encoded wrongly by its writer and cannot be read: {error}"
             raise IntegrityError(message) from error
@@ -115,7 +122,7 @@ class Getter:
 
     async def _fill(self, lookup: Lookup, entry: ManifestEntry, manifest: Manifest, slot: _Slot) -> None:
         try:
-            data = await self.read_blob(lookup, entry.blob_id, seed=manifest.salt)
+            data = await self._read_view(lookup, entry.blob_id, seed=manifest.salt)
             if len(data) != entry.file_bytes:
                 message = f"segment {entry.blob_id.text()} has {len(data)} bytes, its manifest says {entry.file_bytes}"
                 raise IntegrityError(message)
@@ -177,7 +184,7 @@ class _Slot:
     """A segment that is being read."""
 
     is_filled: trio.Event = field(default_factory=trio.Event)
-    data: bytes = b""
+    data: bytes | memoryview = b""
     error: P2PNodeError | None = None
 
     @classmethod
@@ -194,17 +201,19 @@ class _Slot:
             raise self.error
 
 
-async def _only(data: bytes) -> AsyncIterator[bytes]:
+async def _only(data: memoryview) -> AsyncIterator[memoryview]:
     yield data
 
 
-async def _in_order(slot: _Slot, receive: trio.MemoryReceiveChannel[_Slot], manifest: Manifest) -> AsyncIterator[bytes]:
+async def _in_order(
+    context: Context, slot: _Slot, receive: trio.MemoryReceiveChannel[_Slot], manifest: Manifest
+) -> AsyncIterator[bytes | memoryview]:
     """Yield the segments in order; at the end the whole must be what the manifest says. Raises `IntegrityError`."""
     content = hashlib.blake2b(digest_size=Digest.length)
     size = 0
     while True:
         await slot.wait()
-        content.update(slot.data)
+        await context.offload.run(content.update, slot.data)
         size += len(slot.data)
         yield slot.data
         slot.data = b""

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import trio
 
+from crypto.hashing import Buffer
 from p2pnode import bft
-from p2pnode.coding import EncodedBlob, encode
+from p2pnode.coding import EncodedBlob, EncodeJob, SpareMemory
 from p2pnode.errors import CallerError, TooFewHoldersError
 from p2pnode.placement import shape
 from p2pnode.placement.rendezvous import Candidate, Committee, assign
@@ -29,6 +30,7 @@ from p2pnode.protocols.manifest import (
 )
 from p2pnode.protocols.receipts import shard_set
 from p2pnode.services.announce import Announcer
+from p2pnode.services.coding_jobs import run_job
 from p2pnode.services.commit import CertifiedPage, Committer, HeldReceipts
 from p2pnode.services.context import Context
 from p2pnode.services.cutting import Cutter
@@ -129,10 +131,11 @@ class _Write:
         self._committer = Committer(context)
         self._placed: dict[BlobId, dict[ShardIndex, PeerId]] = {}
         self._holders: dict[tuple[tuple[ShardIndex, PeerId], ...], dict[ShardIndex, PeerId]] = {}
+        self._memory = SpareMemory()
 
-    async def store_blob(self, data: bytes) -> _Stored:
+    async def store_blob(self, data: Buffer) -> _Stored:
         """Store one blob with both leases in one round trip."""
-        encoded = await self._context.offload.run(encode, data, self._n)
+        encoded = await self._encode(data)
         blob_id = encoded.blob_id
         leases = [self._blob_lease(blob_id, kind) for kind in (LeaseKind.PROVISIONAL, LeaseKind.FINAL)]
         committee = await self._committee(blob_id)
@@ -147,7 +150,7 @@ class _Write:
             weakest=[each.peer_id for each in placed.shards.values()],
         )
 
-    async def store_file(self, first: bytes, cutter: Cutter) -> _Stored:
+    async def store_file(self, first: Buffer, cutter: Cutter) -> _Stored:
         """Store segments as they come, then the manifests, then lease all of them at once."""
         async with open_nursery() as nursery:
             nursery.start_soon(self._extend_regularly)
@@ -155,7 +158,7 @@ class _Write:
             nursery.cancel_scope.cancel()
         return stored
 
-    async def _store_file(self, first: bytes, cutter: Cutter) -> _Stored:
+    async def _store_file(self, first: Buffer, cutter: Cutter) -> _Stored:
         salt = FileSalt(self._context.rng.random_bytes(FileSalt.length))
         committee = await self._committee(salt)
         entries, content = await self._store_segments(first, cutter, committee)
@@ -179,14 +182,14 @@ class _Write:
         )
 
     async def _store_segments(
-        self, first: bytes, cutter: Cutter, committee: Committee
+        self, first: Buffer, cutter: Cutter, committee: Committee
     ) -> tuple[list[ManifestEntry], Digest]:
         """Upload every segment, at most SEGMENTS_IN_FLIGHT at a time; return their entries and the content's hash."""
         content = hashlib.blake2b(digest_size=Digest.length)
         entries: list[ManifestEntry | None] = []
         slots = trio.Semaphore(SEGMENTS_IN_FLIGHT)
 
-        async def store(position: int, segment: bytes) -> None:
+        async def store(position: int, segment: Buffer) -> None:
             try:
                 blob_id = await self._store_part(segment, committee)
             finally:
@@ -224,15 +227,18 @@ class _Write:
             parts = entries
             level += 1
 
-    async def _store_part(self, data: bytes, committee: Committee | None) -> BlobId:
+    async def _store_part(self, data: Buffer, committee: Committee | None) -> BlobId:
         """Upload one blob of a file under a provisional lease, unless this put has already done so."""
-        encoded: EncodedBlob = await self._context.offload.run(encode, data, self._n)
+        encoded = await self._encode(data)
         blob_id = encoded.blob_id
         if blob_id not in self._placed:
             lease = self._blob_lease(blob_id, LeaseKind.PROVISIONAL)
             placed = await self._uploader.upload(encoded, committee or await self._committee(blob_id), [lease])
             self._placed[blob_id] = self._interned({shard: each.peer_id for shard, each in placed.shards.items()})
         return blob_id
+
+    async def _encode(self, data: Buffer) -> EncodedBlob:
+        return await run_job(self._context.offload, EncodeJob(data, self._n, memory=self._memory))
 
     def _interned(self, holders: dict[ShardIndex, PeerId]) -> dict[ShardIndex, PeerId]:
         """Return one object for equal holders: most blobs of a file have the same, and a long file has many blobs."""

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from p2pnode import bft
-from p2pnode.coding import BadShardCountError, BlobTooLargeError, SliverMismatchError, blob_id, encode, encoder
+from p2pnode.coding import (
+    BadShardCountError,
+    BlobTooLargeError,
+    SliverMismatchError,
+    blob_id,
+    encode,
+    interface,
+    reference,
+)
 from p2pnode.coding.field import tables
 from p2pnode.coding.reed_solomon import Code
 from tests.coding.samples import BOTH_AXES, SHARD_COUNTS, sample
@@ -21,8 +29,8 @@ def test_extending_the_lower_rows_by_the_row_code_gives_the_same_corner(rng: ran
     encoded = sample(rng, n).encoded
     row_code = Code(bft.secondary_source(n), bft.faulty(n))
     column_code = Code(bft.primary_source(n), 2 * bft.faulty(n))
-    from_rows = encoder._extended(row_code, encoded.bottom.swapaxes(0, 1)).swapaxes(0, 1)
-    from_columns = encoder._extended(column_code, encoded.top[:, bft.secondary_source(n) :])
+    from_rows = reference._extended(row_code, encoded.bottom.swapaxes(0, 1)).swapaxes(0, 1)
+    from_columns = reference._extended(column_code, encoded.top[:, bft.secondary_source(n) :])
     assert from_rows.shape == (2 * bft.faulty(n), bft.faulty(n), encoded.metadata.symbol_bytes)
     assert (from_rows == from_columns).all()
 
@@ -99,7 +107,7 @@ def test_the_size_of_the_batches_changes_nothing(
     rng: random.Random, monkeypatch: pytest.MonkeyPatch, n: int, batch_bytes: int
 ) -> None:
     blob = sample(rng, n)
-    monkeypatch.setattr(encoder, "_BATCH_BYTES", batch_bytes)
+    monkeypatch.setattr(interface, "PAGE_BYTES", batch_bytes)
     again = encode(blob.data, n)
     assert again.metadata == blob.metadata
     assert (again.top == blob.encoded.top).all()
