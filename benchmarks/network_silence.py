@@ -165,7 +165,8 @@ async def _address(process: subprocess.Popen[str]) -> str:
 def main() -> None:
     """Run the benchmark and print its outcome."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    print(json.dumps(asdict(trio.run(measure))))  # noqa: T201 - it is what the benchmark is for
+    outcome = trio.run(measure)
+    print(json.dumps({**asdict(outcome), "is_within_gate": outcome.is_within_gate}))  # noqa: T201 - it is what the benchmark is for
 
 
 if __name__ == "__main__":

@@ -34,12 +34,16 @@ ENTRY_POINTS = "p2pnode.commands"
 
 _OWN_COMMANDS = {
     "init": "p2pnode.cli.init:command",
+    "invite": "p2pnode.cli.invite:command",
+    "join": "p2pnode.cli.join:command",
     "put": "p2pnode.cli.put:command",
     "get": "p2pnode.cli.get:command",
     "stat": "p2pnode.cli.stat:command",
     "peers": "p2pnode.cli.peers:command",
+    "check": "p2pnode.cli.check:command",
     "id": "p2pnode.cli.identity:command",
     "blob-id": "p2pnode.cli.blob_id:command",
+    "bench": "p2pnode.cli.bench:command",
     "version": "p2pnode.cli.version:command",
 }
 

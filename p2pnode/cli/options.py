@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from p2pnode.errors import CallerError
 
 HOME_DEFAULT = Path("~/.p2pnode")
 
@@ -14,7 +17,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for progra
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print as little as possible.")]
 ReferenceArgument = Annotated[str, typer.Argument(metavar="ID", help="What 'put' printed.", show_default=False)]
 
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGTP]?)(i?)B?")
+
 
 def new_app() -> typer.Typer:
     """Return an app for one command."""
     return typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+def bytes_of(text: str, *, option: str) -> int:
+    """Read a size: a number with B, kB, MB, GB, TB, PB, or the binary KiB, MiB, and so on. Raises `CallerError`."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or (match[3] and not match[2]):
+        message = f"{option} {text!r}: expected a size such as 100GB or 50GiB"
+        raise CallerError(message)
+    power = " KMGTP".index(match[2].upper()) if match[2] else 0
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)

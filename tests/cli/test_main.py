@@ -15,7 +15,23 @@ from p2pnode.cli import main as program
 from p2pnode.errors import LeaseError
 from tests.cli.conftest import Cli
 
-COMMANDS = ["init", "put", "get", "stat", "peers", "id", "blob-id", "version", "run", "demo", "testnet"]
+COMMANDS = [
+    "init",
+    "invite",
+    "join",
+    "put",
+    "get",
+    "stat",
+    "peers",
+    "check",
+    "id",
+    "blob-id",
+    "bench",
+    "version",
+    "run",
+    "demo",
+    "testnet",
+]
 HEAVY = {"fastapi", "starlette", "hypercorn", "httpx", "numpy", "libp2p", "trio", "rich", "testnet", "sqlite3"}
 
 
@@ -60,7 +76,7 @@ def test_help_has_a_line_on_every_command(cli: Cli, arguments: list[str]) -> Non
     assert all(len(line) == 2 for line in lines), "each has a summary"
 
 
-@pytest.mark.parametrize("command", COMMANDS[:8])
+@pytest.mark.parametrize("command", COMMANDS[:10])
 def test_every_command_has_help(cli: Cli, command: str) -> None:
     ended = cli(command, "--help")
     assert (ended.code, ended.err) == (0, "")
