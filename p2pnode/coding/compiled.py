@@ -229,7 +229,8 @@ def _shape_of(shape: Shape, *, page: int, pages: int) -> Any:  # noqa: ANN401 - 
 
 
 def _at(array: Octets) -> int:
-    return int(array.ctypes.data)
+    address: int = array.__array_interface__["data"][0]  # `ctypes.data` makes three objects on the way.
+    return address
 
 
 def _pointers(arrays: Sequence[Octets]) -> ctypes.Array[ctypes.c_void_p]:
@@ -264,7 +265,9 @@ def _check_array(array: Octets, shape: tuple[int, ...], *, is_output: bool = Fal
 
 
 def _check_strides(array: Octets, strides: tuple[int | None, ...]) -> None:
-    _check(array.dtype == np.uint8, f"an array of {array.dtype}")
+    # One call for each of up to a thousand arrays: what the messages say is put together only when it is wanted.
+    if array.dtype != np.uint8:
+        raise KernelInputError(f"an array of {array.dtype}")
     for length, actual, expected in zip(array.shape, array.strides, strides, strict=True):
-        is_right = length <= 1 or actual == expected or (expected is None and actual >= 0)
-        _check(is_right, f"strides {array.strides} where {strides} are needed")
+        if not (length <= 1 or actual == expected or (expected is None and actual >= 0)):
+            raise KernelInputError(f"strides {array.strides} where {strides} are needed")

@@ -137,10 +137,10 @@ def sliver_of_symbols(metadata: BlobMetadata, axis: Axis, index: int, symbols: S
 
 def _verify_symbols(metadata: BlobMetadata, symbols: Sequence[SymbolProof], index: int) -> None:
     """Check all symbols for one target at once. Raises `BadSymbolError` for the first that is wrong."""
-    height = (metadata.n - 1).bit_length()
+    height, symbol_bytes = (metadata.n - 1).bit_length(), metadata.symbol_bytes
     for symbol in symbols:
-        lengths = {len(sibling) for sibling in symbol.proof.siblings}
-        is_formed = len(symbol.data) == metadata.symbol_bytes and 0 <= symbol.source_index < metadata.n
+        lengths = set(map(len, symbol.proof.siblings))
+        is_formed = len(symbol.data) == symbol_bytes and 0 <= symbol.source_index < metadata.n
         if not is_formed or len(symbol.proof.siblings) != height or lengths != {HASH_BYTES}:
             verify_symbol(metadata, symbol)
     siblings = [b"".join(symbol.proof.siblings) for symbol in symbols]

@@ -1,13 +1,13 @@
 """Coding in worker threads: the same results, errors as they are, and memory that is safe when a caller gives up."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import pytest
 import trio
 
-from p2pnode.coding import DecodeJob, EncodeJob, InconsistentBlobError, Part, SpareMemory, encode, jobs
+from p2pnode.coding import DecodeJob, EncodeJob, InconsistentBlobError, Part, SpareMemory, encode, jobs, run
 from p2pnode.services.coding_jobs import THREADS_PER_JOB, run_job
 from p2pnode.system import ThreadOffload
 from testnet.sim.clock import SimClock, run_in_virtual_time
@@ -125,3 +125,44 @@ def test_memory_of_a_cancelled_encode_is_never_given_to_the_next_while_a_part_ma
             assert (encoded.bottom == expected.bottom).all()
 
     run_in_virtual_time(main, seed=seed)
+
+
+class LeavingOffload:
+    """Does every call at once but one, which it keeps for later, as a thread does whose caller was cancelled."""
+
+    def __init__(self, *, leaves_at: int) -> None:
+        self.leaves_at = leaves_at
+        self.count = 0
+        self.left: list[partial[object]] = []
+        self.has_left = trio.Event()
+
+    async def run(self, function: Callable[..., object], /, *args: object) -> object:
+        self.count += 1
+        if self.count == self.leaves_at:
+            self.left.append(partial(function, *args))
+            self.has_left.set()
+            await trio.sleep_forever()
+        await trio.lowlevel.checkpoint()
+        return function(*args)
+
+
+@pytest.mark.usefixtures("many_parts")
+async def test_a_part_that_ends_long_after_its_caller_never_writes_into_the_next_encode(rng: random.Random) -> None:
+    """Whichever call is left behind, it is done when the next blob of the same shape has been encoded."""
+    first, second = rng.randbytes(1200), rng.randbytes(1200)
+    expected = encode(second, 10)
+    counting = LeavingOffload(leaves_at=0)
+    await run_job(counting, EncodeJob(first, 10))  # type: ignore[arg-type]  # It returns what it is given.
+    assert counting.count > 10
+    for call in range(1, counting.count + 1):
+        memory, offload = SpareMemory(), LeavingOffload(leaves_at=call)
+        with trio.fail_after(DEADLINE_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run_job, offload, EncodeJob(first, 10, memory=memory))  # type: ignore[arg-type]
+                await offload.has_left.wait()
+                nursery.cancel_scope.cancel()
+        encoded = run(EncodeJob(second, 10, memory=memory))
+        offload.left.pop()()
+        assert encoded.metadata == expected.metadata
+        assert (encoded.top == expected.top).all()
+        assert (encoded.bottom == expected.bottom).all()
