@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import trio
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_to_text
 from p2pnode import __version__
+from p2pnode.coding import choice
 from p2pnode.config import PROFILES, TESTNET, Profile
 from p2pnode.membership.liveness import Liveness
 from p2pnode.network import requests
@@ -45,6 +47,8 @@ from wire.ids import PeerId
 from wire.protocol_ids import NetworkNames
 from wire.records import MemberRecord, MemberState
 from wire.references import Reference
+
+_log = logging.getLogger(__name__)
 
 STORE, READ, MEMBERS, REACH = "store", "read", "members", "reach"
 """Our protocols by their short names."""
@@ -253,8 +257,10 @@ async def open_node(
 ) -> AsyncIterator[Node]:
     """Run a node on this machine, with real disk and network, for as long as the context is open.
 
-    Arguments that are given replace those of the home's settings.
+    Arguments that are given replace those of the home's settings. Raises `CallerError` for a kernel that is not here.
     """
+    chosen = choice()  # Now, and not when the first blob comes.
+    _log.info("coding with the kernel %s: %s", chosen.kernel.name, chosen.reason)
     settings = home.settings
     profile = PROFILES[settings.profile]
     config = NodeConfig(

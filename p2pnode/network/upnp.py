@@ -94,5 +94,7 @@ class UpnpRouter:
         except RouterError:
             raise
         except Exception as error:
-            message = f"no router that opens ports was found ({error})"
+            reason = str(error)
+            # The library says so when nobody answered.
+            message = "no router that opens ports was found" + ("" if reason == "Success" else f" ({reason})")
             raise RouterError(message) from error
