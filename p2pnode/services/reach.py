@@ -245,7 +245,8 @@ class ReachService:
     async def _check_quietly(self) -> None:
         try:
             async with self._checking:
-                await self._check()
+                if self._is_due():  # The user may have asked for one meanwhile.
+                    await self._check()
         except P2PNodeError as error:
             log.warning("the check of reachability failed: %s", error)
 
