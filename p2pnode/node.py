@@ -260,7 +260,6 @@ async def open_node(
     Arguments that are given replace those of the home's settings. Raises `CallerError` for a kernel that is not here.
     """
     chosen = choice()  # Now, and not when the first blob comes.
-    _log.info("coding with the kernel %s: %s", chosen.kernel.name, chosen.reason)
     settings = home.settings
     profile = PROFILES[settings.profile]
     config = NodeConfig(
@@ -296,6 +295,7 @@ async def open_node(
     )
     async with open_nursery() as nursery:
         await nursery.start(node.run)
+        _log.info("coding with the kernel %s: %s", chosen.kernel.name, chosen.reason)
         if finds_lan_peers(profile, network.local_addresses(), is_wanted=settings.lan_discovery):
             lan = LanDiscovery(
                 names=config.names(),
