@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 Part: TypeAlias = Callable[[], None]
 
-PARTS_MAX = 8
+PARTS_MAX = 12
 """Parts of a stage: enough for the last one to be short, few enough that starting them costs nothing."""
 
 PART_BYTES_MIN = 2 << 20

@@ -1,13 +1,25 @@
 """Coding in worker threads: the same results, errors as they are, and memory that is safe when a caller gives up."""
 
 import random
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import pytest
 import trio
+import trio.testing
 
-from p2pnode.coding import DecodeJob, EncodeJob, InconsistentBlobError, Part, SpareMemory, encode, jobs, run
+from p2pnode.coding import (
+    DecodeJob,
+    EncodedBlob,
+    EncodeJob,
+    InconsistentBlobError,
+    Part,
+    SpareMemory,
+    encode,
+    jobs,
+    run,
+)
 from p2pnode.services.coding_jobs import THREADS_PER_JOB, run_job
 from p2pnode.system import ThreadOffload
 from testnet.sim.clock import SimClock, run_in_virtual_time
@@ -127,42 +139,117 @@ def test_memory_of_a_cancelled_encode_is_never_given_to_the_next_while_a_part_ma
     run_in_virtual_time(main, seed=seed)
 
 
-class LeavingOffload:
-    """Does every call at once but one, which it keeps for later, as a thread does whose caller was cancelled."""
+class LeftBehind(BaseException):
+    """A part has begun, and goes on long after its caller has been cancelled."""
 
-    def __init__(self, *, leaves_at: int) -> None:
-        self.leaves_at = leaves_at
-        self.count = 0
-        self.left: list[partial[object]] = []
+
+class WithOneSlowPart:
+    """An encode of which one part is not done before the test does it."""
+
+    is_small = False
+
+    def __init__(self, job: EncodeJob, *, slow: int) -> None:
+        self._job = job
+        self._slow = slow
+        self.begun = 0
+        self.left: list[Part] = []
+
+    def stages(self) -> Iterator[Sequence[Part]]:
+        for stage in self._job.stages():
+            yield [partial(self._begin, part) for part in stage]
+
+    def finish(self) -> EncodedBlob:
+        return self._job.finish()
+
+    def _begin(self, part: Part) -> None:
+        self.begun += 1
+        if self.begun == self._slow:
+            self.left.append(part)
+            raise LeftBehind
+        part()
+
+
+class AbandoningOffload:
+    """Does every call at once; one in which something is left behind does not return before its caller gives up."""
+
+    def __init__(self) -> None:
         self.has_left = trio.Event()
 
     async def run(self, function: Callable[..., object], /, *args: object) -> object:
-        self.count += 1
-        if self.count == self.leaves_at:
-            self.left.append(partial(function, *args))
+        await trio.lowlevel.checkpoint()
+        try:
+            return function(*args)
+        except LeftBehind:
             self.has_left.set()
             await trio.sleep_forever()
-        await trio.lowlevel.checkpoint()
-        return function(*args)
 
 
 @pytest.mark.usefixtures("many_parts")
 async def test_a_part_that_ends_long_after_its_caller_never_writes_into_the_next_encode(rng: random.Random) -> None:
-    """Whichever call is left behind, it is done when the next blob of the same shape has been encoded."""
+    """Whichever part is left behind, it is done when the next blob of the same shape has been encoded."""
     first, second = rng.randbytes(1200), rng.randbytes(1200)
     expected = encode(second, 10)
-    counting = LeavingOffload(leaves_at=0)
-    await run_job(counting, EncodeJob(first, 10))  # type: ignore[arg-type]  # It returns what it is given.
-    assert counting.count > 10
-    for call in range(1, counting.count + 1):
-        memory, offload = SpareMemory(), LeavingOffload(leaves_at=call)
+    whole = WithOneSlowPart(EncodeJob(first, 10), slow=0)
+    await run_job(ThreadOffload(2), whole)
+    assert whole.begun > 10
+    for slow in range(1, whole.begun + 1):
+        memory, offload = SpareMemory(), AbandoningOffload()
+        job = WithOneSlowPart(EncodeJob(first, 10, memory=memory), slow=slow)
         with trio.fail_after(DEADLINE_S):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(run_job, offload, EncodeJob(first, 10, memory=memory))  # type: ignore[arg-type]
+                nursery.start_soon(run_job, offload, job)  # type: ignore[arg-type]  # It returns what it is given.
                 await offload.has_left.wait()
                 nursery.cancel_scope.cancel()
+        left = job.left.pop()
+        del job  # Only the part that runs still holds the memory.
         encoded = run(EncodeJob(second, 10, memory=memory))
-        offload.left.pop()()
+        left()
         assert encoded.metadata == expected.metadata
         assert (encoded.top == expected.top).all()
         assert (encoded.bottom == expected.bottom).all()
+
+
+class Slow:
+    """A job whose parts wait for the test."""
+
+    is_small = False
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.first = trio.Event()
+        self.token = trio.lowlevel.current_trio_token()
+        self.may_end = threading.Event()
+
+    def stages(self) -> Iterator[Sequence[Part]]:
+        for _ in range(2):
+            yield [self._part] * 6
+
+    def finish(self) -> None:
+        raise AssertionError
+
+    def _part(self) -> None:
+        self.begun += 1
+        self.token.run_sync_soon(self.first.set)
+        assert self.may_end.wait(DEADLINE_S)
+
+
+async def test_a_cancelled_caller_waits_for_the_parts_that_run_and_no_other_is_begun() -> None:
+    job = Slow()
+    with trio.fail_after(DEADLINE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_job, ThreadOffload(2), job)
+            await job.first.wait()
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await trio.testing.wait_all_tasks_blocked()
+            job.may_end.set()
+    assert 1 <= job.begun <= THREADS_PER_JOB
+
+
+async def test_a_fault_in_a_part_ends_the_job() -> None:
+    class Faulty(Failing):
+        def _part(self) -> None:
+            raise LookupError
+
+    with trio.fail_after(DEADLINE_S), pytest.raises(LookupError):
+        await run_job(ThreadOffload(1), Faulty())
