@@ -17,6 +17,7 @@ from typing import Protocol
 import trio
 
 from testnet.sim.clock import SimClock
+from testnet.sim.faults import FaultKind, FaultLog
 from testnet.sim.trace import Trace
 from wire.ids import PeerId
 
@@ -96,11 +97,20 @@ class _Post:
 class Fabric:
     """The world's network. Hosts that listen are found here by their address."""
 
-    def __init__(self, *, clock: SimClock, rng: random.Random, trace: Trace, link: Link | None = None) -> None:
-        """Start with no host and no cut."""
+    def __init__(
+        self,
+        *,
+        clock: SimClock,
+        rng: random.Random,
+        trace: Trace,
+        log: FaultLog | None = None,
+        link: Link | None = None,
+    ) -> None:
+        """Start with no host and no cut; `log` is told of each fault that a node meets here."""
         self.clock = clock
         self.rng = rng
         self.trace = trace
+        self.log = log or FaultLog(trace)
         self.link = link or Link()
         self.failures: list[NodeFailure] = []
         self.connections: list[Breakable] = []
@@ -226,6 +236,7 @@ class Fabric:
 
     def _arrive(self, post: _Post) -> None:
         if self.is_cut(post.source, post.target):
+            self.log.fire(FaultKind.CUT)
             self._held.append(post)
             return
         self.trace.record("arrive", post.source.name, post.target.name, post.size)

@@ -18,6 +18,7 @@ from p2pnode.services.results import NodeFace
 from testnet.sim.clock import NodeClock
 from testnet.sim.disk_events import NodeKilledError
 from testnet.sim.files import SimFiles
+from testnet.sim.habits import Habit
 from testnet.sim.network import SimNetwork
 from testnet.sim.offload import SimOffload
 from wire.ids import PeerId
@@ -65,6 +66,8 @@ class Life:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     started: trio.Event = field(default_factory=trio.Event)
     ended: trio.Event = field(default_factory=trio.Event)
+    beside: Callable[[], Awaitable[None]] | None = None
+    """What a dishonest peer does beside its node."""
     was_killed: bool = False
     _nursery: trio.Nursery | None = None
     _context: Context = field(default_factory=copy_context)
@@ -77,6 +80,8 @@ class Life:
             with self.scope:
                 async with trio.open_nursery() as self._nursery:
                     await self._nursery.start(self._run_node)
+                    if self.beside is not None:
+                        self._nursery.start_soon(self.beside)
                     self.started.set()
         except BaseException as error:  # noqa: BLE001 - the end of a life; what is not the death itself is raised again
             remains = _without_death(error) if self.was_killed else error
@@ -127,6 +132,8 @@ class Machine:
         self.clock = NodeClock()
         self.files = files
         self.bootstrap: tuple[str, ...] = ()
+        self.habit: Habit | None = None
+        """What makes this machine's node dishonest."""
         self.life: Life | None = None
 
     @property

@@ -22,7 +22,9 @@ from testnet.sim.clock import SimClock, run_in_virtual_time
 from testnet.sim.disk_events import DiskEvent, DiskOperation
 from testnet.sim.escapes import trap_escapes
 from testnet.sim.fabric import Fabric, Link
+from testnet.sim.faults import FaultLog
 from testnet.sim.files import SimFiles
+from testnet.sim.habits import Habit
 from testnet.sim.machine import Life, Machine, NodeFactory, NodeParts, RunningNode, current_life
 from testnet.sim.network import SimNetwork
 from testnet.sim.offload import SimOffload
@@ -119,13 +121,24 @@ def run_world(
     link: Link | None = None,
     expected: tuple[type[Exception], ...] = (),
     seconds_max: float = VIRTUAL_SECONDS_MAX,
+    injections_max: int | None = None,
 ) -> WorldReport:
-    """Run a scenario. Raises what it raises, `NodeCodeError`, `DeadlockError`, `TooSlowError` after `seconds_max`."""
+    """Run a scenario. Raises what it raises, `NodeCodeError`, `DeadlockError`, `TooSlowError` after `seconds_max`.
+
+    Of the faults that it injects through the log only the first `injections_max` happen.
+    """
 
     async def main(clock: SimClock) -> WorldReport:
         with trap_escapes():
             async with trio.open_nursery() as nursery:
-                world = World(seed, clock=clock, nursery=nursery, factory=production_node(profile), link=link)
+                world = World(
+                    seed,
+                    clock=clock,
+                    nursery=nursery,
+                    factory=production_node(profile),
+                    link=link,
+                    injections_max=injections_max,
+                )
                 with trio.fail_after(seconds_max), _tracebacks_noted(world.fabric):
                     await scenario(world)
                 nursery.cancel_scope.cancel()
@@ -141,13 +154,21 @@ class World:
     """Everything that a scenario can see and do."""
 
     def __init__(
-        self, seed: int, *, clock: SimClock, nursery: trio.Nursery, factory: NodeFactory, link: Link | None
+        self,
+        seed: int,
+        *,
+        clock: SimClock,
+        nursery: trio.Nursery,
+        factory: NodeFactory,
+        link: Link | None,
+        injections_max: int | None = None,
     ) -> None:
         """Start empty."""
         self.seed = seed
         self.rng = self.generator("scenario")
         self.trace = Trace(clock)
-        self.fabric = Fabric(clock=clock, rng=self.generator("fabric"), trace=self.trace, link=link)
+        self.log = FaultLog(self.trace, injections_max=injections_max)
+        self.fabric = Fabric(clock=clock, rng=self.generator("fabric"), trace=self.trace, log=self.log, link=link)
         self.machines: dict[str, Machine] = {}
         self.clock = clock
         self._nursery = nursery
@@ -160,8 +181,10 @@ class World:
 
     # ------------------------------------------------------------------ nodes
 
-    async def start_node(self, name: str, *, bootstrap: Sequence[str] = ()) -> Machine:
-        """Start a node on a new machine, or again on an old one; `bootstrap` names machines, and holds for later lives.
+    async def start_node(self, name: str, *, bootstrap: Sequence[str] = (), habit: Habit | None = None) -> Machine:
+        """Start a node on a new machine, or again on an old one; `bootstrap` and `habit` hold for later lives too.
+
+        `bootstrap` names machines.
 
         Returns when the node can put and get.
         """
@@ -169,6 +192,7 @@ class World:
         assert not machine.is_running, f"a node runs on {name} already"
         if bootstrap:
             machine.bootstrap = tuple(self.machines[other].full_address for other in bootstrap)
+        machine.habit = habit or machine.habit
         number = next(self._lives)
         network = SimNetwork(self.fabric, name=name, peer_id=machine.peer_id, listen=[machine.address])
         offload = SimOffload(self.clock, self.generator(f"{name}/{number}/offload"))
@@ -182,11 +206,24 @@ class World:
             files=machine.files,
             offload=offload,
         )
-        machine.life = Life(name=name, node=self._factory(parts), network=network, offload=offload)
+        machine.life = self._new_life(machine, parts, network, offload)
         self._nursery.start_soon(machine.life.run)
         with trio.fail_after(START_TIMEOUT_S):
             await machine.life.started.wait()
         return machine
+
+    def _new_life(self, machine: Machine, parts: NodeParts, network: SimNetwork, offload: SimOffload) -> Life:
+        habit = machine.habit
+        if habit is None:
+            return Life(name=machine.name, node=self._factory(parts), network=network, offload=offload)
+        bent = habit.bend(parts, self)
+        return Life(
+            name=machine.name,
+            node=self._factory(bent),
+            network=network,
+            offload=offload,
+            beside=partial(habit.run, bent, self),
+        )
 
     async def start_nodes(self, count: int) -> list[Machine]:
         """Start n0, n1, ..; all but the first know only the first. Returns when everyone knows everyone."""

@@ -1,0 +1,65 @@
+"""The scenarios: each a short function that says what goes wrong, and what must hold all the same.
+
+The order of each: safety under faults, then `Run.heal` for a core of the nodes while the rest stays broken for ever,
+then `Run.demand_progress`. `SCENARIOS` has them all by name; a module of this package adds its own with `@scenario`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from p2pnode.config import PUBLIC, Profile
+from testnet.sim.fabric import Link
+from testnet.sim.faults import FaultKind
+
+if TYPE_CHECKING:
+    from testnet.sim.run import Run
+
+Play = Callable[["Run"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One scenario, and in which world it is played."""
+
+    name: str
+    play: Play
+    faults: frozenset[FaultKind]
+    """The kinds that it is about: each must fire in every run."""
+    nodes: int
+    """How many nodes there are unless the user says otherwise."""
+    profile: Profile = PUBLIC
+    link: Link = field(default_factory=Link)
+    seconds_max: float = 24 * 3600.0
+    """Virtual time after which it has failed."""
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(
+    *faults: FaultKind,
+    nodes: int = 10,
+    profile: Profile = PUBLIC,
+    link: Link | None = None,
+    seconds_max: float = 24 * 3600.0,
+) -> Callable[[Play], Play]:
+    """Add a function to the scenarios; its name, with hyphens, is the scenario's."""
+
+    def add(play: Play) -> Play:
+        name = play.__name__.replace("_", "-")
+        assert name not in SCENARIOS, f"two scenarios are called {name}"
+        SCENARIOS[name] = Scenario(
+            name=name,
+            play=play,
+            faults=frozenset(faults),
+            nodes=nodes,
+            profile=profile,
+            link=link or Link(),
+            seconds_max=seconds_max,
+        )
+        return play
+
+    return add
