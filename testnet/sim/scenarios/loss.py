@@ -9,7 +9,7 @@ from testnet.sim.scenarios import scenario
 
 @scenario(FaultKind.LEFT_FOR_EVER)
 async def nodes_lost_for_ever(run: Run) -> None:
-    """A third of the nodes (f of 3f + 1) never comes back; everything that was stored is read by everybody who is left."""
+    """A third of the nodes never comes back; everything that was stored is read by everybody who is left."""
     await run.start()
     for size in (ONE_SEGMENT_BYTES, SEVERAL_SEGMENTS_BYTES):
         await run.put(run.rng.choice(run.names()), size)
