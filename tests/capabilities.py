@@ -56,7 +56,13 @@ def _has_network_namespaces() -> bool:
     return can_join
 
 
+def _has_arm_emulator() -> bool:
+    """Whether programs for 64-bit ARM can be compiled and run here."""
+    return all(shutil.which(tool) is not None for tool in ("aarch64-linux-gnu-gcc", "qemu-aarch64"))
+
+
 _PROBES: dict[str, Callable[[], bool]] = {
+    "arm emulator": _has_arm_emulator,
     "compiler": _has_compiler,
     "ipv6": _has_ipv6,
     "network namespaces": _has_network_namespaces,

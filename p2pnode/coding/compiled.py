@@ -20,11 +20,11 @@ from p2pnode.coding.reed_solomon import Code
 from p2pnode.coding.shape import Shape
 from wire.limits import SHARDS_MAX, SYMBOL_BYTES_MAX
 
-ABI = 1
+ABI = 2
 """KERNEL_ABI of native/kernel.h."""
 
-PATHS = ("scalar", "avx2", "avx512")
-"""The names of the paths, by their numbers in native/kernel.h; a later one is faster."""
+PATHS = ("scalar", "avx2", "avx512", "neon")
+"""The names of the paths, by their numbers in native/kernel.h; the later of two that a processor can run is faster."""
 
 _FACTOR_BYTES = 128
 _ALIGNMENT = 64
@@ -95,7 +95,8 @@ class CompiledKernel:
         """Fill and hash columns of the expanded matrix."""
         n, page, count = shape.n, buffers.page_columns, buffers.pages
         _check_array(buffers.top, (shape.rows, n, shape.symbol_bytes))
-        _check_array(buffers.bottom, (n - shape.rows, shape.columns, shape.symbol_bytes), is_output=True)
+        if buffers.bottom is not None:
+            _check_array(buffers.bottom, (n - shape.rows, shape.columns, shape.symbol_bytes), is_output=True)
         _check(page > 0 and page & (page - 1) == 0 and count == -(-n // page) > 1, f"{count} pages of {page} columns")
         _check_array(buffers.row_nodes, (n, count, HASH_BYTES), is_output=True)
         _check_array(buffers.column_roots, (n, HASH_BYTES), is_output=True)
@@ -103,7 +104,8 @@ class CompiledKernel:
         self._call(
             "kernel_encode_columns",
             _shape_of(shape, page=page, pages=count),
-            *(_at(buffers.top), _at(buffers.bottom), _at(buffers.row_nodes), _at(buffers.column_roots)),
+            *(_at(buffers.top), None if buffers.bottom is None else _at(buffers.bottom)),
+            *(_at(buffers.row_nodes), _at(buffers.column_roots)),
             *(pages.start, pages.stop),
         )
 

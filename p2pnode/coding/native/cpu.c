@@ -6,6 +6,7 @@
 #include "cpu.h"
 
 #include "kernel.h"
+#include "path.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -37,6 +38,10 @@ uint32_t available_paths(void)
         paths |= 1u << PATH_AVX512;
     return paths;
 }
+
+#elif defined(HAS_PATH_NEON)
+
+uint32_t available_paths(void) { return 1u << PATH_SCALAR | 1u << PATH_NEON; } /* Every such processor has it. */
 
 #else
 

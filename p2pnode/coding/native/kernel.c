@@ -12,10 +12,13 @@
 #define ALIGNMENT 64u
 
 static const struct path *const PATHS[PATH_COUNT] = {
-    &path_scalar,
+    [PATH_SCALAR] = &path_scalar,
 #if defined(__x86_64__)
-    &path_avx2,
-    &path_avx512,
+    [PATH_AVX2] = &path_avx2,
+    [PATH_AVX512] = &path_avx512,
+#endif
+#if defined(HAS_PATH_NEON)
+    [PATH_NEON] = &path_neon,
 #endif
 };
 

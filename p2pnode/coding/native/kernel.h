@@ -13,10 +13,10 @@
 #include <stdint.h>
 
 /* Must be the number in kernel.py: a library that was built from other sources is not used. */
-#define KERNEL_ABI 1
+#define KERNEL_ABI 2
 
 enum status { STATUS_OK = 0, STATUS_BAD_ARGUMENT = 1, STATUS_NO_MEMORY = 2, STATUS_NO_PATH = 3 };
-enum path_number { PATH_SCALAR = 0, PATH_AVX2 = 1, PATH_AVX512 = 2, PATH_COUNT = 3 };
+enum path_number { PATH_SCALAR = 0, PATH_AVX2 = 1, PATH_AVX512 = 2, PATH_NEON = 3, PATH_COUNT = 4 };
 
 /* The dimensions of an encoding. `page_columns` columns, a power of two, are extended and hashed at a time. */
 struct shape {
@@ -39,7 +39,7 @@ KERNEL_API int32_t kernel_encode_rows(int32_t path, const struct shape *shape, c
                                       uint8_t *top, uint32_t first, uint32_t end);
 
 /* Pages [first, end) of columns: extends them, writes the stored part of the lower rows to `bottom` ((n - rows) x columns
- * symbols), the roots of the columns to `column_roots` (n x 32), and for each row the node above the page's leaves to
+ * symbols; null when nobody wants them), the roots of the columns to `column_roots` (n x 32), and for each row the node above the page's leaves to
  * `row_nodes` (n x pages x 32). */
 KERNEL_API int32_t kernel_encode_columns(int32_t path, const struct shape *shape, const uint8_t *top, uint8_t *bottom,
                                          uint8_t *row_nodes, uint8_t *column_roots, uint32_t first, uint32_t end);

@@ -1,4 +1,4 @@
-/* What one way of computing provides: the same functions as plain code, with AVX2, and with GFNI and AVX-512.
+/* What one way of computing provides: the same functions in plain C, with AVX2, with GFNI and AVX-512, and with NEON.
  *
  * A *block* is 64 bytes: the low bytes of 32 labels, then their high bytes, as symbols spell them. A *row* is some blocks
  * of one symbol of several codewords; a *work area* is consecutive rows, one for each point of a transform.
@@ -54,6 +54,10 @@ extern const struct path path_scalar;
 #if defined(__x86_64__)
 extern const struct path path_avx2;
 extern const struct path path_avx512;
+#endif
+#if defined(__aarch64__) && defined(__ARM_NEON) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define HAS_PATH_NEON 1
+extern const struct path path_neon;
 #endif
 
 #endif

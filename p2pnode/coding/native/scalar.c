@@ -87,62 +87,7 @@ static void copy_blocks(uint8_t *target, const uint8_t *source, size_t bytes) { 
 
 #include "transform.inc"
 
-#define LANES 1
-typedef uint64_t word;
-
-static inline word word_of(uint64_t x) { return x; }
-static inline word word_add(word x, word y) { return x + y; }
-static inline word word_xor(word x, word y) { return x ^ y; }
-static inline word word_turn_32(word x) { return x >> 32 | x << 32; }
-static inline word word_turn_24(word x) { return x >> 24 | x << 40; }
-static inline word word_turn_16(word x) { return x >> 16 | x << 48; }
-static inline word word_turn_63(word x) { return x >> 63 | x << 1; }
-
-static inline uint64_t little_endian(uint64_t x)
-{
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    return __builtin_bswap64(x);
-#else
-    return x;
-#endif
-}
-
-static inline void load_words(word *m, const uint8_t *from, size_t bytes)
-{
-    memcpy(m, from, bytes);
-    for (size_t i = 0; i < bytes / 8; i++)
-        m[i] = little_endian(m[i]);
-}
-
-/* Byte o of the prefixed message is byte o - 1 of the message. */
-static inline void load_message(word m[16], const uint8_t *const lanes[LANES], uint64_t offset, uint64_t total)
-{
-    if (offset > 0 && offset + 128 <= total) {
-        load_words(m, lanes[0] + offset - 1, 128);
-        return;
-    }
-    uint8_t padded[128] = {0};
-    const size_t prefix = offset == 0, rest = total - offset < 128 ? total - offset : 128;
-    memcpy(padded + prefix, lanes[0] + offset + prefix - 1, rest - prefix);
-    load_words(m, padded, 128);
-}
-
-static inline void load_nodes(word m[9], const uint8_t *const lefts[LANES], const uint8_t *const rights[LANES])
-{
-    uint8_t padded[72] = {1};
-    memcpy(padded + 1, lefts[0], HASH_BYTES);
-    memcpy(padded + 1 + HASH_BYTES, rights[0], HASH_BYTES);
-    load_words(m, padded, 72);
-}
-
-static inline void store_digests(uint8_t *const outputs[LANES], const word h[4])
-{
-    for (int i = 0; i < 4; i++) {
-        const uint64_t x = little_endian(h[i]);
-        memcpy(outputs[0] + 8 * i, &x, 8);
-    }
-}
-
+#include "words.inc"
 #include "blake2b.inc"
 
 #define NAME path_scalar
