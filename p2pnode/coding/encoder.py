@@ -62,26 +62,19 @@ class EncodedBlob:
         return self.primary(index) if axis is Axis.PRIMARY else self.secondary(index)
 
 
-class EncodeJob:
-    """The encoding of a blob for n shards, in parts: a `Job` of an `EncodedBlob`.
+class _Encoding:
+    """The stages of an encode, whatever is wanted of it."""
 
-    `data` is read by the first stage and must not change before that is done. Memory that is handed out again saves the
-    time for fresh pages; the encoding keeps it until nothing refers to its slivers any more.
-    """
-
-    def __init__(self, data: Buffer, n: int, *, length: int | None = None, memory: SpareMemory | None = None) -> None:
-        """Compute nothing yet. Raises `BadShardCountError` or `BlobTooLargeError`.
-
-        With a `length` the data is the message matrix of a blob of that length, or a beginning of it: an honest
-        writer's padding is zero, but nothing forces a writer, and the judge of an encoding must not mind.
-        """
+    def __init__(
+        self, data: Buffer, n: int, *, length: int | None, memory: SpareMemory | None, keeps_slivers: bool
+    ) -> None:
         self._length = len(data) if length is None else length
         self._shape = shape = Shape.of(self._length, n=n)
         self._data = np.frombuffer(data, dtype=np.uint8)
         self._parts = parts_of(symbols=n * n, symbol_bytes=shape.symbol_bytes)
         memory = memory or SpareMemory()
         top = _array(memory, shape.rows, shape.n, shape.symbol_bytes)
-        bottom = _array(memory, shape.n - shape.rows, shape.columns, shape.symbol_bytes)
+        bottom = _array(memory, shape.n - shape.rows, shape.columns, shape.symbol_bytes) if keeps_slivers else None
         self._buffers = new_buffers(shape, top=top, bottom=bottom)
         self._row_roots = np.empty((n, HASH_BYTES), dtype=np.uint8)
 
@@ -99,20 +92,51 @@ class EncodeJob:
         yield [partial(kernel.encode_columns, shape, buffers, part) for part in pages]
         yield [partial(self._fold_rows, part) for part in split(shape.n, self._parts)]
 
-    def finish(self) -> EncodedBlob:
-        """Return the encoding."""
-        buffers = self._buffers
-        for array in (buffers.top, buffers.bottom):
-            array.flags.writeable = False  # Slivers are views of them.
-        metadata = metadata_of_hashes(
+    def _metadata(self) -> BlobMetadata:
+        return metadata_of_hashes(
             self._length,
             primary_hashes=[root.tobytes() for root in self._row_roots],
-            secondary_hashes=[root.tobytes() for root in buffers.column_roots],
+            secondary_hashes=[root.tobytes() for root in self._buffers.column_roots],
         )
-        return EncodedBlob(metadata, buffers.top, buffers.bottom)
 
     def _fold_rows(self, rows: range) -> None:
         self._row_roots[rows.start : rows.stop] = current().fold(self._buffers.row_nodes[rows.start : rows.stop])
+
+
+class EncodeJob(_Encoding):
+    """The encoding of a blob for n shards, in parts: a `Job` of an `EncodedBlob`.
+
+    `data` is read by the first stage and must not change before that is done. Memory that is handed out again saves the
+    time for fresh pages; the encoding keeps it until nothing refers to its slivers any more.
+    """
+
+    def __init__(self, data: Buffer, n: int, *, length: int | None = None, memory: SpareMemory | None = None) -> None:
+        """Compute nothing yet. Raises `BadShardCountError` or `BlobTooLargeError`.
+
+        With a `length` the data is the message matrix of a blob of that length, or a beginning of it: an honest
+        writer's padding is zero, but nothing forces a writer, and the judge of an encoding must not mind.
+        """
+        super().__init__(data, n, length=length, memory=memory, keeps_slivers=True)
+
+    def finish(self) -> EncodedBlob:
+        """Return the encoding."""
+        top, bottom = self._buffers.top, self._buffers.bottom
+        assert bottom is not None, "an encode keeps its slivers"
+        for array in (top, bottom):
+            array.flags.writeable = False  # Slivers are views of them.
+        return EncodedBlob(self._metadata(), top, bottom)
+
+
+class MetadataJob(_Encoding):
+    """What `EncodeJob` does, for who wants the hashes only: a `Job` of `BlobMetadata`, in half the memory."""
+
+    def __init__(self, data: Buffer, n: int, *, memory: SpareMemory | None = None) -> None:
+        """Compute nothing yet. Raises `BadShardCountError` or `BlobTooLargeError`."""
+        super().__init__(data, n, length=None, memory=memory, keeps_slivers=False)
+
+    def finish(self) -> BlobMetadata:
+        """Return the metadata."""
+        return self._metadata()
 
 
 def encode(data: Buffer, n: int) -> EncodedBlob:
@@ -133,7 +157,7 @@ def blob_id(data: Buffer, n: int) -> BlobId:
 
     Raises `BadShardCountError` or `BlobTooLargeError`.
     """
-    return encode(data, n).blob_id
+    return run(MetadataJob(data, n)).blob_id
 
 
 def _array(memory: SpareMemory, *shape: int) -> Octets:

@@ -24,8 +24,8 @@ class EncodeBuffers:
 
     top: Octets
     """The first P rows of the expanded matrix, all n columns: (P, n, symbol bytes)."""
-    bottom: Octets
-    """The other rows, first S columns: (n - P, S, symbol bytes)."""
+    bottom: Octets | None
+    """The other rows, first S columns: (n - P, S, symbol bytes). None when only the hashes are wanted."""
     row_nodes: Octets
     """For each row the nodes of its tree above each page: (n, pages, 32)."""
     column_roots: Octets
@@ -114,7 +114,7 @@ class Kernel(Protocol):
         ...
 
 
-def new_buffers(shape: Shape, *, top: Octets, bottom: Octets) -> EncodeBuffers:
+def new_buffers(shape: Shape, *, top: Octets, bottom: Octets | None) -> EncodeBuffers:
     """Return buffers for an encode into these two."""
     page_columns = _page_columns(shape)
     pages = -(-shape.n // page_columns)

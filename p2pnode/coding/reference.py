@@ -72,7 +72,8 @@ class ReferenceKernel:
             upper = buffers.top[:, start:end]
             lower = _extended(code, upper)
             stored = max(0, min(end, shape.columns) - start)
-            buffers.bottom[:, start : start + stored] = lower[:, :stored]
+            if buffers.bottom is not None:
+                buffers.bottom[:, start : start + stored] = lower[:, :stored]
             batch = hash_leaves(chain(_split(upper), _split(lower)))
             for row, row_hashes in enumerate(hashes):
                 row_hashes.extend(batch[row * (end - start) : (row + 1) * (end - start)])

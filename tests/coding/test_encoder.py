@@ -129,6 +129,17 @@ def test_an_encode_holds_at_most_five_and_a_half_times_the_blob(rng: random.Rand
     assert encoded.metadata.length == len(data)
 
 
+@pytest.mark.parametrize("n", [10, 100])
+def test_the_name_of_a_blob_takes_half_the_memory_of_its_slivers(rng: random.Random, n: int) -> None:
+    data = rng.randbytes(1_000_000)
+    expected = encode(data, n).blob_id
+    tracemalloc.start()
+    assert blob_id(data, n) == expected
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak <= 2.5 * len(data)
+
+
 def test_threads_that_start_together_encode_alike(rng: random.Random) -> None:
     """The first calls of a process may come from several worker threads, before the tables exist."""
     data = rng.randbytes(5000)

@@ -71,7 +71,8 @@ static void encode_page(const struct path *path, const struct shape *shape, cons
     const size_t n = shape->n, rows = shape->rows, symbol_bytes = shape->symbol_bytes;
     const size_t first = (size_t)page * shape->page_columns;
     const size_t width = n - first < shape->page_columns ? n - first : shape->page_columns;
-    const size_t stored = first >= shape->columns ? 0 : shape->columns - first < width ? shape->columns - first : width;
+    const size_t left = bottom && first < shape->columns ? shape->columns - first : 0;
+    const size_t stored = left < width ? left : width;
     const int is_corner = stored < width; /* Then at least some of the lower symbols are hashed only. */
     uint8_t *symbols[SHARDS_MAX];
     for (size_t row = 0; row < rows; row++)
