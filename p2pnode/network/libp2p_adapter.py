@@ -41,7 +41,7 @@ from p2pnode.network.libp2p_host import ForeignHost, HostBackend
 from p2pnode.network.libp2p_identify import IDENTIFY, answer_identify, ask_identify
 from p2pnode.network.libp2p_noise import Handshaker
 from p2pnode.network.libp2p_patches import KAD_PROTOCOL, check_version, quieten_logging
-from p2pnode.network.libp2p_ping import PING, PingServer
+from p2pnode.network.libp2p_ping import PING, serve_pings
 from p2pnode.network.tcp_transport import TcpTransport
 from p2pnode.network.transport import Listener, Transport
 from p2pnode.seams import Clock, Connected, GossipHandler, OnRunning, Rng, Stream, StreamHandler
@@ -141,7 +141,7 @@ class Libp2pNetwork:
         self.connections.circuits = circuits
         own: dict[str, StreamHandlerFn] = {
             IDENTIFY: functools.partial(answer_identify, self._host),
-            PING: PingServer().serve,
+            PING: serve_pings,
         }
         self._host.handlers.update(own | circuits.handlers())
         return circuits

@@ -8,7 +8,6 @@ sends them nevertheless (50,000 values of 1 MB would be stored), so its two stor
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import trio
@@ -50,7 +49,6 @@ class Dht:
         self._table.provider_store = self._served
         self._search = ProviderSearch(host.as_host(), self._table.peer_routing)
         set_dht_streams_max(self._table, limits.DHT_STREAMS_MAX)
-        self._streams: Counter[ID] = Counter()
         host.set_stream_handler(TProtocol(KAD_PROTOCOL), self._serve)
 
     async def add(self, peer_id: PeerId, addresses: Sequence[str]) -> None:
@@ -153,14 +151,4 @@ class Dht:
             await stream.reset()
 
     async def _serve(self, stream: INetStream) -> None:
-        peer = stream.muxed_conn.peer_id
-        if self._streams[peer] >= limits.DHT_STREAMS_PER_PEER_MAX:
-            await stream.reset()
-            return
-        self._streams[peer] += 1
-        try:
-            await self._table.handle_stream(CappedStream(stream, limits.DHT_STREAM_BYTES_MAX))
-        finally:
-            self._streams[peer] -= 1
-            if not self._streams[peer]:
-                del self._streams[peer]
+        await self._table.handle_stream(CappedStream(stream, limits.DHT_STREAM_BYTES_MAX))

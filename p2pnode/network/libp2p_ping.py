@@ -6,8 +6,6 @@ managers and routing tables expect it.
 
 from __future__ import annotations
 
-from collections import Counter
-
 import trio
 from libp2p.abc import INetStream
 from libp2p.io.exceptions import IOException
@@ -19,29 +17,8 @@ PING = "/ipfs/ping/1.0.0"
 PING_BYTES = 32
 
 
-class PingServer:
-    """Answers pings, within limits for each peer."""
-
-    def __init__(self) -> None:
-        """Start with no peer that pings."""
-        self._open: Counter[bytes] = Counter()
-
-    async def serve(self, stream: INetStream) -> None:
-        """Answer until the peer ends the stream or waits too long; reset a peer's stream beyond its share."""
-        peer = stream.muxed_conn.peer_id.to_bytes()
-        if self._open[peer] >= limits.PING_STREAMS_PER_PEER_MAX:
-            await stream.reset()
-            return
-        self._open[peer] += 1
-        try:
-            await _answer(stream)
-        finally:
-            self._open[peer] -= 1
-            if not self._open[peer]:
-                del self._open[peer]
-
-
-async def _answer(stream: INetStream) -> None:
+async def serve_pings(stream: INetStream) -> None:
+    """Answer until the peer ends the stream or waits too long. How many streams it may have, `resources.py` says."""
     answered = 0
     while True:
         try:

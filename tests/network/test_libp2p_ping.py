@@ -15,11 +15,11 @@ from trio.testing import MockClock
 from p2pnode.errors import PeerUnavailableError
 from p2pnode.network import limits
 from p2pnode.network.libp2p_adapter import Libp2pNetwork
-from p2pnode.network.libp2p_ping import PING, PING_BYTES, PingServer
+from p2pnode.network.libp2p_ping import PING, PING_BYTES, serve_pings
 from p2pnode.seams import Stream
 from tests.network.lab import full_address, make_network, running
 from tests.network.net_streams import NetStream, net_streams
-from wire.ids import PEER_ID_BYTES, PeerId
+from wire.ids import PeerId
 
 
 async def ask(stream: NetStream, data: bytes) -> None:
@@ -73,7 +73,7 @@ async def is_served(asker: Libp2pNetwork, peer_id: PeerId) -> bool:
 async def test_a_peer_that_pings_without_a_pause_is_slowed_down(autojump_clock: MockClock) -> None:
     ours, theirs = net_streams()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(PingServer().serve, ours)
+        nursery.start_soon(serve_pings, ours)
         started = trio.current_time()
         for _ in range(limits.PING_BURST):
             await ask(theirs, bytes(PING_BYTES))
@@ -86,20 +86,9 @@ async def test_a_peer_that_pings_without_a_pause_is_slowed_down(autojump_clock: 
 
 async def test_a_peer_that_sends_half_a_ping_is_waited_for_no_longer_than_the_limit(autojump_clock: MockClock) -> None:
     ours, theirs = net_streams()
-    server = PingServer()
     await theirs.write(bytes(PING_BYTES // 2))
-    await server.serve(ours)
+    await serve_pings(ours)
     assert trio.current_time() == pytest.approx(limits.PING_WAIT_S)
     assert ours.was_closed
     with pytest.raises(StreamEOF):
         await theirs.read(1)
-
-
-async def test_nothing_is_kept_of_peers_that_came_and_went() -> None:
-    server = PingServer()
-    for number in range(100):
-        ours, theirs = net_streams(PeerId(number.to_bytes(PEER_ID_BYTES, "big")))
-        await theirs.write(bytes(PING_BYTES))
-        await theirs.close()
-        await server.serve(ours)
-    assert not server._open
