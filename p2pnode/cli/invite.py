@@ -34,9 +34,9 @@ def invite(*, as_json: JsonOption = False, quiet: QuietOption = False, home: Hom
     """Print one short code: whoever runs 'p2pnode join CODE' with it is in this network."""
     with reporting(as_json=as_json):
         path = home.expanduser()
-        secret = open_home(path).secret
         daemon = daemon_of(path)
         info = daemon.info()
+        secret = open_home(path).secret
         parameters = NetworkNames(info.network, PROFILES[info.profile].shared())
         invitation = Invitation(
             network=info.network,
