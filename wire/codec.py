@@ -226,6 +226,8 @@ class _Layouts:
     """The layout of every wire type, filled by the decorator while modules load and never changed after."""
 
     by_type: ClassVar[dict[type[object], _Layout]] = {}
+    items_max: ClassVar[dict[type[object], int]] = {}
+    """The length of the longest array in an encoding of each type, once somebody has asked for it."""
 
 
 def _items_max(shape: Shape) -> int:
@@ -235,8 +237,16 @@ def _items_max(shape: Shape) -> int:
     if isinstance(shape, Maybe):
         return _items_max(shape.shape)
     if isinstance(shape, Nested):
-        return _Layouts.by_type[shape.kind].items_max
+        return _longest_array(shape.kind)
     return 0
+
+
+def _longest_array(kind: type[object]) -> int:
+    """Return the length of the longest array in an encoding of a type."""
+    known = _Layouts.items_max.get(kind)
+    if known is None:
+        known = _Layouts.items_max[kind] = _Layouts.by_type[kind].items_max
+    return known
 
 
 T = TypeVar("T")
@@ -261,6 +271,16 @@ def wire_type(tag: int) -> Callable[[type[T]], type[T]]:
         return kind
 
     return register
+
+
+def wire_types() -> tuple[type[object], ...]:
+    """Return every wire type that was defined so far, in the order of the tags."""
+    return tuple(kind for kind, _ in sorted(_Layouts.by_type.items(), key=lambda item: item[1].tag))
+
+
+def fields_of(kind: type[object]) -> tuple[tuple[str, Shape], ...]:
+    """Return the fields of a wire type with their shapes, in order."""
+    return _Layouts.by_type[kind].fields
 
 
 def tag_of(kind: type[object]) -> int:
@@ -319,7 +339,7 @@ def _unpack(data: bytes, kinds: Sequence[type[object]]) -> object:
     """Read msgpack into plain values, within the limits that hold before anything is checked. Raises `WireError`."""
     # An array is allocated when its announced length is read. Nested arrays that announce a million items each would
     # ask for gigabytes, so no array may announce more than the longest one that these types have.
-    items_max = max(_SHORT_ARRAY, *(_Layouts.by_type[kind].items_max for kind in kinds))
+    items_max = max(_SHORT_ARRAY, *map(_longest_array, kinds))
     try:
         plain: object = msgpack.unpackb(
             data,

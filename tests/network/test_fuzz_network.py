@@ -11,7 +11,8 @@ import random
 import pytest
 
 from benchmarks.network_cycles import cycles
-from benchmarks.network_fuzz import damaged, frames, fuzz, handshake, message, name
+from benchmarks.network_fuzz import fuzz
+from testnet.fuzz.network_inputs import damaged, frames, handshake, message, name
 
 IS_LONG = bool(os.environ.get("P2PNODE_LONG_TESTS"))
 MALFORMED = 10_000 if IS_LONG else 1_500

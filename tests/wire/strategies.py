@@ -7,11 +7,11 @@ from typing import assert_never
 from hypothesis import strategies as st
 
 from wire import invitations, messages, protocol_ids, records
-from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, _Layouts
+from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, fields_of, wire_types
 
 KINDS = tuple(
     kind
-    for kind, _ in sorted(_Layouts.by_type.items(), key=lambda item: item[1].tag)
+    for kind in wire_types()
     if kind.__module__ in {invitations.__name__, messages.__name__, protocol_ids.__name__, records.__name__}
 )
 """In the order of their tags. Types of other packages and of tests are not among them."""
@@ -19,11 +19,6 @@ KINDS = tuple(
 _ITEMS_MAX = 3
 _BYTES_MAX = 600
 """Long lists and long bytes find no other bug than short ones: the limits have tests of their own."""
-
-
-def fields_of(kind: type[object]) -> tuple[tuple[str, Shape], ...]:
-    """Return the fields of a wire type, in order."""
-    return _Layouts.by_type[kind].fields
 
 
 def values_of(kind: type[object]) -> st.SearchStrategy[object]:

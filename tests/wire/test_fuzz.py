@@ -1,4 +1,7 @@
-"""One promise: any bytes decode, or raise `WireError`; nothing else ever happens."""
+"""One promise: any bytes decode, or raise `WireError`; nothing else ever happens.
+
+What is mutated by the thousand, golden messages among it, is in `tests/fuzz`.
+"""
 
 from __future__ import annotations
 
@@ -65,16 +68,4 @@ def test_every_flipped_bit_is_refused_or_means_another_value(golden: Golden, rng
         position, bit = rng.randrange(len(data)), 1 << rng.randrange(8)
         changed = bytearray(data)
         changed[position] ^= bit
-        decode_or_refuse(bytes(changed))
-
-
-@pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
-def test_mutated_encodings_decode_or_raise_wire_error_only(golden: Golden, rng: random.Random) -> None:
-    data = golden.data
-    for _ in range(300):
-        changed = bytearray(data)
-        for _ in range(rng.randint(1, 4)):
-            start = rng.randrange(len(changed) + 1)
-            stop = min(len(changed), start + rng.choice((0, 1, 1, 4, 40)))
-            changed[start:stop] = rng.randbytes(rng.choice((0, 1, 1, 2, 9)))
         decode_or_refuse(bytes(changed))

@@ -8,9 +8,9 @@ from typing import assert_never
 
 import pytest
 
-from tests.wire.strategies import KINDS, fields_of
+from tests.wire.strategies import KINDS
 from wire import limits, protocol_ids, signed
-from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, tag_of
+from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, fields_of, tag_of
 from wire.messages import DialOutcome, RefusalCode
 from wire.records import LeaseKind, LeaseScope, MemberState, RetractionReason
 

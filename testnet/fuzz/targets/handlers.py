@@ -1,0 +1,262 @@
+"""The request and gossip handlers of a whole node, from the bytes of a stream to what lies on its disk afterwards.
+
+After any input the handler has answered, refused with a typed answer, or closed the stream; no task is left, the space
+accounted is the space used, and what was promised to an honest owner before is still served.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache, partial
+from typing import Any
+
+import trio
+
+import p2pnode.network.request_server
+import p2pnode.services.announce
+import p2pnode.services.keep
+import p2pnode.services.membership
+import p2pnode.services.reach
+import p2pnode.services.serve_reads
+import p2pnode.storage.leasing
+import p2pnode.storage.writer
+from p2pnode.protocols.certificates import make_certificate
+from p2pnode.protocols.receipts import make_batch, pairs_of
+from p2pnode.seams import Verdict
+from p2pnode.services.reach import ANSWER_S
+from testnet.fuzz import honest
+from testnet.fuzz.fakes import FakeStream
+from testnet.fuzz.node import NODE_KEY, NodeUnderTest, running
+from testnet.fuzz.target import BrokenPromiseError, Check, Mutate, Target
+from testnet.fuzz.targets.texts import ADDRESSES
+from testnet.fuzz.targets.wire_types import edited_tree
+from testnet.fuzz.values import NETWORK, PUBLIC_KEYS, value_editor
+from testnet.fuzz.watch import Watch, watched
+from wire import limits
+from wire.codec import decode, encode
+from wire.framing import frame
+from wire.messages import (
+    BlobRecord,
+    Certified,
+    Certify,
+    Committed,
+    DialBack,
+    DialledBack,
+    GetRecord,
+    GetSliver,
+    Members,
+    NoRecord,
+    RefusalCode,
+    Refused,
+    SliverData,
+    Stored,
+    payload_bytes,
+)
+from wire.records import Envelope, HolderReceipts
+
+SPARE_TASKS = 60
+"""Tasks that a node has besides the lasting ones: dials to members that it heard of."""
+
+LOOK_EVERY = 20
+"""Inputs between two looks at the disk."""
+
+_INPUTS = 20_000
+_MEMORY_BYTES = 4 * 1024 * 1024
+"""A simulated disk and its database in memory take part in what an input costs."""
+
+_ANSWER_S = 10 * ANSWER_S
+_ANSWERS: dict[str, tuple[type[Any], ...]] = {
+    "store": (Stored, Committed, Certified),
+    "read": (BlobRecord, NoRecord, SliverData),
+    "members": (Members,),
+    "reach": (DialledBack,),
+}
+_REQUESTS: dict[str, tuple[type[Any], ...]] = {
+    "store": p2pnode.services.keep.REQUESTS,
+    "read": p2pnode.services.serve_reads.REQUESTS,
+    "members": p2pnode.services.membership.REQUESTS,
+    "reach": p2pnode.services.reach.REQUESTS,
+}
+_PROMISED = 3
+"""The shard that the node keeps for an honest owner before anything else."""
+
+
+def targets() -> list[Target]:
+    """Return the targets of this file."""
+    services, storage = p2pnode.services, p2pnode.storage
+    modules: dict[str, tuple[Any, ...]] = {
+        "store": (services.keep, p2pnode.network.request_server, storage.writer, storage.leasing),
+        "read": (services.serve_reads,),
+        "members": (services.membership,),
+        "reach": (services.reach,),
+    }
+    return [
+        *(_handler(name, modules[name]) for name in _REQUESTS),
+        _gossip("members", services.membership, [encode(honest.member(number).envelope) for number in range(1, 7)]),
+        _gossip(
+            "announcements", services.announce, [encode(honest.announcements(number, 3)) for number in range(1, 7)]
+        ),
+    ]
+
+
+def _handler(name: str, modules: tuple[Any, ...]) -> Target:
+    return Target(
+        name=f"handler/{name}",
+        open=partial(_serving, name),
+        errors=(),
+        seeds=lambda _rng: [bytes([1]) + each for each in _requests()[name]],
+        modules=modules,
+        mutate=_edited_stream(*_REQUESTS[name]),
+        inputs_max=_INPUTS,
+        memory_base_bytes=_MEMORY_BYTES,
+        cpu_s_max=0.5,
+    )
+
+
+@cache
+def _requests() -> dict[str, list[bytes]]:
+    """Return honest streams of each protocol."""
+    blobs = [honest.honest_blob(number, size=300 * (number + 1)) for number in range(4)]
+    pairs = [blob.store_pair(shard) for blob in blobs for shard in range(2)]
+    stores = [frame(request) + payload for request, payload in pairs]
+    commits = [frame(blob.commit(shard)) for blob in blobs for shard in range(2)]
+    blob = blobs[0]
+    reads = [frame(GetRecord(blob_id=each.blob_id, wants_certificates=True)) for each in blobs]
+    reads += [frame(GetSliver(blob_id=blob.blob_id, axis=axis, index=k)) for axis in range(2) for k in range(honest.N)]
+    return {
+        "store": [*stores, *(one + two for one, two in zip(stores, commits, strict=True)), *commits,
+                  stores[0] + commits[0] + frame(_our_certificate())],
+        "read": [*reads, b"".join(reads)],
+        "members": [frame(honest.exchange(number)) for number in range(5)],
+        "reach": [frame(DialBack(addresses=ADDRESSES[:count])) for count in range(4)]
+        + [frame(DialBack(addresses=(f"/ip4/20.0.{honest.peer_id(1)[-1]}.7/tcp/4710",)))],
+    }  # fmt: skip
+
+
+@cache
+def _our_certificate() -> Certify:
+    """Return a certificate that names a pair of the node under test."""
+    blob = honest.honest_blob(size=300)
+    sets = blob.commit(0).shard_sets
+    ours = make_batch(NODE_KEY, blob.final, list(pairs_of(blob.page, sets)), network=NETWORK, time=honest.WALL)
+    others = [honest.holder_receipts(blob.final, blob.page, shard, shard) for shard in (1, 2)]
+    rows = [HolderReceipts(batch=ours.envelope, shard_sets=sets), *others]
+    return Certify(certificate=make_certificate(honest.OWNER, blob.final, blob.page, rows, network=NETWORK).envelope)
+
+
+def _edited_stream(*kinds: type[Any]) -> Mutate:
+    """Change the first message of a stream, keep its payload's length right, and perhaps ask somebody else's way."""
+    edit_value = value_editor(*kinds)
+
+    def mutate(rng: random.Random, data: bytes) -> bytes:
+        head, rest = data[:1], data[1:]
+        size = int.from_bytes(rest[:4], "big")
+        body, tail = rest[4 : 4 + size], rest[4 + size :]
+        body = (edited_tree if rng.random() < 0.15 else edit_value)(rng, body)  # noqa: PLR2004 - mostly values
+        if rng.random() < 0.1:  # noqa: PLR2004 - rarely another asker
+            head = bytes([rng.randrange(12)])
+        if tail and rng.random() < 0.1:  # noqa: PLR2004 - rarely the payload, or the next message
+            position = rng.randrange(len(tail))
+            tail = tail[:position] + bytes([tail[position] ^ 1]) + tail[position + 1 :]
+        return head + len(body).to_bytes(4, "big") + body + tail
+
+    return mutate
+
+
+@asynccontextmanager
+async def _watched(seed: int) -> AsyncIterator[tuple[NodeUnderTest, Watch]]:
+    """Run a node that has made a promise already."""
+    with watched() as watch:
+        async with running(seed) as made:
+            request, payload = honest.honest_blob(100, size=700).store_pair(_PROMISED)
+            await _ask(made, "store", 2, frame(request) + payload)
+            yield made, watch
+
+
+@asynccontextmanager
+async def _serving(name: str, rng: random.Random) -> AsyncIterator[Check]:
+    async with _watched(rng.getrandbits(32)) as (made, watch):
+        if name == "read":  # Only what is there can be asked for in a wrong way.
+            for request in _requests()["store"]:
+                await _ask(made, "store", 1, request)
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        inputs = 0
+
+        async def check(data: bytes) -> str:
+            nonlocal inputs
+            inputs += 1
+            answers = await _ask(made, name, data[0] % 12 if data else 0, data[1:])
+            watch.raise_what_was_logged()
+            assert trio.lowlevel.current_statistics().tasks_living <= tasks + SPARE_TASKS
+            if inputs % LOOK_EVERY == 0:
+                made.check()
+                await _check_promise(made)
+            return " ".join(answers[:3])
+
+        yield check
+
+
+async def _ask(made: NodeUnderTest, name: str, asker: int, data: bytes) -> list[str]:
+    """Serve one stream to its end; return what was answered."""
+    stream = FakeStream(honest.peer_id(asker), data)
+    with trio.fail_after(_ANSWER_S):
+        await made.network.handlers[name](stream)
+    assert stream.is_closed != stream.is_reset, "a stream is neither closed nor reset"
+    answers = _answers(b"".join(stream.answers), name)
+    return [*answers, "closed" if stream.is_closed else "reset"]
+
+
+def _answers(data: bytes, name: str) -> list[str]:
+    """Return what was said; every answer is whole, and one of those that the protocol has."""
+    found = []
+    while data:
+        size = int.from_bytes(data[:4], "big")
+        message = decode(data[4 : 4 + size], *_ANSWERS[name], Refused, bytes_max=limits.MESSAGE_BYTES_MAX)
+        rest = 4 + size + payload_bytes(message)
+        assert rest <= len(data), "an answer that was cut short"
+        data = data[rest:]
+        is_refusal = isinstance(message, Refused)
+        found.append(f"Refused {RefusalCode(message.code).name}" if is_refusal else type(message).__name__)
+    return found
+
+
+async def _check_promise(made: NodeUnderTest) -> None:
+    """The honest owner's pair is still there, as it was."""
+    blob = honest.honest_blob(100, size=700)
+    primary = blob.payload(_PROMISED)[0]
+    for pair in range(honest.N):
+        question = GetSliver(blob_id=blob.blob_id, axis=0, index=pair)
+        stream = FakeStream(honest.peer_id(2), frame(question))
+        await made.network.handlers["read"](stream)
+        if primary in b"".join(stream.answers):
+            return
+    raise BrokenPromiseError("a pair that the node signed for is not served any more")
+
+
+def _gossip(topic: str, module: Any, seeds: list[bytes]) -> Target:  # noqa: ANN401 - a module
+    @asynccontextmanager
+    async def open_target(rng: random.Random) -> AsyncIterator[Check]:
+        async with _watched(rng.getrandbits(32)) as (made, watch):
+
+            async def check(data: bytes) -> str:
+                verdict = made.network.topics[topic](honest.peer_id(3), data)
+                assert isinstance(verdict, Verdict)
+                await trio.sleep(0.001)
+                watch.raise_what_was_logged()
+                assert len(made.node.peers()) <= len(PUBLIC_KEYS)
+                return verdict.value
+
+            yield check
+
+    return Target(
+        name=f"handler/gossip-{topic}",
+        open=open_target,
+        errors=(),
+        seeds=lambda _rng: seeds,
+        modules=(module,),
+        mutate=value_editor(Envelope),
+        inputs_max=_INPUTS,
+        memory_base_bytes=_MEMORY_BYTES,
+    )
