@@ -96,8 +96,11 @@ def default_gateway(routes: str) -> str | None:
         columns = line.split()
         if len(columns) < _ROUTE_COLUMNS_MIN or columns[1] != "00000000":
             continue
-        if int(columns[3], 16) & _IS_GATEWAY:
-            return str(ipaddress.IPv4Address(struct.pack("=I", int(columns[2], 16))))
+        try:
+            if int(columns[3], 16) & _IS_GATEWAY:
+                return str(ipaddress.IPv4Address(struct.pack("=I", int(columns[2], 16))))
+        except (ValueError, struct.error):  # A line that is no route.
+            continue
     return None
 
 

@@ -22,6 +22,10 @@ from wire.messages import RefusalCode
 from wire.records import Certificate, Envelope, GroupPage, HolderReceipts, Lease
 from wire.signed import Signed, open_envelope, sign_record
 
+SIGNERS_PER_SHARD_MAX = 4
+"""Signers of one shard of one blob in a certificate (PROTOCOL section 1). An honest one names one each; without a bound
+half a megabyte could name three million pairs, which takes ten seconds to check."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedCertificate:
@@ -99,6 +103,9 @@ def _checked_holders(
         pairs = list(pairs_of(certificate.page, each.shard_sets))
         if any(shard >= lease.record.n for _, shard in pairs):
             message = f"a shard beyond n = {lease.record.n}"
+            raise WireError(message)
+        if any(len(holders.get(pair, ())) >= SIGNERS_PER_SHARD_MAX for pair in pairs):
+            message = f"more than {SIGNERS_PER_SHARD_MAX} signers of one shard"
             raise WireError(message)
         peer_id = check_batch(each.batch, lease, pairs, network=network).signer_peer
         for pair in pairs:

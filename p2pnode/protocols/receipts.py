@@ -26,10 +26,15 @@ def shard_set(shard: ShardIndex, positions: Sequence[int], *, blob_count: int) -
 def pairs_of(page: GroupPage, shard_sets: Sequence[ShardSet]) -> Iterator[tuple[BlobId, ShardIndex]]:
     """Yield the (blob, shard) of every set bit, in the order of a batch's leaves.
 
-    Raises `WireError` when a shard set does not fit the page, is empty, or a shard stands twice.
+    Raises `WireError` when a shard set does not fit the page, is empty, a shard stands twice, or the pairs are more
+    than one batch may promise: nobody looks any of them up then.
     """
     if len({each.shard for each in shard_sets}) != len(shard_sets):
         message = "a shard stands twice among the shard sets"
+        raise WireError(message)
+    total = sum(int.from_bytes(each.blobs, "little").bit_count() for each in shard_sets)
+    if total > limits.RECEIPT_BATCH_MAX:
+        message = f"{total} pairs, a batch of receipts has at most {limits.RECEIPT_BATCH_MAX}"
         raise WireError(message)
     count = len(page.blob_ids)
     for each in shard_sets:

@@ -216,7 +216,7 @@ def read_daemon_info(path: Path) -> DaemonInfo | None:
             api=str(values["api"]),
             started=float(values["started"]),
         )
-    except (HomeError, ValueError, KeyError, TypeError):
+    except (HomeError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -19,6 +19,9 @@ QUOTA_BYTES_DEFAULT = 10 * 1024 * limits.MIB
 
 PORT_MAX = 65_535
 
+_SHOWN_CHARS_MAX = 200
+"""More of a wrong value helps nobody to find it."""
+
 _NETWORK_NAME = re.compile(r"[A-Za-z0-9.-]+")
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
 
@@ -68,7 +71,7 @@ class HomeSettings:
         for name in ("listen", "announce", "bootstrap"):
             _check_addresses(name, getattr(self, name))
         if not 0 <= self.quota_bytes < 1 << 63:
-            message = f"quota_bytes = {self.quota_bytes}: expected 0 or a positive number of bytes"
+            message = f"quota_bytes = {_shown(self.quota_bytes)}: expected 0 or a positive number of bytes"
             raise HomeError(message)
         match = _HOST_AND_PORT.fullmatch(self.api)
         if match is None or int(match["port"]) > PORT_MAX:
@@ -98,7 +101,7 @@ def settings_from_text(text: str, *, where: str) -> HomeSettings:
     """
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # It lets out more than its own: long numbers, many brackets.
         message = f"{where} is not valid TOML: {error}; mend that line"
         raise HomeError(message) from error
     checked: dict[str, Any] = {}  # Each value has the type that its reader made sure of.
@@ -110,7 +113,7 @@ def settings_from_text(text: str, *, where: str) -> HomeSettings:
         try:
             checked[name] = reader(value)
         except TypeError as error:
-            message = f"{_place(where, text, name)}: {name} = {value!r}: expected {error}"
+            message = f"{_place(where, text, name)}: {name} = {_shown(value)}: expected {error}"
             raise HomeError(message) from error
     try:
         return HomeSettings(**checked)
@@ -160,6 +163,15 @@ def _toml(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     return str(value)
+
+
+def _shown(value: object) -> str:
+    """Return a value as an error shows it; Python refuses to write a number of thousands of digits in decimal."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= _SHOWN_CHARS_MAX else f"{text[:_SHOWN_CHARS_MAX]}.."
 
 
 def _place(where: str, text: str, name: str) -> str:

@@ -64,6 +64,8 @@ def test_the_gateway_is_found_in_the_table_of_routes() -> None:
     assert default_gateway("\n".join(ROUTES.splitlines()[:2])) is None
     assert default_gateway("") is None
     assert default_gateway(ROUTES.replace("0003", "0001")) is None, "a route without a gateway"
+    for wrong in ("eth0\t00000000\t1FFFFFFFFF\t0003\n", "eth0\t00000000\t0101A8C0\tflags\n"):
+        assert default_gateway("head\n" + wrong + ROUTES.partition("\n")[2]) == "192.168.0.1", "a line that is no route"
 
 
 async def test_a_port_is_opened_renewed_and_given_back() -> None:

@@ -52,6 +52,13 @@ def test_many_receipts_for_one_shard_are_one_shard() -> None:
         check(certificate(lease, page(), {1: (0,), 2: (0,), 3: (0,), 4: (1,)}))
 
 
+def test_a_shard_has_four_signers_at_most_so_that_checking_them_ends_soon() -> None:
+    others = {6: (1,), 7: (2,)}
+    check(certificate(signed_lease(), page(), {1: (0,), 2: (0,), 3: (0,), 4: (0,), **others}))
+    with pytest.raises(PeerFaultError, match="more than 4 signers of one shard"):
+        check(certificate(signed_lease(), page(), {1: (0,), 2: (0,), 3: (0,), 4: (0,), 5: (0,), **others}))
+
+
 def test_one_node_may_hold_several_shards() -> None:
     check(certificate(signed_lease(), page(), {1: (0, 1), 2: (2,)}))
 

@@ -33,6 +33,7 @@ from tests.factories import (
     signed_batch,
     signed_lease,
 )
+from wire import limits
 from wire.errors import WireError
 from wire.ids import Digest, ShardIndex
 from wire.records import ShardSet
@@ -61,6 +62,15 @@ def test_shard_sets_that_do_not_fit_their_page_are_refused() -> None:
     ]:
         with pytest.raises(WireError, match=why):
             list(pairs_of(group_page, wrong))
+
+
+def test_more_pairs_than_a_batch_may_promise_are_refused_before_any_is_named() -> None:
+    ids = [blob_id(number) for number in range(256)]
+    group_page = file_pages(ids)[0]
+    sets = [shard_set(ShardIndex(shard), range(256), blob_count=256) for shard in range(257)]
+    assert sum(1 for _ in pairs_of(group_page, sets[:256])) == limits.RECEIPT_BATCH_MAX
+    with pytest.raises(WireError, match="65792 pairs, a batch of receipts has at most 65536"):
+        next(pairs_of(group_page, sets))
 
 
 def test_a_receipt_counts_for_its_pairs_its_lease_and_its_signer() -> None:

@@ -224,6 +224,19 @@ def test_no_home_says_what_to_do(tmp_path: Path) -> None:
         ("api-token", b"\n", r"api-token: expected one line of letters and digits"),
         ("config.toml", None, r"config\.toml is missing"),
         ("config.toml", b'a = "b\n', r"config\.toml is not valid TOML: .*line 1"),
+        ("config.toml", b"quota_bytes = " + b"9" * 5000, r"config\.toml is not valid TOML: .*integer"),
+        ("config.toml", b"listen = " + b"[" * 5000, r"config\.toml is not valid TOML: .*recursion"),
+        (
+            "config.toml",
+            b"quota_bytes = 0x" + b"f" * 5000,
+            r"line 1: quota_bytes = a number of thousands of digits: exp",
+        ),
+        (
+            "config.toml",
+            b"network = [0x" + b"f" * 5000 + b"]",
+            r"line 1: network = a number of thousands of digits: exp",
+        ),
+        ("config.toml", b"network = ['" + b"f" * 5000 + b"']", r"line 1: network = \['f{198}\.\.: expected a text"),
         (
             "config.toml",
             b"# x\n\nnetwork = 'a b'\n",
@@ -345,7 +358,22 @@ def test_daemon_info_is_written_read_replaced_and_removed(home: Path) -> None:
     assert read_daemon_info(home) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"pid": "x"}', b"\xff", b"null"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"pid": "x"}',
+        b"\xff",
+        b"null",
+        b"[" * 10_000,
+        b'{"pid": Infinity}',
+        b'{"pid": 1e999}',
+    ],
+    ids=range(10),
+)
 def test_unreadable_daemon_info_counts_as_none(home: Path, content: bytes) -> None:
     (home / "daemon.json").write_bytes(content)
     assert read_daemon_info(home) is None
