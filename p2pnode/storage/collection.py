@@ -37,10 +37,10 @@ def collect(engine: Engine, now: float) -> Collected:
         rows, records = _forget(engine, now)
         engine.unwanted |= {pair_name(row.blob_id, row.shard) for row in rows}
         bytes_freed = sum(_remove_file(engine, name) for name in sorted(engine.unwanted))
+        for digest in records:  # Before anything that can fail: nobody remembers them later.
+            engine.discard(record_name(digest))
         for directory in sorted({pair_directory(row.blob_id) for row in rows}):
             engine.files.sync_directory(directory)
-        for digest in records:
-            engine.discard(record_name(digest))
         if rows:
             engine.note_disk()
     return Collected(

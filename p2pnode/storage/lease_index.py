@@ -47,7 +47,7 @@ def put_lease(connection: sqlite3.Connection, lease: Signed[Lease]) -> None:
         LEASES.put(connection, (bytes(lease.digest), encode(lease.envelope), record.kind, uint64_cell(record.end)))
 
 
-def lease(connection: sqlite3.Connection, digest: Digest) -> Signed[Lease] | None:
+def lease(connection: sqlite3.Connection, digest: bytes) -> Signed[Lease] | None:
     """Return a lease that is kept."""
     row = LEASES.row(connection, digest)
     if row is None:
@@ -87,6 +87,13 @@ def add_lease(connection: sqlite3.Connection, row: PairRow, lease: Signed[Lease]
 def has_lease(connection: sqlite3.Connection, row: PairRow, lease: Digest) -> bool:
     """Tell whether a pair is under a lease, pending or not."""
     return PAIR_LEASES.row(connection, row.blob_id, row.shard, lease) is not None
+
+
+def leases_of_pair(connection: sqlite3.Connection, row: PairRow) -> list[Signed[Lease]]:
+    """Return the leases that a pair is under, pending or not, in the order of their digests."""
+    rows = PAIR_LEASES.rows(connection, "WHERE blob_id = ? AND shard = ? ORDER BY lease", (row.blob_id, row.shard))
+    found = [lease(connection, each[2]) for each in rows if isinstance(each[2], bytes)]
+    return [each for each in found if each is not None]
 
 
 def put_lease_record(connection: sqlite3.Connection, record: Digest, lease: Digest) -> None:

@@ -182,6 +182,9 @@ def _checked_row(
         if row is not None:  # It was lost, or had another size: it must be looked at whole before it is believed.
             check_whole_file(engine, key.blob_id, key.shard)
         leases = [kept(envelope, Lease) for envelope in size.header.leases]
+        if row is not None and not row.n:  # Its leases were guessed; now they are known.
+            leases += lease_index.leases_of_pair(connection, row)
+            row = None
     except NewerFormatError as error:
         message = f"shard {key.shard} of blob {key.blob_id} was stored by a newer version of p2pnode: {error}; start it"
         raise HomeError(message) from error
@@ -273,9 +276,7 @@ def _adopt_record(engine: Engine, connection: sqlite3.Connection, path: str, unn
                     unneeded.append(record_name(earlier.digest))
                 return True
             case CommitLease():
-                lease = kept(record.lease, Lease)
-                lease_index.put_lease_record(connection, lease_record_digest(record), lease.digest)
-                return lease_index.add_lease_to_page(connection, lease, record) > 0
+                return _adopt_lease(connection, record)
             case SequenceCeilings():
                 return True
     except (DamagedFileError, NewerFormatError) as error:
@@ -286,4 +287,13 @@ def _adopt_record(engine: Engine, connection: sqlite3.Connection, path: str, unn
         if not is_damage(error):
             raise
         log.error("%s cannot be read and is left where it is: %s", path, error)  # noqa: TRY400 - as above
+    return True
+
+
+def _adopt_lease(connection: sqlite3.Connection, record: CommitLease) -> bool:
+    """Put the pairs of a lease record under its lease; nothing is noted when none of them is here."""
+    lease = kept(record.lease, Lease)
+    if not lease_index.add_lease_to_page(connection, lease, record):
+        return False
+    lease_index.put_lease_record(connection, lease_record_digest(record), lease.digest)
     return True

@@ -136,8 +136,20 @@ def _write(engine: Engine, new: NewPair) -> None:
         reservation.release()
 
 
+def _keep_earlier_leases(engine: Engine, new: NewPair) -> None:
+    """Give each other lease of a damaged pair a file of its own: a lost index would find them in its header only."""
+    with engine.database.reading() as connection:
+        row = index.pair(connection, new.blob_id, new.shard)
+        leases = lease_index.leases_of_pair(connection, row) if row is not None else []
+    brought = {lease.digest for lease in new.leases}
+    for lease in leases:
+        if lease.digest not in brought:
+            keep_lease_record(engine, lease, _lease_record(new, lease))
+
+
 def _publish(engine: Engine, new: NewPair, temporary: str, file_bytes: int, reservation: Reservation) -> None:
     """Give the file its name and commit its row. Nothing stays behind when the disk is full."""
+    _keep_earlier_leases(engine, new)
     replaced_bytes = engine.size_or_zero(new.name)
     engine.files.rename(temporary, new.name)
     engine.unwanted.discard(new.name)
