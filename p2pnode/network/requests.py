@@ -149,6 +149,11 @@ class Requester:
         """Streams that are kept for the next request."""
         return self._kept_count
 
+    @property
+    def peer_count(self) -> int:
+        """Peers of which something is remembered: those that are asked now, or with streams that are kept."""
+        return len(self._peers)
+
     @asynccontextmanager
     async def _slot(self, peer_id: PeerId, allowed_s: float) -> AsyncIterator[_Peer]:
         """Wait for one of the slots of this peer and of all; as long as a request may take, not longer."""
@@ -168,8 +173,7 @@ class Requester:
             for semaphore in held:
                 semaphore.release()
             peer.users -= 1
-            if not peer.users and not peer.kept:
-                self._peers.pop(peer_id, None)
+            self._forget_if_idle(peer_id)
 
     async def _ask(self, peer_id: PeerId, peer: _Peer, protocol: str, question: _Question) -> Reply:
         kept = await self._take_kept(peer, protocol)
@@ -218,14 +222,21 @@ class Requester:
         if len(peer.kept) >= limits.IDLE_STREAMS_PER_PEER_MAX:
             unwanted = self._expired(peer, older_than_s=limits.IDLE_STREAM_S)
         if self._kept_count >= limits.IDLE_STREAMS_MAX:
-            for other in self._peers.values():
+            for other_id, other in list(self._peers.items()):
                 unwanted += self._expired(other, older_than_s=limits.IDLE_STREAM_S)
+                self._forget_if_idle(other_id)
         if len(peer.kept) < limits.IDLE_STREAMS_PER_PEER_MAX and self._kept_count < limits.IDLE_STREAMS_MAX:
             peer.kept.append(_Kept(protocol, stream, self._clock.monotonic()))
             self._kept_count += 1
         else:
             unwanted.append(stream)
         await _close_all(unwanted)
+
+    def _forget_if_idle(self, peer_id: PeerId) -> None:
+        """Keep nothing of a peer that nobody asks: whoever comes with ever new identities must not fill this table."""
+        peer = self._peers.get(peer_id)
+        if peer is not None and not peer.users and not peer.kept:
+            del self._peers[peer_id]
 
     def _expired(self, peer: _Peer, *, older_than_s: float) -> list[Stream]:
         """Take the streams out that were kept for longer; the caller closes them."""
