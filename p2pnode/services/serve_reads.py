@@ -42,13 +42,20 @@ class ReadServer:
                 raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no request to read")
 
     async def _record(self, request: GetRecord) -> BlobRecord | NoRecord:
-        held = await self._context.store.held(request.blob_id)
+        store = self._context.store
+        try:
+            held = await store.held(request.blob_id)
+            wants = held is not None and request.wants_certificates
+            certificates = await store.certificates(request.blob_id) if wants else []
+        except LocalStorageError as error:
+            raise RefusalError(RefusalCode.DAMAGED, str(error)) from error
         if held is None:
             return NoRecord()
-        certificates: tuple[Envelope, ...] = ()
-        if request.wants_certificates:
-            certificates = fitting(held.metadata, await self._context.store.certificates(request.blob_id))
-        return BlobRecord(metadata=held.metadata, shards_held=tuple(held.shards), certificates=certificates)
+        return BlobRecord(
+            metadata=held.metadata,
+            shards_held=tuple(held.shards),
+            certificates=fitting(held.metadata, certificates),
+        )
 
     async def _sliver(self, request: GetSliver) -> Answer:
         try:
