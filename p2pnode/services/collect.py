@@ -5,23 +5,25 @@ from __future__ import annotations
 import logging
 
 from p2pnode.errors import LocalStorageError
+from p2pnode.membership.collecting import CollectionGate
+from p2pnode.membership.table import MemberTable
 from p2pnode.services.context import Context
 
 log = logging.getLogger(__name__)
 
 
-async def collect_regularly(context: Context) -> None:
-    """Collect until cancelled.
-
-    It begins only after the profile's uptime, so that a node that was away learns of newer leases first.
-    """
-    await context.clock.sleep(context.profile.collection_after_uptime_s)
+async def collect_regularly(context: Context, table: MemberTable) -> None:
+    """Collect until cancelled, as often as the gate allows it: in contact, and with a clock that others agree with."""
+    gate = CollectionGate(context.profile)
     while True:
+        await context.clock.sleep(context.profile.collect_every_s)
+        now = context.clock.monotonic()
+        if not gate.may_collect(table.clock_lead(now=now, wall=context.clock.wall()), now=now):
+            continue
         try:
             await _collect(context)
         except LocalStorageError as error:
             log.warning("cannot collect expired data: %s", error)
-        await context.clock.sleep(context.profile.collect_every_s)
 
 
 async def _collect(context: Context) -> None:
