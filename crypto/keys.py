@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -30,24 +30,22 @@ class SigningKey:
     """An Ed25519 private key. Its `repr` shows the public half only."""
 
     seed: bytes
+    _private: Ed25519PrivateKey = field(init=False, repr=False, compare=False)
+    public: bytes = field(init=False, repr=False, compare=False)
+    """The raw public key, 32 bytes."""
 
     def __post_init__(self) -> None:
-        """Refuse a seed of another length."""
+        """Refuse a seed of another length. The rest is made once: it takes as long as a signature."""
         if len(self.seed) != SEED_BYTES:
             message = f"an Ed25519 seed has {SEED_BYTES} bytes, got {len(self.seed)}"
             raise BadKeyError(message)
-
-    @property
-    def public(self) -> bytes:
-        """The raw public key, 32 bytes."""
-        return self._private().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        private = Ed25519PrivateKey.from_private_bytes(self.seed)
+        object.__setattr__(self, "_private", private)
+        object.__setattr__(self, "public", private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
 
     def sign_bytes(self, data: bytes) -> bytes:
         """Return the raw signature, 64 bytes. Only `crypto.signing` calls this: nothing is signed without a domain."""
-        return self._private().sign(data)
-
-    def _private(self) -> Ed25519PrivateKey:
-        return Ed25519PrivateKey.from_private_bytes(self.seed)
+        return self._private.sign(data)
 
     def __repr__(self) -> str:
         return f"SigningKey(public={self.public.hex()[:12]}..)"

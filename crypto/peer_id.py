@@ -5,6 +5,8 @@ Source: libp2p specification "Peer Ids and Keys"; short keys are carried whole, 
 
 from __future__ import annotations
 
+import functools
+
 import base58
 
 from crypto.keys import PUBLIC_KEY_BYTES
@@ -38,8 +40,16 @@ def public_key_of(peer_id: bytes) -> bytes:
     return peer_id[len(_PREFIX) :]
 
 
+TEXTS_MAX = 16_384
+"""Printed forms that are remembered, about 200 bytes each: more than the members of a full table."""
+
+
+@functools.lru_cache(maxsize=TEXTS_MAX)
 def peer_id_to_text(peer_id: bytes) -> str:
-    """Return the printed form (base58btc, it starts with 12D3KooW)."""
+    """Return the printed form (base58btc, it starts with 12D3KooW).
+
+    It is remembered, because it takes ten times as long as all else that is asked about a member.
+    """
     return base58.b58encode(peer_id).decode("ascii")
 
 

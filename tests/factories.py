@@ -271,7 +271,7 @@ def envelope() -> Envelope:
 
 def exchange_members(number: int = 1) -> ExchangeMembers:
     """Return node `number`'s question for the first members."""
-    return ExchangeMembers(record=signed_member(number).envelope, after=None)
+    return ExchangeMembers(record=signed_member(number).envelope, after=None, known=None)
 
 
 def members(numbers: Sequence[int] = (1, 2)) -> Members:

@@ -88,6 +88,17 @@ class PeerId(FixedBytes):
         return peer_id_to_text(self)
 
 
+SUMMARY_BUCKETS = 256
+"""Parts of a member table that are compared each for itself: with ten thousand members one has forty records, and of a
+thousand members those few that changed within the last seconds differ."""
+
+
+class MembersSummary(FixedBytes):
+    """A digest of each bucket of a member table, four bytes each: `p2pnode/membership/summary.py`."""
+
+    length = 4 * SUMMARY_BUCKETS
+
+
 class Digest(FixedBytes):
     """A BLAKE2b-256 hash or Merkle root of anything that is not a blob."""
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from wire import limits
 from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Text, UInt, wire_type
-from wire.ids import BlobId, PeerId
+from wire.ids import BlobId, MembersSummary, PeerId
 from wire.records import Envelope, GroupPage, MetadataRecord, ShardSet
 
 SliverBytes = Annotated[int, UInt(limits.SLIVER_BYTES_MAX, low=1)]
@@ -62,10 +62,14 @@ class Refused:
 @wire_type(0x21)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeMembers:
-    """Here is my record; tell me the member records that you know, in the order of peer ids, those after `after`."""
+    """Here is my record; tell me the member records that you know, in the order of peer ids, those after `after`.
+
+    Those only that may differ from what I know, when there is a summary of that.
+    """
 
     record: Annotated[Envelope, Nested(Envelope)]
     after: Annotated[PeerId | None, Maybe(Fixed(PeerId))]
+    known: Annotated[MembersSummary | None, Maybe(Fixed(MembersSummary))]
 
 
 @wire_type(0x22)

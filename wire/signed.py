@@ -82,9 +82,13 @@ def sign_record(record: R, *, key: SigningKey, network: str) -> Signed[R]:
 
 def open_envelope(envelope: Envelope, kind: type[R], *, network: str) -> Signed[R]:
     """Check an envelope's format and signature. Raises `WireError` or `crypto.signing.BadSignatureError`."""
-    record = decode(envelope.body, kind, bytes_max=limits.RECORD_BYTES_MAX)
+    return open_decoded(envelope, decode(envelope.body, kind, bytes_max=limits.RECORD_BYTES_MAX), network=network)
+
+
+def open_decoded(envelope: Envelope, record: R, *, network: str) -> Signed[R]:
+    """Check the signature of an envelope whose body was decoded already. Raises `crypto.signing.BadSignatureError`."""
     signing.verify(
-        _domain(kind, network, record.version),
+        _domain(type(record), network, record.version),
         envelope.body,
         public_key=envelope.signer,
         signature=envelope.signature,

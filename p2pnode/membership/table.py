@@ -9,6 +9,7 @@ members that are lost make room, anchors never, and else a newcomer is refused.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 
 from crypto.peer_id import peer_id_to_text
 from p2pnode.config import Profile
@@ -16,6 +17,7 @@ from p2pnode.membership.anchors import Acquaintance
 from p2pnode.membership.contact import Contact, with_address
 from p2pnode.membership.domains import domain_of
 from p2pnode.membership.liveness import Liveness, liveness
+from p2pnode.membership.summary import Summary
 from wire import limits
 from wire.ids import PeerId
 from wire.records import MemberRecord, MemberState
@@ -28,7 +30,9 @@ class Member:
 
     signed: Signed[MemberRecord]
     renewed_at: float
-    """Monotonic time at which its newest record came, minus the age that the record had by then."""
+    """Monotonic time at which its newest record came, minus the age that it had by then beyond the tolerated skew."""
+    heard_at: float
+    """Monotonic time at which its newest record came."""
     contact_at: float | None = None
     """Monotonic time of the last contact, None when there was none yet."""
     address: str = ""
@@ -57,6 +61,10 @@ class MemberTable:
         self._profile = profile
         self._started_at = started_at
         self._members: dict[PeerId, Member] = {}
+        self._in_order: list[tuple[PeerId, Member]] | None = []
+        """All of them in the order of their ids; None when somebody came or went since it was made."""
+        self.summary = Summary()
+        """Of the records of all members; for comparing tables."""
         self.anchors: frozenset[PeerId] = frozenset()
         """Whom nobody displaces; set by whoever chooses them."""
         self.changes = 0
@@ -71,8 +79,10 @@ class MemberTable:
         return self._members.get(peer_id)
 
     def members(self) -> list[tuple[PeerId, Member]]:
-        """Return all members in the order of their ids."""
-        return sorted(self._members.items())
+        """Return all members in the order of their ids; the list is ours, and not to be changed."""
+        if self._in_order is None:
+            self._in_order = sorted(self._members.items())
+        return self._in_order
 
     def consider(self, signed: Signed[MemberRecord], *, now: float, wall: float) -> bool:
         """Take a checked record if it is news; return whether it was (and so should be passed on)."""
@@ -83,15 +93,19 @@ class MemberTable:
         known = self._members.get(peer_id)
         if known is not None and record.sequence <= known.record.sequence:
             return False
-        # An age within the tolerated skew says nothing; an older record is as old as it says.
-        age = wall - record.time
-        renewed_at = now - (age if age > limits.CLOCK_SKEW_SECONDS else 0.0)
+        # As much of an age as the tolerated skew says nothing, of an older record too: else a node whose clock is ahead
+        # by nearly as much would call everybody stale whose record was some minutes on its way.
+        renewed_at = now - max(0.0, wall - record.time - limits.CLOCK_SKEW_SECONDS)
         if known is not None:
-            known.signed, known.renewed_at = signed, renewed_at
+            self.summary.flip(peer_id, known.record.sequence)
+            self.summary.flip(peer_id, record.sequence)
+            known.signed, known.renewed_at, known.heard_at = signed, renewed_at, now
             return True
         if len(self._members) >= limits.MEMBERS_KEPT_MAX and not self._make_room(now):
             return False
-        self._members[peer_id] = Member(signed, renewed_at)
+        self._members[peer_id] = Member(signed, renewed_at, now)
+        self.summary.flip(peer_id, record.sequence)
+        self._in_order = None
         self.changes += 1
         return True
 
@@ -103,8 +117,10 @@ class MemberTable:
         member.contact_at = now
         member.seen_at = wall
         member.met_at = wall if member.met_at is None else member.met_at
-        member.address = address or member.address
         member.source = source or member.source
+        if not address or (member.address == address and member.worked[:1] == (address,)):
+            return False  # Nearly always: every connection is looked at every two seconds.
+        member.address = address
         before, member.worked = member.worked, with_address(member.worked, address)
         return member.worked != before
 
@@ -186,6 +202,22 @@ class MemberTable:
             if self.is_fresh(peer_id, now=now) and member.record.state == MemberState.ACTIVE
         ]
 
+    def clock_lead(self, *, now: float, wall: float) -> float | None:
+        """Return by how many seconds our wall clock is ahead of the others', None when there is nobody to ask.
+
+        It is the median over the vetted members that we are in contact with, or over all of them while none is vetted,
+        by the times in their fresh records. A record that was long on its way makes us seem ahead by that much.
+        """
+        leads: dict[bool, list[float]] = {True: [], False: []}
+        for peer_id, member in self.members():
+            if member.met_at is None or member.contact_at is None or not self.is_fresh(peer_id, now=now):
+                continue
+            if self.liveness(peer_id, now=now) is Liveness.ACTIVE:
+                is_vetted = wall - member.met_at >= self._profile.vetting_s
+                leads[is_vetted].append(wall - member.record.time - (now - member.heard_at))
+        chosen = leads[True] or leads[False]
+        return median(chosen) if chosen else None
+
     def _make_room(self, now: float) -> bool:
         lost = [
             peer_id
@@ -194,6 +226,8 @@ class MemberTable:
         ]
         if not lost:
             return False
-        del self._members[max(lost, key=lambda peer_id: (self.silence(peer_id, now=now), peer_id))]
+        leaving = max(lost, key=lambda peer_id: (self.silence(peer_id, now=now), peer_id))
+        self.summary.flip(leaving, self._members.pop(leaving).record.sequence)
+        self._in_order = None
         self.changes += 1
         return True

@@ -24,7 +24,7 @@ from wire.codec import decode
 from wire.errors import WireError
 from wire.ids import PublicKey
 from wire.records import AnnouncementBatch, Envelope, MemberRecord
-from wire.signed import Signed, open_envelope
+from wire.signed import Signed, open_decoded
 
 GossipedRecord = MemberRecord | AnnouncementBatch
 """Each has a sequence and a time."""
@@ -130,8 +130,8 @@ class GossipGate(Generic[R]):
         if checked is not None:
             return checked
         try:
-            signed = open_envelope(envelope, self._kind.record, network=self._network)
-        except (WireError, BadSignatureError) as error:
+            signed = open_decoded(envelope, record, network=self._network)
+        except BadSignatureError as error:
             return Checked(Verdict.REJECT, str(error))
         self._remember(envelope.signer, record.sequence, now)
         return Checked(Verdict.ACCEPT, "news", signed)

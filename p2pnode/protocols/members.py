@@ -69,13 +69,19 @@ def make_candidates(own: Signed[MemberRecord], others: Sequence[tuple[PeerId, Me
 
     A rank is made of signed common input only. Where no admission work is asked, the placement key is the peer id
     (PROTOCOL section 2). The failure domain is that of the address where we reached a member, and of one that only
-    dialled us, that of where it came from: else each of a crowd that dials us would count as a domain of its own.
+    dialled us, that of where it came from: else each of a crowd that dials us would count as a domain of its own. Of
+    one that we never met it is that of where it says to be, for that is where we shall dial it.
     """
     rows = [(own.signer_peer, own.record.capacity_bytes, "")]
-    rows += [(peer_id, member.record.capacity_bytes, member.address or member.source) for peer_id, member in others]
+    rows += [(peer_id, member.record.capacity_bytes, _whereabouts(member)) for peer_id, member in others]
     rows.sort(key=lambda row: row[0])
     weights = capacity_weights([capacity for _, capacity, _ in rows])
     return [
         Candidate(peer_id, bytes(peer_id), weight, domain_of(peer_id_to_text(peer_id), address))
         for (peer_id, _, address), weight in zip(rows, weights, strict=True)
     ]
+
+
+def _whereabouts(member: Member) -> str:
+    """Return the address that tells a member's failure domain; empty when it names none and we never met it."""
+    return member.address or member.source or next(iter(member.record.addresses), "")

@@ -33,8 +33,8 @@ LOOK_SELDOM_S = 2.0
 """How often they are looked at when the last look found nothing new."""
 
 CHOOSE_EVERY_S = 30.0
-"""How often it is thought over whom to be connected with; a new member, or a sign of life of an absent one, does it at
-once."""
+"""How often it is thought over whom to be connected with; a new member while there are places left, or a sign of life
+of an absent one, does it at once."""
 
 CONNECTIONS_WANTED = 64
 """How many members are kept connected, anchors included; others are dialled when something is asked of them."""
@@ -150,7 +150,8 @@ class Contacts:
                 is_new = True
                 self._greet_at[peer_id] = now + GREET_AGAIN_S
                 self._spawn(nursery, peer_id, self._greet_once)
-        if now >= self._choose_at or self._table.changes != self._seen_changes:
+        has_news = self._table.changes != self._seen_changes and len(self._circle) < CONNECTIONS_WANTED
+        if now >= self._choose_at or has_news:  # A full circle has no place for a newcomer, and thinking takes long.
             self._choose(now)
         for target, pause_max_s in self._targets():
             is_new |= self._redial(nursery, target, now, pause_max_s)

@@ -1,11 +1,12 @@
 """Staying a member: gossip our own record, learn the others', keep connections to them.
 
-Records spread in two ways: by gossip, and whole when a connection is new (each side tells all that it knows), so that a
-node that reaches one member soon knows all. Who is kept connected: `contacts.py`.
+Records spread in two ways: by gossip, and when a connection is new (each side tells what the other does not know), so
+that a node that reaches one member soon knows all. Who is kept connected: `contacts.py`.
 """
 
 from __future__ import annotations
 
+import bisect
 import logging
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from crypto.peer_id import peer_id_of
 from crypto.signing import BadSignatureError
 from p2pnode.errors import LocalStorageError, P2PNodeError
 from p2pnode.membership.liveness import Liveness
+from p2pnode.membership.summary import bucket_of, differing, within
 from p2pnode.membership.table import MemberTable
 from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.gossip import MEMBERS, GossipGate
@@ -27,7 +29,7 @@ from p2pnode.services.peers import Answer
 from wire import limits
 from wire.codec import encode
 from wire.errors import WireError
-from wire.ids import PeerId
+from wire.ids import MembersSummary, PeerId
 from wire.messages import ExchangeMembers, Members, RefusalCode
 from wire.records import Envelope, MemberRecord
 from wire.signed import Signed
@@ -103,6 +105,10 @@ class Membership:
         """Return the state of a peer by its silence."""
         return self.table.liveness(peer_id, now=self._now())
 
+    def domain(self, peer_id: PeerId) -> str:
+        """Return a node's failure domain."""
+        return self.table.domain(peer_id)
+
     def fresh_count(self) -> int:
         """Return how many other members have a fresh record."""
         return len(self.table.fresh(now=self._now()))
@@ -115,15 +121,29 @@ class Membership:
         if self._consider(message.record) is not Verdict.ACCEPT:
             log.debug("nothing new in the record of %s", peer_id)
         self.table.contact(peer_id, now=self._now(), wall=self._context.clock.wall())
-        everyone = [(each, member.signed.envelope) for each, member in self.table.members()]
-        everyone.append((self._context.own, self.own.envelope))
-        return members_page(sorted(everyone, key=lambda row: row[0]), after=message.after), ()
+        buckets = differing(self._summary(), message.known)
+        members = within(buckets, self.table.members()) if buckets else []
+        news = [(each, member.signed.envelope) for each, member in members]
+        if bucket_of(self._context.own) in buckets:
+            bisect.insort(news, (self._context.own, self.own.envelope), key=lambda row: row[0])
+        return members_page(news, after=message.after), ()
+
+    def _summary(self) -> MembersSummary:
+        """Return the summary of all that we know, our own record included."""
+        own, sequence = self._context.own, self.own.record.sequence
+        self.table.summary.flip(own, sequence)
+        digests = self.table.summary.digests()
+        self.table.summary.flip(own, sequence)
+        return digests
 
     def _now(self) -> float:
         return self._context.clock.monotonic()
 
     def _consider(self, envelope: Envelope) -> Verdict:
         """Take a record if it is valid and news; then its addresses count too. Never raises for bad records."""
+        known = self.table.get(PeerId(peer_id_of(envelope.signer)))
+        if known is not None and known.signed.envelope == envelope:
+            return Verdict.IGNORE  # Every new neighbour tells us mostly what we know: it need not be checked again.
         try:
             signed = check_member_record(envelope, network=self._context.network_name)
         except (WireError, BadSignatureError) as error:
@@ -225,13 +245,13 @@ class Membership:
 
     async def _exchange(self, peer_id: PeerId, *, after: PeerId | None) -> Members:
         """Give a peer our record, and return a page of what it knows."""
-        request = ExchangeMembers(record=self.own.envelope, after=after)
+        request = ExchangeMembers(record=self.own.envelope, after=after, known=self._summary())
         reply = await self._context.peers.ask(peer_id, "members", request, expect=(Members,))
         assert isinstance(reply.message, Members)
         return reply.message
 
     async def _greet(self, peer_id: PeerId) -> None:
-        """Exchange records with a new connection: ours for all that the peer knows, page by page."""
+        """Exchange records with a new connection: ours for all that the peer knows better, page by page."""
         after: PeerId | None = None
         for _ in range(PAGES_MAX):
             page = await self._exchange(peer_id, after=after)

@@ -59,6 +59,16 @@ def test_skew_within_half_an_hour_makes_nobody_stale() -> None:
     assert not members.is_fresh(peer_id(1), now=NOW + TESTNET.member_stale_after_s + 1)
 
 
+def test_to_a_clock_that_is_ahead_as_far_as_tolerated_records_that_are_renewed_in_time_never_go_stale() -> None:
+    """A record comes with the age that it had where it was asked for: up to the period of renewal."""
+    members = MemberTable(OWN, PUBLIC, started_at=NOW)
+    wall = TIME + limits.CLOCK_SKEW_SECONDS
+    for age in (0.02, 1.0, PUBLIC.member_record_every_s):
+        members.consider(signed_member(1, sequence=int(age) + 1), now=NOW, wall=wall + age)
+        assert members.is_fresh(peer_id(1), now=NOW + PUBLIC.member_stale_after_s - age)
+        assert not members.is_fresh(peer_id(1), now=NOW + PUBLIC.member_stale_after_s - age + 1)
+
+
 def test_a_record_of_yesterday_is_known_but_not_fresh() -> None:
     members = table()
     members.consider(signed_member(1, time=TIME - 24 * 3600), now=NOW, wall=TIME)

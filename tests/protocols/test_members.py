@@ -90,3 +90,30 @@ def test_members_that_dialled_us_from_one_network_are_one_failure_domain() -> No
         table.contact(peer_id(number), now=0, wall=TIME, source=f"/ip4/8.8.{number // 3}.{number}")
     domains = {each.peer_id: each.domain for each in make_candidates(signed_member(0), table.fresh(now=0))}
     assert domains[peer_id(1)] == domains[peer_id(2)] != domains[peer_id(3)]
+
+
+def test_a_crowd_that_we_never_met_is_one_failure_domain_when_it_says_to_be_in_one_network() -> None:
+    table = MemberTable(peer_id(0), TESTNET, started_at=0)
+    for number in (1, 2, 3):
+        envelope = record_of(number, addresses=[f"/ip4/8.8.{number // 3}.{number}/tcp/4710"])
+        table.consider(check_member_record(envelope, network=NETWORK), now=0, wall=TIME)
+    domains = {each.peer_id: each.domain for each in make_candidates(signed_member(0), table.fresh(now=0))}
+    assert domains[peer_id(1)] == domains[peer_id(2)] != domains[peer_id(3)]
+
+
+def test_where_a_member_says_to_be_counts_for_less_than_where_it_was_met() -> None:
+    table = MemberTable(peer_id(0), TESTNET, started_at=0)
+    for number in (1, 2):
+        envelope = record_of(number, addresses=[f"/ip4/8.8.{number}.1/tcp/4710"])
+        table.consider(check_member_record(envelope, network=NETWORK), now=0, wall=TIME)
+        table.contact(peer_id(number), now=0, wall=TIME, source="/ip4/9.9.9.9")
+    domains = {each.peer_id: each.domain for each in make_candidates(signed_member(0), table.fresh(now=0))}
+    assert domains[peer_id(1)] == domains[peer_id(2)]
+
+
+def test_a_member_that_names_no_address_and_was_never_met_is_a_failure_domain_of_its_own() -> None:
+    table = MemberTable(peer_id(0), TESTNET, started_at=0)
+    for number in (1, 2):
+        envelope = record_of(number, addresses=[])
+        table.consider(check_member_record(envelope, network=NETWORK), now=0, wall=TIME)
+    assert len({each.domain for each in make_candidates(signed_member(0), table.fresh(now=0))}) == 3

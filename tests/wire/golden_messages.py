@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.wire.golden import Golden
 from tests.wire.golden_records import BLOB, ENVELOPE, METADATA, PAGE, PEER, SHARD_SET
-from wire.ids import Axis
+from wire.ids import Axis, MembersSummary
 from wire.messages import (
     BlobRecord,
     Certified,
@@ -37,9 +37,9 @@ MESSAGES = (
         """,
     ),
     Golden(
-        ExchangeMembers(record=ENVELOPE, after=None),
+        ExchangeMembers(record=ENVELOPE, after=None, known=None),
         """
-        93               # array of 3
+        94               # array of 4
           21             # tag: ExchangeMembers
           94             # record: array of 4
             01           # tag: Envelope
@@ -47,13 +47,14 @@ MESSAGES = (
             c4 20 0e*32  # signer
             c4 40 51*64  # signature
           c0             # after: nil
+          c0             # known: nil
         """,
         case="from the start",
     ),
     Golden(
-        ExchangeMembers(record=ENVELOPE, after=PEER),
+        ExchangeMembers(record=ENVELOPE, after=PEER, known=MembersSummary(b"\x5a" * 1024)),
         """
-        93                          # array of 3
+        94                          # array of 4
           21                        # tag: ExchangeMembers
           94                        # record: array of 4
             01                      # tag: Envelope
@@ -61,6 +62,7 @@ MESSAGES = (
             c4 20 0e*32             # signer
             c4 40 51*64             # signature
           c4 26 002408011220 9e*32  # after
+          c5 0400 5a*1024           # known
         """,
         case="after a peer",
     ),

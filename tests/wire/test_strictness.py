@@ -20,7 +20,7 @@ from wire.messages import BlobRecord, DialledBack, ExchangeMembers
 Plain = list[object]
 Path = tuple[int, ...]
 
-ABSENT: set[tuple[type[object], Path]] = {(ExchangeMembers, (2,)), (Invitation, (4,))}
+ABSENT: set[tuple[type[object], Path]] = {(ExchangeMembers, (2,)), (ExchangeMembers, (3,)), (Invitation, (4,))}
 """Where nothing may stand."""
 
 WRONG: tuple[object, ...] = (
