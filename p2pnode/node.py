@@ -23,6 +23,8 @@ from p2pnode.network.payload_slots import PayloadSlots
 from p2pnode.network.port_mapping import RouterPortMapper
 from p2pnode.network.requests import Requester
 from p2pnode.network.upnp import UpnpRouter
+from p2pnode.placement.rendezvous import Candidate
+from p2pnode.protocols.plan import plan_storage
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
 from p2pnode.services import keep, membership, reach, serve_reads
 from p2pnode.services.announce import Announcer
@@ -36,7 +38,15 @@ from p2pnode.services.peers import Answer, Handler, Peers, answer_or_refuse
 from p2pnode.services.put import Putter
 from p2pnode.services.reach import PortMapper, ReachService
 from p2pnode.services.relaying import RelayingService
-from p2pnode.services.results import BlobStatus, Download, NodeInfo, PeerStatus, PutResult, ReachReport
+from p2pnode.services.results import (
+    BlobStatus,
+    Download,
+    NodeInfo,
+    PeerStatus,
+    PutResult,
+    ReachReport,
+    StoragePlan,
+)
 from p2pnode.services.serve_reads import ReadServer
 from p2pnode.services.stat import Statistician
 from p2pnode.storage.files import DiskFiles
@@ -114,7 +124,7 @@ class Node:
                 nursery.start_soon(self._announcer.run)
                 nursery.start_soon(self._reach.run)
                 nursery.start_soon(self._relaying.run)
-                nursery.start_soon(collect_regularly, self._context)
+                nursery.start_soon(collect_regularly, self._context, self._membership.table)
                 task_status.started()
         finally:
             with trio.CancelScope(deadline=trio.current_time() + CLOSE_TIMEOUT_S, shield=True):
@@ -188,6 +198,11 @@ class Node:
         """See `NodeFace`."""
         return await self._statistician.stat(reference)
 
+    async def plan(self, size: int, *, shards: int | None) -> StoragePlan:
+        """See `NodeFace`."""
+        candidates = self._membership.candidates()
+        return await self._offload.run(_plan, size, candidates, shards)
+
     def peers(self) -> tuple[PeerStatus, ...]:
         """See `NodeFace`."""
         connected = {each.peer_id for each in self._network.connected()}
@@ -241,6 +256,10 @@ class Node:
     async def check_reach(self) -> ReachReport:
         """See `NodeFace`."""
         return await self._reach.check()
+
+
+def _plan(size: int, candidates: Sequence[Candidate], shards: int | None) -> StoragePlan:
+    return plan_storage(size, candidates, shards=shards)
 
 
 CLOSE_TIMEOUT_S = 2.0

@@ -22,6 +22,7 @@ from wire.errors import WireError
 from wire.references import Reference
 
 Shards = Annotated[int | None, Query(ge=limits.SHARDS_MIN, le=limits.SHARDS_MAX)]
+Size = Annotated[int, Query(ge=0, le=limits.FILE_BYTES_MAX)]
 
 
 class BadReferenceError(CallerError):
@@ -38,6 +39,7 @@ def make_app(node: NodeFace, *, token: str) -> FastAPI:
         ("PUT", "/v1/blobs", paths.put_blob),
         ("GET", "/v1/blobs/{reference}", paths.get_blob),
         ("GET", "/v1/blobs/{reference}/status", paths.blob_status),
+        ("GET", "/v1/plan", paths.plan),
         ("GET", "/v1/peers", paths.peers),
         ("GET", "/v1/node", paths.node_info),
         ("GET", "/v1/reach", paths.reach),
@@ -82,6 +84,10 @@ class _Paths:
     async def blob_status(self, reference: str) -> Response:
         """Tell how a blob or file is doing."""
         return JSONResponse(dataclasses.asdict(await self._node.stat(_parse(reference))))
+
+    async def plan(self, size: Size, shards: Shards = None) -> Response:
+        """Tell what storing so many bytes would mean."""
+        return JSONResponse(dataclasses.asdict(await self._node.plan(size, shards=shards)))
 
     async def peers(self) -> Response:
         """Tell which members are known."""

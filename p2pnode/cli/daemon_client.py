@@ -22,7 +22,15 @@ from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from p2pnode.errors import CallerError, ExitCode, NoDaemonError, P2PNodeError
-from p2pnode.services.results import AddressReach, BlobStatus, NodeInfo, PeerStatus, PutResult, ReachReport
+from p2pnode.services.results import (
+    AddressReach,
+    BlobStatus,
+    NodeInfo,
+    PeerStatus,
+    PutResult,
+    ReachReport,
+    StoragePlan,
+)
 from p2pnode.storage.home import open_home, read_daemon_info
 from wire.errors import WireError
 from wire.references import Reference
@@ -117,6 +125,11 @@ class DaemonClient:
     def stat(self, reference: str) -> BlobStatus:
         """Tell how a blob or file is doing."""
         return _made(BlobStatus, self._ask(_blob_path(reference) + "/status"))
+
+    def plan(self, size: int, *, shards: int | None) -> StoragePlan:
+        """Tell what storing so many bytes would mean."""
+        query = f"?size={size}" if shards is None else f"?size={size}&shards={shards}"
+        return _made(StoragePlan, self._ask("/v1/plan" + query))
 
     def peers(self) -> list[PeerStatus]:
         """Tell which members the daemon knows."""

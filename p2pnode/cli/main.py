@@ -39,6 +39,7 @@ _OWN_COMMANDS = {
     "put": "p2pnode.cli.put:command",
     "get": "p2pnode.cli.get:command",
     "stat": "p2pnode.cli.stat:command",
+    "plan": "p2pnode.cli.plan:command",
     "peers": "p2pnode.cli.peers:command",
     "check": "p2pnode.cli.check:command",
     "id": "p2pnode.cli.identity:command",

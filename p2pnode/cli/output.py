@@ -75,6 +75,12 @@ def human_bytes(count: int) -> str:
     return f"{count} B"
 
 
+def overhead(stored_bytes: int, size: int) -> str:
+    """Write how much room something takes in the network, and how many times its size that is."""
+    times = f", {stored_bytes / size:.2f} times the size" if size else ""
+    return f"{human_bytes(stored_bytes)} on all nodes together{times}"
+
+
 def human_duration(seconds: float) -> str:
     """Return a time span for a person: `3 s`, `5 min`, `2.5 h`, `12 d`."""
     for limit, step, unit in ((120, 1, "s"), (7200, 60, "min"), (48 * 3600, 3600, "h")):

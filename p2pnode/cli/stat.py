@@ -9,7 +9,7 @@ import typer
 
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, ReferenceArgument, new_app
-from p2pnode.cli.output import human_bytes, print_facts, print_json, reporting
+from p2pnode.cli.output import human_bytes, overhead, print_facts, print_json, reporting
 from p2pnode.services.results import BlobStatus
 
 app = new_app()
@@ -36,7 +36,9 @@ def _print_for_a_person(status: BlobStatus) -> None:
             ("id", status.id),
             ("kind", f"{status.kind}, {human_bytes(status.size)}{parts}"),
             ("shards", f"{status.healthy} of {status.n} healthy, {status.reachable} reachable now"),
-            ("nodes", f"any {status.nodes_that_may_fail} may fail before it cannot be read"),
+            ("takes", overhead(status.stored_bytes, status.size)),
+            ("nodes", f"{status.nodes}; any {status.nodes_that_may_fail} may fail before it cannot be read"),
+            ("domains", f"{status.domains} failure domains; any {status.domains_that_may_fail} may fail together"),
             ("certified", "yes" if status.certified else "no"),
             ("kept until", end),
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 
 MEMBERS_MIN = 4
 """Fewer members than this cannot keep a blob so that one of them may fail."""
@@ -23,6 +24,32 @@ SMALL_SHARDS = 10
 
 SIZE_THAT_DECIDES = BYTES_PER_SHARD_SQUARED * SHARDS_DEFAULT_MAX**2
 """From this many bytes on the size no longer limits the default n, so a writer need not know how long the rest is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoragePlan:
+    """What a put would do now. Sizes are in bytes."""
+
+    size: int
+    n: int
+    segments: int
+    segment_bytes: int
+    stored_bytes: int
+    """On all nodes together: slivers, and the hashes that each holder keeps of all pairs."""
+    members: int
+    """Those that may be given data, this node included."""
+    nodes: int
+    """Those that would hold a part."""
+    domains: int
+    """Failure domains that these are in."""
+    spares: int
+    """Members that hold nothing and may take over."""
+    shards_to_read: int
+    """P: so many shards give the data back, whichever they are."""
+    shards_to_store: int
+    """n - f: so many must be signed for before a put reports success."""
+    nodes_that_may_fail: int
+    domains_that_may_fail: int
 
 
 def default_shards(*, members: int, size: int) -> int:

@@ -8,7 +8,6 @@ writer is an ordinary holder and an ordinary reader; success is reported only wh
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +16,9 @@ import trio
 from crypto.hashing import Buffer
 from p2pnode import bft
 from p2pnode.coding import EncodedBlob, EncodeJob, SpareMemory
-from p2pnode.errors import CallerError, TooFewHoldersError
 from p2pnode.placement import shape
-from p2pnode.placement.rendezvous import Candidate, Committee, assign
+from p2pnode.placement.candidates import propose
+from p2pnode.placement.rendezvous import Candidate, Committee
 from p2pnode.protocols.leases import BlobGroup, LeaseTerms, blob_page, make_blob_lease, make_file_lease
 from p2pnode.protocols.manifest import (
     FileShape,
@@ -28,6 +27,7 @@ from p2pnode.protocols.manifest import (
     manifest_to_bytes,
     segment_bytes,
 )
+from p2pnode.protocols.plan import choose_shards
 from p2pnode.protocols.receipts import shard_set
 from p2pnode.services.announce import Announcer
 from p2pnode.services.coding_jobs import run_job
@@ -38,13 +38,10 @@ from p2pnode.services.membership import Membership
 from p2pnode.services.nursery import open_nursery
 from p2pnode.services.results import PutResult
 from p2pnode.services.upload import PlacedBlob, Uploader
-from wire import limits
 from wire.ids import BlobId, Digest, FileSalt, PeerId, ShardIndex
 from wire.records import HolderReceipts, Lease, LeaseKind
 from wire.references import Reference, ReferenceKind
 from wire.signed import Signed
-
-log = logging.getLogger(__name__)
 
 SEGMENTS_IN_FLIGHT = 2
 """Segments that are encoded or uploaded at a time: one keeps the processor busy while the other is on the wire."""
@@ -70,7 +67,7 @@ class Putter:
         if size is None and shards is None:
             # From here on the length no longer decides n, so a stream need not tell its own in advance.
             size = await cutter.peek(shape.SIZE_THAT_DECIDES)
-        n = _choose_n(shards, members=len(candidates), size=size or 0)
+        n = choose_shards(shards, members=len(candidates), size=size or 0)
         write = _Write(self._context, candidates, n, sequence=await self._context.store.next_sequence("lease"))
         first = await cutter.cut(segment_bytes(n))
         if await cutter.peek(1) == 0:
@@ -102,21 +99,6 @@ class _Stored:
     pages: Sequence[CertifiedPage]
     weakest: Sequence[PeerId]
     """The holders of the blob that has the fewest shards, one entry a shard."""
-
-
-def _choose_n(shards: int | None, *, members: int, size: int) -> int:
-    if members < shape.MEMBERS_MIN:
-        message = (
-            f"members known, this node included: {members}; at least {shape.MEMBERS_MIN} are needed to store "
-            f"anything; wait until 'p2pnode peers' shows more, or give --bootstrap an address of the network"
-        )
-        raise TooFewHoldersError(message)
-    if shards is None:
-        return shape.default_shards(members=members, size=size)
-    if not limits.SHARDS_MIN <= shards <= limits.SHARDS_MAX:
-        message = f"--shards must be {limits.SHARDS_MIN} to {limits.SHARDS_MAX}, got {shards}"
-        raise CallerError(message)
-    return shards
 
 
 class _Write:
@@ -245,7 +227,7 @@ class _Write:
         return self._holders.setdefault(tuple(sorted(holders.items())), holders)
 
     async def _committee(self, seed: bytes) -> Committee:
-        return await self._context.offload.run(assign, seed, self._n, self._candidates)
+        return await self._context.offload.run(propose, seed, self._n, self._candidates)
 
     def _terms(self, kind: LeaseKind) -> LeaseTerms:
         profile = self._context.profile

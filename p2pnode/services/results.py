@@ -7,7 +7,20 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from p2pnode.placement.shape import StoragePlan
 from wire.references import Reference
+
+__all__ = [
+    "AddressReach",
+    "BlobStatus",
+    "Download",
+    "NodeFace",
+    "NodeInfo",
+    "PeerStatus",
+    "PutResult",
+    "ReachReport",
+    "StoragePlan",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +56,16 @@ class BlobStatus:
     lease_end: int | None
     """Seconds since 1970, None without a certificate."""
     segments: int
+    stored_bytes: int
+    """What all n shards take together."""
+    nodes: int
+    """Nodes that hold it and are not lost."""
+    domains: int
+    """Failure domains that these are in."""
     nodes_that_may_fail: int
     """How many nodes, whichever they are, may vanish now before the data cannot be read."""
+    domains_that_may_fail: int
+    """The same of failure domains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +158,10 @@ class NodeFace(Protocol):
 
     async def stat(self, reference: Reference) -> BlobStatus:
         """Tell how a blob or file is doing."""
+        ...
+
+    async def plan(self, size: int, *, shards: int | None) -> StoragePlan:
+        """Tell what storing so many bytes would mean now."""
         ...
 
     def peers(self) -> tuple[PeerStatus, ...]:

@@ -9,6 +9,7 @@ from p2pnode.membership.liveness import Liveness
 from p2pnode.placement.shape import nodes_that_may_fail
 from p2pnode.protocols.certificates import CheckedCertificate
 from p2pnode.protocols.manifest import manifest_from_bytes
+from p2pnode.protocols.plan import stored_bytes
 from p2pnode.services.context import Context
 from p2pnode.services.get import Getter
 from p2pnode.services.membership import Membership
@@ -23,7 +24,10 @@ class _Health:
 
     healthy: int
     reachable: int
-    may_fail: int
+    nodes: int
+    domains: int
+    nodes_that_may_fail: int
+    domains_that_may_fail: int
     lease_end: int | None
 
 
@@ -61,13 +65,17 @@ class Statistician:
             certified=None not in ends,
             lease_end=None if None in ends else min(end for end in ends if end is not None),
             segments=segments,
-            nodes_that_may_fail=min(each.may_fail for each in checks),
+            stored_bytes=stored_bytes(size, n=found.metadata.n),
+            nodes=min(each.nodes for each in checks),
+            domains=min(each.domains for each in checks),
+            nodes_that_may_fail=min(each.nodes_that_may_fail for each in checks),
+            domains_that_may_fail=min(each.domains_that_may_fail for each in checks),
         )
 
     def _health(self, blob_id: BlobId, certificate: CheckedCertificate | None, *, n: int) -> _Health:
         """Count the shards with a receipt whose holder is not lost; without a certificate no receipt counts."""
         if certificate is None:
-            return _Health(healthy=0, reachable=0, may_fail=0, lease_end=None)
+            return _Health(0, 0, 0, 0, 0, 0, None)
         connected = {each.peer_id for each in self._context.network.connected()} | {self._context.own}
         alive: list[PeerId] = []
         reachable = 0
@@ -75,9 +83,13 @@ class Statistician:
             here = [peer for peer in peers if self._membership.liveness(peer) is not Liveness.LOST]
             reachable += any(peer in connected for peer in here)
             alive += here[:1]
+        needed, domains = bft.primary_source(n), [self._membership.domain(peer) for peer in alive]
         return _Health(
             healthy=len(alive),
             reachable=reachable,
-            may_fail=nodes_that_may_fail(alive, needed=bft.primary_source(n)),
+            nodes=len(set(alive)),
+            domains=len(set(domains)),
+            nodes_that_may_fail=nodes_that_may_fail(alive, needed=needed),
+            domains_that_may_fail=nodes_that_may_fail(domains, needed=needed),
             lease_end=certificate.lease.record.end,
         )

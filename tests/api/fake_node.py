@@ -9,6 +9,8 @@ import trio
 
 from crypto.hashing import blake2b_256
 from p2pnode.errors import NotFoundError
+from p2pnode.placement.rendezvous import Candidate
+from p2pnode.protocols.plan import plan_storage
 from p2pnode.services.results import (
     AddressReach,
     BlobStatus,
@@ -17,8 +19,9 @@ from p2pnode.services.results import (
     PeerStatus,
     PutResult,
     ReachReport,
+    StoragePlan,
 )
-from wire.ids import BlobId
+from wire.ids import BlobId, PeerId
 from wire.references import Reference, ReferenceKind
 
 PEER_ID = "12D3KooWBmAwcd4PJNJvfV89HwE48nwkRmAgo8Vy3uQEyNNHBox2"
@@ -148,8 +151,18 @@ class FakeNode:
             certified=True,
             lease_end=1_900_000_000,
             segments=1,
+            stored_bytes=6620,
+            nodes=9,
+            domains=8,
             nodes_that_may_fail=3,
+            domains_that_may_fail=2,
         )
+
+    async def plan(self, size: int, *, shards: int | None) -> StoragePlan:
+        """Plan for twelve members in as many domains."""
+        await trio.lowlevel.checkpoint()
+        members = [Candidate(PeerId(bytes([at]) * 38), bytes([at]), 1.0, f"domain-{at}") for at in range(12)]
+        return plan_storage(size, members, shards=shards)
 
     def peers(self) -> tuple[PeerStatus, ...]:
         """Tell of the one other."""

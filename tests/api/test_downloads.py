@@ -122,7 +122,11 @@ async def test_status_peers_and_node_are_told_exactly(served: Served) -> None:
         "certified": True,
         "lease_end": 1_900_000_000,
         "segments": 1,
+        "stored_bytes": 6620,
+        "nodes": 9,
+        "domains": 8,
         "nodes_that_may_fail": 3,
+        "domains_that_may_fail": 2,
     }
     assert (await served.client.get("/v1/peers")).json() == {
         "peers": [

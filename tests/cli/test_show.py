@@ -31,7 +31,11 @@ def test_stat_json_has_exactly_these_fields(cli: Cli, reference: str) -> None:
         "certified": True,
         "lease_end": 1_900_000_000,
         "segments": 1,
+        "stored_bytes": 6620,
+        "nodes": 9,
+        "domains": 8,
         "nodes_that_may_fail": 3,
+        "domains_that_may_fail": 2,
     }
 
 
@@ -39,6 +43,39 @@ def test_stat_shows_a_person_the_same(cli: Cli, reference: str) -> None:
     text = cli("stat", reference).out.decode()
     for part in (reference, "4 B", "9 of 10 healthy", "8 reachable", "any 3 may fail", "2030-03-17"):
         assert part in text
+
+
+def test_plan_json_has_exactly_these_fields(cli: Cli, daemon: FakeDaemon) -> None:
+    assert daemon.node.asked == []
+    assert cli("plan", "--size", "1GB", "--json").json() == {
+        "size": 10**9,
+        "n": 10,
+        "segments": 545,
+        "segment_bytes": 1_834_952,
+        "stored_bytes": 3_932_168_820,
+        "members": 12,
+        "nodes": 10,
+        "domains": 10,
+        "spares": 2,
+        "shards_to_read": 4,
+        "shards_to_store": 7,
+        "nodes_that_may_fail": 6,
+        "domains_that_may_fail": 6,
+    }
+
+
+def test_plan_shows_a_person_the_same(cli: Cli, daemon: FakeDaemon) -> None:
+    text = cli("plan", "--size", "5MB", "--shards", "31").out.decode()
+    assert daemon.node.asked == []
+    for part in ("5.0 MB", "31; any 11", "times the size", "12 of 12", "12 failure domains", "21 shards are signed"):
+        assert part in text
+
+
+@pytest.mark.parametrize("size", ["much", "-1", "99EB", ""])
+def test_plan_of_an_impossible_size_ends_with_2(cli: Cli, daemon: FakeDaemon, size: str) -> None:
+    ended = cli("plan", "--size", size)
+    assert (ended.code, ended.out) == (ExitCode.USAGE, b"")
+    assert daemon.node.asked == []
 
 
 def test_stat_of_an_unknown_id_ends_with_4(cli: Cli, daemon: FakeDaemon) -> None:
