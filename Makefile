@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 # Variables that are given on the command line reach the recipes' environment: PYTHON, FILE, CC.
 
-.PHONY: help setup demo test coverage big interop bench-coding bench-network sanitize check clean
+.PHONY: help setup demo test mutants test-deep coverage big interop bench-coding bench-network sanitize check clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ demo: setup ## Show a small network that survives failures (FILE=... stores that
 
 test: setup ## Run the tests, with a short simulation.
 	$(BIN)/python -m pytest
+
+test-deep: setup ## Simulate, plant bugs, crash disks and fuzz at full volume, for half an hour (SEED=...).
+	@$(BIN)/python -m testnet.deep $${SEED:+--seed "$$SEED"}
 
 coverage: setup ## Run the tests of the pure packages and demand every branch.
 	$(BIN)/python -m pytest tests/wire tests/crypto tests/coding tests/placement tests/membership \
@@ -37,6 +40,9 @@ bench-network: setup ## Measure the network layer against its gates (about a qua
 
 sanitize: setup ## Run the compiled kernel's tests under ASan and UBSan (needs gcc or clang).
 	@sh tools/sanitize.sh
+
+mutants: setup ## Plant bugs in the node's code; each must be found, by which scenario, seed and judge is printed.
+	@$(BIN)/python -m testnet.sim.mutants
 
 check: setup ## Check without running: ruff, mypy, import-linter, tidy.
 	$(BIN)/ruff check .

@@ -1,7 +1,8 @@
-"""Start and stop networks of real node processes on this machine."""
+"""Start and stop networks of real node processes on this machine, or play scenarios in the simulator."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import time
@@ -156,6 +157,19 @@ def down(
     if not keep:
         state.forget(place)
     typer.echo(f"ended {len(testnet.nodes)} nodes; {'kept' if keep else 'removed'} {place}")
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def sim(context: typer.Context) -> None:
+    """Play scenarios in the simulator: whole nodes, every fault, virtual time."""
+    # Loaded only now: it brings the whole node with it, which the other commands do not need.
+    command = importlib.import_module("testnet.sim.command").command
+    code = command.main(context.args, prog_name=context.command_path, standalone_mode=False)
+    if code:
+        raise typer.Exit(code)
 
 
 command = typer.main.get_command(app)

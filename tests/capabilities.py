@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 
 import pytest
@@ -61,10 +62,22 @@ def _has_arm_emulator() -> bool:
     return all(shutil.which(tool) is not None for tool in ("aarch64-linux-gnu-gcc", "qemu-aarch64"))
 
 
+def _has_mounts() -> bool:
+    """Whether a file system in memory can be mounted; it takes root."""
+    if shutil.which("mount") is None or shutil.which("umount") is None:
+        return False
+    with tempfile.TemporaryDirectory() as place:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place]
+        if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            return False
+        return subprocess.run(["umount", place], capture_output=True, check=False).returncode == 0
+
+
 _PROBES: dict[str, Callable[[], bool]] = {
     "arm emulator": _has_arm_emulator,
     "compiler": _has_compiler,
     "ipv6": _has_ipv6,
+    "mounts": _has_mounts,
     "network namespaces": _has_network_namespaces,
     "ptrace": _has_ptrace,
 }

@@ -13,8 +13,10 @@ import gc
 import heapq
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sized
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from typing import TypeVar
 
 import trio
@@ -38,6 +40,26 @@ class DeadlockError(Exception):
     """Every task waits and no event is due: the run would hang for ever."""
 
 
+IsHeld = Callable[[Context], bool]
+"""Tells by its context whether a task is to wait, though it could run."""
+
+
+class _TaskQueue(deque[trio.lowlevel.Task]):
+    """Trio's queue of the tasks that can run, which puts some of them aside."""
+
+    def __init__(self, is_held: IsHeld, held: list[trio.lowlevel.Task]) -> None:
+        super().__init__()
+        self._is_held = is_held
+        self._held = held
+
+    def append(self, task: trio.lowlevel.Task) -> None:
+        """Take a task that can run; trio adds tasks in no other way."""
+        if self._is_held(task.context):
+            self._held.append(task)
+        else:
+            super().append(task)
+
+
 class SimClock(trio.abc.Clock):
     """Trio's clock for one simulated run, and the queue of the events that are due at a virtual moment."""
 
@@ -45,7 +67,9 @@ class SimClock(trio.abc.Clock):
         self._now = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._event_count = 0
+        self._is_over = False
         self._idle_turns = 0
+        self._held: list[trio.lowlevel.Task] = []
         self._root: trio.CancelScope | None = None
         self._error: BaseException | None = None
 
@@ -57,20 +81,24 @@ class SimClock(trio.abc.Clock):
         return self._now
 
     def call_at(self, moment: float, function: Callable[[], None]) -> None:
-        """Call `function` at a virtual moment, outside any task; those of one moment in the order of these calls."""
+        """Call `function` at a virtual moment, outside any task; those of one moment in the order of these calls.
+
+        Nothing happens any more once the main function has ended.
+        """
+        if self._is_over:
+            return
         self._event_count += 1
         heapq.heappush(self._events, (max(moment, self._now), self._event_count, function))
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Carry out what is due before trio's next deadline, until a task can run; else jump to that deadline."""
-        runnable = _run_queue()
         while self._events and self._events[0][0] <= deadline:
             moment, _, function = heapq.heappop(self._events)
             self._now = max(self._now, moment)
             self._idle_turns = 0
             self._call(function)
-            if len(runnable):
-                return 0
+            if trio_run.GLOBAL_RUN_CONTEXT.runner.runq or deadline == math.inf:
+                return 0  # Events may follow each other for ever, while trio's own wake-up waits for a turn.
             deadline = trio_run.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
         if deadline == math.inf:
             self._count_idle_turn()
@@ -78,6 +106,19 @@ class SimClock(trio.abc.Clock):
         self._idle_turns = 0
         self._now = max(self._now, deadline)
         return 0
+
+    def hold_tasks(self, is_held: IsHeld | None) -> None:
+        """From now on put aside every task that can run and whose context is held; nothing is held with None.
+
+        Those that were put aside and are not held any more can run again, in the order in which they might have run.
+        Call it within the run. A task that is in the batch which trio runs at this very moment ends its step.
+        """
+        runner = trio_run.GLOBAL_RUN_CONTEXT.runner
+        tasks, self._held = [*self._held, *runner.runq], []
+        # While nothing is held trio has its own kind of queue, which costs nothing.
+        runner.runq = deque() if is_held is None else _TaskQueue(is_held, self._held)
+        for task in tasks:
+            runner.runq.append(task)
 
     def _call(self, function: Callable[[], None]) -> None:
         try:
@@ -95,13 +136,18 @@ class SimClock(trio.abc.Clock):
     def _stop(self, error: BaseException) -> None:
         self._error = self._error or error
         if self._root is not None:
+            self.hold_tasks(None)  # A task that is put aside could not end.
             self._root.cancel()
 
     async def run(self, main: Callable[[], Awaitable[T]]) -> T:
         """Run the simulation's main function. Raises what an event raised, and `DeadlockError`."""
         results: list[T] = []
-        with trio.CancelScope() as self._root:
-            results.append(await main())
+        try:
+            with trio.CancelScope() as self._root:
+                results.append(await main())
+        finally:
+            self._is_over = True
+            self._events.clear()
         if self._error is not None:
             raise self._error
         return results[0]
@@ -133,6 +179,10 @@ class NodeClock:
     def __init__(self, *, offset_s: float = 0.0) -> None:
         """Start with a wall clock that is `offset_s` ahead of the others."""
         self.offset_s = offset_s
+        """How far it was ahead when its drift began, or all the time when it has none."""
+        self._drift = 0.0
+        self._drifts_since = 0.0
+        self._on_read: Callable[[], None] | None = None
 
     def monotonic(self) -> float:
         """Return the virtual second."""
@@ -140,15 +190,30 @@ class NodeClock:
 
     def wall(self) -> float:
         """Return the seconds since 1970 that this node believes in."""
-        return WALL_EPOCH_S + trio.current_time() + self.offset_s
+        if self._on_read is not None:
+            self._on_read()
+        return WALL_EPOCH_S + trio.current_time() + self.error_s
 
     async def sleep(self, seconds: float) -> None:
         """Wait in virtual time."""
         await trio.sleep(seconds)
 
+    # What the world does to the wall clock.
 
-def _run_queue() -> Sized:
-    return trio_run.GLOBAL_RUN_CONTEXT.runner.runq
+    @property
+    def error_s(self) -> float:
+        """How far it is ahead of a right one now."""
+        return self.offset_s + self._drift * (trio.current_time() - self._drifts_since)
+
+    def set_wrong(self, error_s: float, *, drift: float = 0.0, on_read: Callable[[], None] | None = None) -> None:
+        """Be so far ahead from now on, and `drift` seconds more each second; `on_read` is called at each look at it."""
+        self.offset_s, self._drift, self._drifts_since = error_s, drift, trio.current_time()
+        self._on_read = on_read
+
+    @property
+    def drift(self) -> float:
+        """How many seconds it gains each second."""
+        return self._drift
 
 
 @contextmanager

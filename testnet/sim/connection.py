@@ -8,6 +8,7 @@ from p2pnode.membership.circuit_addresses import is_circuit
 from p2pnode.seams import Stream
 from testnet.sim.fabric import Fabric, Host
 from testnet.sim.streams import Pipe, SimStream
+from testnet.sim.traffic import OTHER
 
 CONTROL_BYTES = 32
 """The size of what opens, resets or ends something."""
@@ -43,6 +44,11 @@ class ConnectionEnd:
     def is_relayed(self) -> bool:
         """Whether the connection leads through a relay."""
         return is_circuit(self.route)
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams of this connection our side has not let go of."""
+        return len(self._streams)
 
     def add(self, stream: SimStream) -> None:
         """Tell this stream about the connection's fate."""
@@ -86,9 +92,9 @@ class ConnectionEnd:
         if stream is not None:
             stream.fail()
 
-    def open_stream(self) -> tuple[Stream, Stream]:
-        """Return the two ends of a new stream, ours first."""
-        return self._connection.open_stream(self)
+    def open_stream(self, protocol: str = OTHER) -> tuple[Stream, Stream]:
+        """Return the two ends of a new stream, ours first; its bytes count for the protocol."""
+        return self._connection.open_stream(self, protocol)
 
 
 class Connection:
@@ -111,7 +117,7 @@ class Connection:
         self.fabric = fabric
         self.dialled = ConnectionEnd(self, host=dialler, peer=listener, address=address, on_lost=on_lost[0])
         self.accepted = ConnectionEnd(self, host=listener, peer=dialler, address="", source=source, on_lost=on_lost[1])
-        fabric.connections.append(self)
+        fabric.connections[self] = None
         fabric.trace.record("connected", dialler.name, listener.name)
 
     def ends(self) -> tuple[Host, Host]:
@@ -127,6 +133,12 @@ class Connection:
         self.dialled.break_now()
         self.accepted.break_now()
 
+    def break_for_peer_of(self, host: Host) -> None:
+        """Let the other side of `host` notice; this one hears of it when the news has travelled."""
+        end = self.accepted if host is self.dialled.host else self.dialled
+        end.break_now()
+        end.break_other_later()
+
     def break_after_silence(self, end: ConnectionEnd) -> None:
         """Let one side notice at the end of its patience."""
         self.fabric.break_after_silence(end.break_now)
@@ -134,16 +146,16 @@ class Connection:
     def end_lost(self) -> None:
         """One end is gone; with the second one the connection itself."""
         if not self.dialled.is_open and not self.accepted.is_open:
-            self.fabric.connections.remove(self)
+            del self.fabric.connections[self]
         self.fabric.trace.record("disconnected", self.dialled.host.name, self.accepted.host.name)
         self.fabric.notify()
 
-    def open_stream(self, opener: ConnectionEnd) -> tuple[SimStream, SimStream]:
+    def open_stream(self, opener: ConnectionEnd, protocol: str = OTHER) -> tuple[SimStream, SimStream]:
         """Return the two ends of a new stream, the opener's first."""
         other = self.other_end(opener)
         number = self.fabric.new_number()
-        there = Pipe(self.fabric, number, opener.host, other.host)
-        back = Pipe(self.fabric, number, other.host, opener.host)
+        there = Pipe(self.fabric, number, opener.host, other.host, kind=protocol)
+        back = Pipe(self.fabric, number, other.host, opener.host, kind=protocol)
         ours = SimStream(opener, number=number, incoming=back, outgoing=there)
         theirs = SimStream(other, number=number, incoming=there, outgoing=back)
         opener.add(ours)

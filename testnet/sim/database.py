@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from types import TracebackType
 from typing import Literal
 
@@ -40,6 +41,12 @@ class SimConnection(sqlite3.Connection):
         self.save, self.check, self.let_go, self.image = save, check, let_go, image
         if image:
             self.deserialize(image)
+
+    def injure(self, image: bytes) -> None:
+        """Go on with other bytes, as when a page that is read anew has rotted meanwhile."""
+        assert not self.in_transaction, "damage comes between transactions: a page in use is in memory"
+        self.deserialize(image)
+        self.image = image
 
     def cursor(self, factory: type[sqlite3.Cursor] | None = None) -> sqlite3.Cursor:  # type: ignore[override]  # typeshed has overloads for what sqlite3 does not document
         """Return a cursor whose commits are noticed too."""
@@ -91,9 +98,17 @@ class SimConnection(sqlite3.Connection):
         try:
             self.save(image)
         except OSError as error:
-            self.deserialize(self.image)
+            self._go_back()
             raise _failure(error) from error
         self.image = image
+
+    def _go_back(self) -> None:
+        """Hold what the last durable image holds; SQLite takes no empty one, so an empty database is copied."""
+        if self.image:
+            self.deserialize(self.image)
+        else:
+            with closing(sqlite3.connect(":memory:")) as empty:
+                empty.backup(self)
 
 
 def _failure(error: OSError) -> sqlite3.OperationalError:

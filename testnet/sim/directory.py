@@ -13,25 +13,43 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
+@dataclass(slots=True)
+class Losses:
+    """What a power loss took: how many changes and files are as before them, and how many files are neither."""
+
+    lost: int = 0
+    torn: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class SimFile:
     """One file's bytes: as every reader sees them, and as they are on the platter."""
 
     data: bytes = b""
     durable: bytes = b""
+    injuries: tuple[int, ...] = ()
+    """Where bytes were changed behind the node's back."""
 
     def make_durable(self) -> None:
         """What fsync does."""
         self.durable = self.data
 
-    def crash_image(self, rng: random.Random) -> SimFile:
+    def injure(self, position: int, bit: int) -> None:
+        """Flip a bit, as a disk that rots."""
+        rotten = self.data[position] ^ (1 << bit)
+        self.data = self.durable = self.data[:position] + bytes([rotten]) + self.data[position + 1 :]
+        self.injuries = (*self.injuries, position)
+
+    def crash_image(self, rng: random.Random, losses: Losses) -> SimFile:
         """Return what is left after a power loss: what was synced, and any part of what came later."""
-        if self.data == self.durable:
-            return self
+        if self.data == self.durable:  # A file of its own: the disk that goes on may still change this one.
+            return SimFile(self.data, self.data, self.injuries)
         kept = rng.randint(0, len(self.data))
         tail = rng.choice([b"", bytes(len(self.data) - kept), self.data[kept:]])
         image = rng.choice([self.durable, self.data[:kept] + tail])
-        return SimFile(image, image)
+        losses.lost += image == self.durable
+        losses.torn += image not in (self.durable, self.data)
+        return SimFile(image, image, self.injuries)
 
 
 Entries = dict[str, SimFile]
@@ -93,6 +111,26 @@ class Tree:
             raise FileNotFoundError(f"no file {name}")
         return directory.now[base]
 
+    def named_files(self) -> list[tuple[str, SimFile]]:
+        """Return all that is there now with its whole name, in the order of the names."""
+        return sorted(
+            (
+                (posixpath.join(name, base), file)
+                for name, each in self._directories.items()
+                for base, file in each.now.items()
+            ),
+            key=lambda found: found[0],
+        )
+
+    def certain(self, name: str) -> bytes | None:
+        """Return what a file holds after each power loss that may come now; None when that is open, or it is gone."""
+        directory, base = self._split(name)
+        file = directory.durable.get(base)
+        if file is None or file.data != file.durable:
+            return None
+        is_settled = all(entry != base for change in directory.journal for entry, _ in change.effects)
+        return file.durable if is_settled else None
+
     def names(self, name: str) -> list[str]:
         """Return the sorted names in a directory; none when there is no such directory."""
         directory = self._directories.get(name)
@@ -147,8 +185,12 @@ class Tree:
         directory.durable[base] = directory.now[base]
         directory.journal = [change for change in directory.journal if {entry for entry, _ in change.effects} != {base}]
 
-    def crash_image(self, rng: random.Random) -> Tree:
-        """Return what a power loss now might leave: a random legal tree, in which everything is durable."""
+    def crash_image(self, rng: random.Random, losses: Losses | None = None) -> Tree:
+        """Return what a power loss now might leave: a random legal tree, in which everything is durable.
+
+        What was lost is counted in `losses`.
+        """
+        losses = losses or Losses()
         kept = {
             id(change)
             for _, directory in sorted(self._directories.items())
@@ -161,9 +203,11 @@ class Tree:
                 partner = change.only_with
                 if id(change) in kept and (partner is None or partner.is_durable or id(partner) in kept):
                     change.apply(entries)
+                else:
+                    losses.lost += 1
             for file in entries.values():
                 if id(file) not in files:
-                    files[id(file)] = file.crash_image(rng)
+                    files[id(file)] = file.crash_image(rng, losses)
             entries = {base: files[id(file)] for base, file in entries.items()}
             image._directories[name] = _Directory(entries, dict(entries), set(directory.children))
         return image

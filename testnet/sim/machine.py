@@ -90,6 +90,18 @@ class Life:
         finally:
             self.ended.set()
 
+    def service_tasks(self) -> int:
+        """Return how many tasks the node itself runs: its services and what it serves, not the calls of a scenario."""
+        tasks = (
+            [] if self._nursery is None else [each for each in self._nursery.child_tasks if "_run_node" in each.name]
+        )
+        count = 0
+        while tasks:
+            task = tasks.pop()
+            count += 1
+            tasks += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+        return count
+
     async def _run_node(self, *, task_status: OnRunning) -> None:
         await self.node.run(task_status=task_status)
 
@@ -135,6 +147,8 @@ class Machine:
         self.habit: Habit | None = None
         """What makes this machine's node dishonest."""
         self.life: Life | None = None
+        self.has_left = False
+        """Whether it was taken away for ever."""
 
     @property
     def peer_id(self) -> PeerId:
@@ -150,6 +164,11 @@ class Machine:
     def is_running(self) -> bool:
         """Whether a node runs here now."""
         return self.life is not None and not self.life.was_killed and not self.life.ended.is_set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a node runs here that has started: it can put and get."""
+        return self.is_running and self.life is not None and self.life.started.is_set()
 
     @property
     def node(self) -> RunningNode:

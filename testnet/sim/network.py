@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Sequence
-from functools import partial
 
 import trio
 
@@ -15,7 +14,8 @@ from p2pnode.network.addresses import with_extra
 from p2pnode.seams import Connected, GossipHandler, OnRunning, Stream, StreamEndedError, StreamHandler, Verdict
 from testnet.sim.circuits import SimPlaces
 from testnet.sim.connection import CONTROL_BYTES, Connection, ConnectionEnd
-from testnet.sim.fabric import Fabric, is_only
+from testnet.sim.fabric import Fabric, Host, is_only
+from testnet.sim.gossip import SimGossip
 from testnet.sim.search import search
 from wire.ids import PeerId
 
@@ -24,9 +24,6 @@ DIAL_TIMEOUT_S = 5.0
 
 OPEN_TIMEOUT_S = 10.0
 """How long the opening of a stream waits for a connected peer that does not answer."""
-
-GOSSIP_SEEN_MAX = 100_000
-"""Message ids kept, so that each message is handled once."""
 
 _PEER_IS_GONE = (PeerUnavailableError, StreamEndedError)
 """What may leave a handler without being a fault of the node's code."""
@@ -42,10 +39,8 @@ class SimNetwork:
         self._peer_id = peer_id
         self._listen = tuple(listen)
         self._handlers: dict[str, StreamHandler] = {}
-        self._topics: dict[str, GossipHandler] = {}
         self._learnt: dict[PeerId, tuple[str, ...]] = {}
         self._ends: dict[PeerId, ConnectionEnd] = {}
-        self._seen: dict[tuple[PeerId, int], None] = {}
         self.protected: frozenset[PeerId] = frozenset()
         """The peers whose connections a real network would keep; here there are always slots enough."""
         self.believed: tuple[str, ...] = ()
@@ -53,7 +48,10 @@ class SimNetwork:
         self.seen_as: tuple[str, ...] = ()
         """Where others see us come from, when it is not where we listen."""
         self._extra: tuple[str, ...] = ()
+        self._connected: tuple[Connected, ...] | None = ()
+        """What `connected` returns; None when somebody came or went since it was made."""
         self._places = SimPlaces(self._ends)
+        self.gossip = SimGossip(fabric, self, hears=self._hears, is_connected=self._is_connected)
         self._nursery: trio.Nursery | None = None
         self._context = contextvars.copy_context()
 
@@ -147,13 +145,17 @@ class SimNetwork:
     def neighbours(self) -> list[SimNetwork]:
         """Return the live hosts that we have a working connection with, in the order of their ids."""
         peers = [end.peer for _, end in sorted(self._ends.items()) if end.is_open]
-        return [
-            peer
-            for peer in peers
-            if isinstance(peer, SimNetwork)
-            and self._fabric.is_live(peer)
-            and not self._fabric.is_cut_either_way(self, peer)
-        ]
+        return [peer for peer in peers if isinstance(peer, SimNetwork) and self._can_talk_to(peer)]
+
+    def neighbour(self, peer_id: PeerId) -> SimNetwork | None:
+        """Return the live host with this id, if we have a working connection with it."""
+        end = self._ends.get(peer_id)
+        if end is None or not end.is_open or not isinstance(end.peer, SimNetwork) or not self._can_talk_to(end.peer):
+            return None
+        return end.peer
+
+    def _can_talk_to(self, peer: Host) -> bool:
+        return self._fabric.is_live(peer) and not self._fabric.hears_nothing(self, peer)
 
     # ------------------------------------------------------------------ connections
 
@@ -168,7 +170,7 @@ class SimNetwork:
         for address in self._learnt.get(peer_id, ()):
             if await self._dial(peer_id, address):
                 return
-        if trio.current_time() - started >= DIAL_TIMEOUT_S:
+        if round(trio.current_time() - started, 3) >= DIAL_TIMEOUT_S:
             raise PeerSilentError(f"{self._name}: {peer_id.hex()[-12:]} does not answer at its addresses")
         raise PeerUnavailableError(f"{self._name}: no known address of {peer_id.hex()[-12:]} answers as it")
 
@@ -188,7 +190,10 @@ class SimNetwork:
 
     def connected(self) -> tuple[Connected, ...]:
         """Return the peers with a connection."""
-        return tuple(Connected(peer_id, end.address, end.source) for peer_id, end in sorted(self._ends.items()))
+        if self._connected is None:
+            ends = sorted(self._ends.items())
+            self._connected = tuple(Connected(peer_id, end.address, end.source) for peer_id, end in ends)
+        return self._connected
 
     async def disconnect(self, peer_id: PeerId) -> None:
         """Close the connection with a peer, if there is one."""
@@ -206,12 +211,12 @@ class SimNetwork:
         """Try one address; True when a connection with that peer exists then."""
         if is_circuit(address):
             return await self._dial_circuit(peer_id, address)
-        await trio.sleep(2 * self._fabric.round_trip_s())
-        with trio.move_on_after(DIAL_TIMEOUT_S):
+        with trio.move_on_after(DIAL_TIMEOUT_S) as deadline:
+            await trio.sleep(2 * self._fabric.round_trip_s(self, self._fabric.listener(address)))
             while self._gets_no_answer(address):
                 await self._fabric.wait_for_change()
         host = self._fabric.listener(address)
-        if host is None or self._fabric.is_cut_either_way(self, host):
+        if deadline.cancelled_caught or host is None or self._fabric.hears_nothing(self, host):
             return False
         return peer_id in self._ends or self._meet(host, peer_id, address)
 
@@ -231,7 +236,7 @@ class SimNetwork:
         host = self._fabric.listener(address)
         if host is None:
             return self._fabric.is_silent_address(address)
-        return self._fabric.is_cut_either_way(self, host)
+        return self._fabric.gets_no_answer(self, host)
 
     def _meet(self, host: object, peer_id: PeerId, address: str) -> bool:
         """Both sides prove who they are; a peer of another id is not kept."""
@@ -247,6 +252,7 @@ class SimNetwork:
         )
         host.adopt(connection.accepted)
         self.adopt(connection.dialled)
+        self.gossip.meet(host.gossip)
         return True
 
     def adopt(self, end: ConnectionEnd) -> None:
@@ -255,12 +261,15 @@ class SimNetwork:
         if stale is not None:  # An earlier life of that peer, whose end we have not noticed yet.
             stale.break_now()
         self._ends[end.peer.peer_id] = end
+        self._connected = None
 
     def end_lost(self, end: ConnectionEnd) -> None:
         """Our end of a connection is gone, and with it the circuits that we dialled through that peer."""
         if self._ends.get(end.peer.peer_id) is not end:
             return
         del self._ends[end.peer.peer_id]
+        self._connected = None
+        self.gossip.lose(end.peer.peer_id)
         if not end.is_relayed:
             self._places.break_through(end.peer.peer_id)
 
@@ -275,10 +284,11 @@ class SimNetwork:
         await self.connect(peer_id)
         end = self._ends.get(peer_id)
         with trio.move_on_after(OPEN_TIMEOUT_S):
-            await trio.sleep(self._fabric.round_trip_s())
+            await trio.sleep(self._fabric.round_trip_s(self, None if end is None else end.peer))
             while end is not None and end.is_open:
-                if end.peer in self.neighbours():
+                if self._ends.get(peer_id) is end and self._can_talk_to(end.peer):
                     return self._open_on(end, protocol)
+                self._fabric.gets_no_answer(self, end.peer)
                 await self._fabric.wait_for_change()
             raise PeerUnavailableError(f"{self._name}: the connection with {peer_id.hex()[-12:]} was lost")
         raise PeerSilentError(f"{self._name}: {peer_id.hex()[-12:]} does not answer on its connection")
@@ -288,7 +298,7 @@ class SimNetwork:
         assert isinstance(peer, SimNetwork), "only simulated networks meet on a fabric"
         if not peer.speaks(protocol):
             raise PeerUnavailableError(f"{peer.name} does not speak {protocol}")
-        ours, theirs = end.open_stream()
+        ours, theirs = end.open_stream(protocol)
         peer.serve(protocol, theirs)
         return ours
 
@@ -312,50 +322,40 @@ class SimNetwork:
         else:
             await stream.close()
 
+    @property
+    def handlers(self) -> tuple[StreamHandler, ...]:
+        """What serves our protocols, in the order of their names."""
+        return tuple(handler for _, handler in sorted(self._handlers.items()))
+
+    def open_streams(self) -> dict[PeerId, int]:
+        """Return how many streams are open with each connected peer, whoever opened them."""
+        return {peer_id: end.open_streams for peer_id, end in sorted(self._ends.items())}
+
     # ------------------------------------------------------------------ gossip
 
     def subscribe(self, topic: str, handler: GossipHandler) -> None:
         """Take part in a topic."""
-        self._topics[topic] = handler
+        self.gossip.subscribe(topic, handler)
 
     async def publish(self, topic: str, data: bytes) -> None:
         """Gossip a message to everyone in the topic."""
         await trio.lowlevel.checkpoint()
-        message_id = (self._peer_id, self._fabric.new_number())
-        self._remember(message_id)
-        self._forward(topic, data, message_id, came_from=None)
+        self.gossip.publish(topic, data)
 
-    def _forward(self, topic: str, data: bytes, message_id: tuple[PeerId, int], *, came_from: PeerId | None) -> None:
-        for peer_id, end in sorted(self._ends.items()):
-            peer = end.peer
-            if peer_id in (came_from, message_id[0]) or not isinstance(peer, SimNetwork):
-                continue
-            if peer.listens_to(topic):
-                deliver = partial(peer.hear, end, topic, data, message_id)
-                self._fabric.post(self, peer, CONTROL_BYTES + len(data), deliver)
-
-    def listens_to(self, topic: str) -> bool:
-        """Tell whether we take part in a topic."""
-        return topic in self._topics
-
-    def hear(self, end: ConnectionEnd, topic: str, data: bytes, message_id: tuple[PeerId, int]) -> None:
-        """Handle a gossiped message, once; `end` is the sender's end of the connection that it came over."""
-        mine = self._ends.get(end.host.peer_id)
-        if mine is None or mine.peer is not end.host or message_id in self._seen:
-            return
-        self._remember(message_id)
+    def _hears(self, handler: GossipHandler, via: PeerId, data: bytes, topic: str) -> Verdict:
         try:
-            verdict = self._context.run(self._topics[topic], end.host.peer_id, data)
+            verdict = self._context.run(handler, via, data)
         except Exception as error:  # noqa: BLE001 - the seam promises that it counts as IGNORE
             self._fabric.report(self, topic, error)
             verdict = Verdict.IGNORE
-        if verdict is Verdict.ACCEPT:
-            self._forward(topic, data, message_id, came_from=end.host.peer_id)
+        for tell in self._fabric.on_verdict:
+            tell(self, via, topic, verdict)
+        return verdict
 
-    def _remember(self, message_id: tuple[PeerId, int]) -> None:
-        self._seen[message_id] = None
-        if len(self._seen) > GOSSIP_SEEN_MAX:
-            del self._seen[next(iter(self._seen))]
+    def _is_connected(self, host: Host) -> bool:
+        """Tell whether we have a connection with this very host, not with an earlier life of it."""
+        end = self._ends.get(host.peer_id)
+        return end is not None and end.peer is host
 
     # ------------------------------------------------------------------ life and death
 
@@ -365,7 +365,8 @@ class SimNetwork:
             self._fabric.listen(self, self._listen)
         except OSError as error:
             raise PortInUseError(str(error)) from error
-        self._break_stale_connections()
+        if not self._fabric.is_first_life(self):
+            self._break_stale_connections()
         self._context = contextvars.copy_context()  # What runs for us is our code, whoever's task or event starts it.
         try:
             async with trio.open_nursery() as self._nursery:

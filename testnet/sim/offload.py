@@ -2,17 +2,23 @@
 
 The arguments are passed by reference and used only at that moment, so a caller that changes them meanwhile is caught. A
 cancelled caller either waits until the work is done (as with a thread that cannot be stopped) or leaves at once while
-the work is still done later; the seam allows both, and the seed decides.
+the work is still done later; the seam allows both, and the seed decides. Who leaves has his buffers back: whatever of
+them can be written to is filled with `POISON`, as if it held the next thing already, so that a late call which still
+reads them, or a result that somebody else reads too, shows.
 
-Bound of the model: one call is done in one moment, so races inside two calls are not found here.
+Where the disk stalls, a call that works with it begins late, or ends long after its work was done, or both.
+
+Bound of the model: one call is done in one moment, so races inside two calls are not found here. What a power loss in
+the middle of a call leaves is found by killing the node from a disk's hook.
 """
 
 from __future__ import annotations
 
 import contextvars
+import dataclasses
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import outcome
@@ -20,26 +26,43 @@ import trio
 
 from testnet.sim.clock import SimClock
 from testnet.sim.disk_events import NodeKilledError
+from testnet.sim.disk_faults import DiskFaults
 
 T = TypeVar("T")
 
 THREADS_MAX = 4
 """Calls that are done at a time, unless told otherwise."""
 
+POISON = 0xA5
+"""What a buffer is filled with that its owner has back."""
+
 _SHORTEST_S, _LONGEST_S = 0.000_1, 0.005
 """The virtual time of a call: file calls and coding of small blobs."""
+
+_DISK_PACKAGES = ("p2pnode.storage.", "testnet.sim.files")
+"""Where the functions are that work with a disk."""
 
 
 class SimOffload:
     """Worker threads in virtual time, for one life of a node."""
 
-    def __init__(self, clock: SimClock, rng: random.Random, *, threads_max: int = THREADS_MAX) -> None:
-        """Do at most `threads_max` calls at a time; the others wait their turn."""
+    def __init__(
+        self,
+        clock: SimClock,
+        rng: random.Random,
+        *,
+        threads_max: int = THREADS_MAX,
+        disk: DiskFaults | None = None,
+    ) -> None:
+        """Do at most `threads_max` calls at a time; the others wait their turn. `disk` says when its calls stall."""
         self._clock = clock
         self._rng = rng
+        self._disk = disk
         self._free_at = [0.0] * threads_max
         self._waiting: dict[trio.Event, None] = {}
         self._is_dead = False
+        self._late: list[Callable[[], None]] | None = None
+        """The calls that are due while the node is paused; None when it is not."""
 
     async def run(self, function: Callable[..., T], /, *args: object) -> T:
         """Run the call at its moment, return its result or raise its error. Raises `NodeKilledError` once dead."""
@@ -48,13 +71,22 @@ class SimOffload:
         results: list[outcome.Outcome[T]] = []
         done = trio.Event()
         context = contextvars.copy_context()
+        begin, end = self._next_moments(self._stall_of(function))
+        is_left = False
 
         def work() -> None:
-            if not self._is_dead:
+            if self._late is not None:
+                self._late.append(work)
+            elif not self._is_dead:
                 results.append(context.run(outcome.capture, function, *args))
-                done.set()
+                if is_left:
+                    _poison_result(results[0])
+                if end > begin:
+                    self._clock.call_at(end, done.set)
+                else:
+                    done.set()
 
-        self._clock.call_at(self._next_moment(), work)
+        self._clock.call_at(begin, work)
         is_patient = self._rng.random() < 0.5  # noqa: PLR2004 - a fair coin
         self._waiting[done] = None
         try:
@@ -62,8 +94,23 @@ class SimOffload:
                 await done.wait()
         finally:
             del self._waiting[done]
+            if not done.is_set():
+                is_left = True
+                _poison(args)
+                for result in results:
+                    _poison_result(result)
         self._check()
         return results[0].unwrap()
+
+    def pause(self) -> None:
+        """Do no call from now on."""
+        self._late = []
+
+    def resume(self) -> None:
+        """Do what was due meanwhile, and go on."""
+        late, self._late = self._late or [], None
+        for work in late:
+            self._clock.call_at(self._clock.current_time(), work)
 
     def die(self) -> None:
         """Let no call be done any more; those who wait learn that their node is dead."""
@@ -71,12 +118,45 @@ class SimOffload:
         for done in self._waiting:
             done.set()
 
-    def _next_moment(self) -> float:
+    def _stall_of(self, function: Callable[..., object]) -> float:
+        """Return how much longer this call lasts; a partial or another object without a module is not of the disk."""
+        module = getattr(function, "__module__", None) or ""
+        return self._disk.stall_of_call() if self._disk and module.startswith(_DISK_PACKAGES) else 0.0
+
+    def _next_moments(self, stall_s: float) -> tuple[float, float]:
+        """Return when the work is done and when the caller learns of it; the thread is busy until then."""
         start = max(self._clock.current_time(), heapq.heappop(self._free_at))
-        end = start + self._rng.uniform(_SHORTEST_S, _LONGEST_S)
+        begin = end = start + self._rng.uniform(_SHORTEST_S, _LONGEST_S)
+        if stall_s:
+            begin += stall_s * self._rng.random()
+            end += stall_s
         heapq.heappush(self._free_at, end)
-        return end
+        return begin, end
 
     def _check(self) -> None:
         if self._is_dead:
             raise NodeKilledError
+
+
+def _poison_result(result: outcome.Outcome[T]) -> None:
+    """Fill the result of a call that nobody waits for: whoever reads it as well has a buffer that is not his."""
+    if isinstance(result, outcome.Value):
+        _poison([result.value])
+
+
+def _poison(values: Iterable[object]) -> None:
+    for view in _writable(values):
+        view[:] = bytes([POISON]) * len(view)
+
+
+def _writable(values: Iterable[object]) -> Iterator[memoryview]:
+    """Yield the buffers among some values that can be written to, also those inside sequences and dataclasses."""
+    for value in values:
+        if isinstance(value, bytearray | memoryview):
+            view = memoryview(value)
+            if not view.readonly and view.contiguous and view.nbytes:
+                yield view.cast("B")
+        elif isinstance(value, list | tuple):
+            yield from _writable(value)
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            yield from _writable(getattr(value, field.name) for field in dataclasses.fields(value))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
@@ -26,6 +28,7 @@ class Outcome:
     trace_hash: str
     events: int
     virtual_seconds: float
+    cpu_seconds: float
     injected: int
     fired: dict[FaultKind, int]
     checked: dict[str, int]
@@ -46,17 +49,31 @@ def all_scenarios() -> dict[str, Scenario]:
     return dict(sorted(SCENARIOS.items()))
 
 
-def play(name: str, seed: int, *, nodes: int | None = None, injections_max: int | None = None) -> Outcome:
-    """Play a scenario; a failure is in the outcome. Raises `KeyError` for a name that there is not."""
+def play(
+    name: str,
+    seed: int,
+    *,
+    nodes: int | None = None,
+    injections_max: int | None = None,
+    watch: Callable[[Run], None] | None = None,
+) -> Outcome:
+    """Play a scenario; a failure is in the outcome. Raises `KeyError` for a name that there is not.
+
+    Of its injections only the first `injections_max` are done. `watch` is called before anything happens, and may look
+    on without changing what happens.
+    """
     chosen = all_scenarios()[name]
     runs: list[Run] = []
 
     async def main(world: World) -> None:
         run = Run(world, nodes=nodes or chosen.nodes)
         runs.append(run)
+        if watch is not None:
+            watch(run)
         await chosen.play(run)
 
     error: BaseException | None = None
+    started = time.process_time()
     try:
         run_world(
             seed,
@@ -66,8 +83,10 @@ def play(name: str, seed: int, *, nodes: int | None = None, injections_max: int 
             seconds_max=chosen.seconds_max,
             injections_max=injections_max,
         )
-    except Exception as caught:  # noqa: BLE001 - whatever it is, it is the outcome
-        error = caught
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as caught:  # noqa: BLE001 - whatever it is, an escape from the world too, it is the outcome
+        error = the_cause(caught)
     (run,) = runs
     if error is None and injections_max is None:
         silent = sorted(chosen.faults - set(run.log.fired))
@@ -80,8 +99,27 @@ def play(name: str, seed: int, *, nodes: int | None = None, injections_max: int 
         trace_hash=run.world.trace.digest(),
         events=run.world.trace.count,
         virtual_seconds=run.world.clock.current_time(),
+        cpu_seconds=time.process_time() - started,
         injected=run.log.injected,
         fired=dict(run.log.fired),
         checked=run.checked,
         error=error,
     )
+
+
+def the_cause(error: BaseException) -> BaseException:
+    """Return the one exception of a group that says most: a judgement if there is one, else the first.
+
+    An interruption by the user is no outcome: it is raised.
+    """
+    leaves = _leaves(error)
+    for each in leaves:
+        if isinstance(each, KeyboardInterrupt | SystemExit):
+            raise each from error
+    return next((each for each in leaves if isinstance(each, JudgementError)), leaves[0])
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

@@ -13,6 +13,7 @@ import trio
 from p2pnode.errors import PeerUnavailableError
 from p2pnode.seams import StreamEndedError
 from testnet.sim.fabric import Fabric, Host, Packet
+from testnet.sim.traffic import OTHER
 from wire.ids import PeerId
 
 WINDOW_BYTES = 256 * 1024
@@ -27,10 +28,11 @@ _END = b""
 class Pipe:
     """One direction of a stream. Its two ends may learn at different moments that it is broken."""
 
-    def __init__(self, fabric: Fabric, number: int, source: Host, target: Host) -> None:
-        """Carry bytes from one host to the other; both pipes of a stream have the same number."""
+    def __init__(self, fabric: Fabric, number: int, source: Host, target: Host, *, kind: str = OTHER) -> None:
+        """Carry bytes from one host to the other; both pipes of a stream have one number and count for one `kind`."""
         self._fabric = fabric
         self._number = number
+        self._kind = kind
         self.source, self.target = source, target
         self._on_the_way: deque[bytes] = deque()
         self._arrived: deque[memoryview] = deque()
@@ -102,7 +104,7 @@ class Pipe:
         # The packets themselves stay in order in the queue; an event only says that one more has arrived.
         self._on_the_way.append(packet)
         self._last_arrival = self._fabric.post(
-            self.source, self.target, len(packet), self._arrive, not_before=self._last_arrival
+            self.source, self.target, len(packet), self._arrive, not_before=self._last_arrival, kind=self._kind
         )
 
     def _arrive(self) -> None:

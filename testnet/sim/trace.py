@@ -10,6 +10,9 @@ from testnet.sim.clock import SimClock
 LINES_KEPT = 2_000
 """The last lines are kept for a person who looks for where two runs part."""
 
+KEPT_FOR_STORIES = 1_000_000
+"""About 100 MB: more than a day of ten nodes."""
+
 _HASH_BYTES = 16
 
 
@@ -29,6 +32,10 @@ class Trace:
         self._hash.update(line.encode() + b"\n")
         self.lines.append(line)
         self.count += 1
+
+    def keep_all(self) -> None:
+        """Keep every line from now on, up to KEPT_FOR_STORIES: for a replay whose story is told."""
+        self.lines = deque(self.lines, maxlen=KEPT_FOR_STORIES)
 
     def digest(self) -> str:
         """Return the hash of everything so far, in hex."""

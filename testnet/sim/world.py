@@ -9,25 +9,29 @@ from __future__ import annotations
 import itertools
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import trio
 
+from crypto.peer_id import peer_id_to_text
 from p2pnode.config import PUBLIC, Profile
 from p2pnode.node import Node, NodeConfig
 from testnet.sim.clock import SimClock, run_in_virtual_time
 from testnet.sim.disk_events import DiskEvent, DiskOperation
+from testnet.sim.disk_faults import DiskFaults
 from testnet.sim.escapes import trap_escapes
 from testnet.sim.fabric import Fabric, Link
 from testnet.sim.faults import FaultLog
 from testnet.sim.files import SimFiles
 from testnet.sim.habits import Habit
 from testnet.sim.machine import Life, Machine, NodeFactory, NodeParts, RunningNode, current_life
+from testnet.sim.memo import pure_answers_remembered
 from testnet.sim.network import SimNetwork
 from testnet.sim.offload import SimOffload
+from testnet.sim.pauses import Pauses
 from testnet.sim.rng import SimRng, generator
 from testnet.sim.trace import Trace
 
@@ -38,10 +42,23 @@ START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 60.0
 """How long a node may take to start, or to be torn down after it was killed, in virtual time."""
 
+NEIGHBOURS_ENOUGH = 32
+"""Connections of a node that has found its place in a network where nobody is connected with everybody."""
+
+NODES_PER_SEED = 32
+"""So many newcomers are told of the same node: a network has more than one that is known to the public."""
+
+MEET_TIMEOUT_S = 300.0
+"""How long nodes may take until everybody knows everybody."""
+
+JOIN_EVERY_S = 0.05
+"""How soon one newcomer follows the other where there are many: not all machines are switched on at one moment."""
+
 POLL_S = 0.1
 """How often a condition is looked at, in virtual time."""
 
 QUOTA_BYTES = 1 << 30
+NETWORK_NAME = "simulated"
 
 _TRACED = frozenset({DiskOperation.FSYNC, DiskOperation.SYNC_DIRECTORY, DiskOperation.RENAME, DiskOperation.COMMIT})
 
@@ -94,7 +111,7 @@ def production_node(profile: Profile) -> NodeFactory:
 
     def make(parts: NodeParts) -> RunningNode:
         config = NodeConfig(
-            network_name="simulated",
+            network_name=NETWORK_NAME,
             profile=profile,
             identity=parts.identity,
             owner=parts.owner,
@@ -129,18 +146,21 @@ def run_world(
     """
 
     async def main(clock: SimClock) -> WorldReport:
-        with trap_escapes():
+        with trap_escapes(), pure_answers_remembered():
             async with trio.open_nursery() as nursery:
                 world = World(
                     seed,
                     clock=clock,
                     nursery=nursery,
-                    factory=production_node(profile),
+                    profile=profile,
                     link=link,
                     injections_max=injections_max,
                 )
                 with trio.fail_after(seconds_max), _tracebacks_noted(world.fabric):
-                    await scenario(world)
+                    try:
+                        await scenario(world)
+                    finally:
+                        world.pauses.end()
                 nursery.cancel_scope.cancel()
         world.check_failures(expected)
         return WorldReport(
@@ -159,7 +179,7 @@ class World:
         *,
         clock: SimClock,
         nursery: trio.Nursery,
-        factory: NodeFactory,
+        profile: Profile,
         link: Link | None,
         injections_max: int | None = None,
     ) -> None:
@@ -169,10 +189,12 @@ class World:
         self.trace = Trace(clock)
         self.log = FaultLog(self.trace, injections_max=injections_max)
         self.fabric = Fabric(clock=clock, rng=self.generator("fabric"), trace=self.trace, log=self.log, link=link)
+        self.pauses = Pauses(clock, self.fabric, self.log)
         self.machines: dict[str, Machine] = {}
         self.clock = clock
         self._nursery = nursery
-        self._factory = factory
+        self.profile = profile
+        self._factory = production_node(profile)
         self._lives = itertools.count(1)
 
     def generator(self, purpose: str) -> random.Random:
@@ -181,10 +203,12 @@ class World:
 
     # ------------------------------------------------------------------ nodes
 
-    async def start_node(self, name: str, *, bootstrap: Sequence[str] = (), habit: Habit | None = None) -> Machine:
-        """Start a node on a new machine, or again on an old one; `bootstrap` and `habit` hold for later lives too.
+    async def start_node(
+        self, name: str, *, bootstrap: Sequence[str] = (), habit: Habit | None = None, address: str = ""
+    ) -> Machine:
+        """Start a node on a new machine, or again on an old one; all that is given holds for later lives too.
 
-        `bootstrap` names machines.
+        `bootstrap` names machines; without an `address` a machine is in a failure domain of its own.
 
         Returns when the node can put and get.
         """
@@ -193,9 +217,10 @@ class World:
         if bootstrap:
             machine.bootstrap = tuple(self.machines[other].full_address for other in bootstrap)
         machine.habit = habit or machine.habit
+        machine.address = address or machine.address
         number = next(self._lives)
         network = SimNetwork(self.fabric, name=name, peer_id=machine.peer_id, listen=[machine.address])
-        offload = SimOffload(self.clock, self.generator(f"{name}/{number}/offload"))
+        offload = SimOffload(self.clock, self.generator(f"{name}/{number}/offload"), disk=machine.files.faults)
         parts = NodeParts(
             identity=machine.identity,
             owner=machine.owner,
@@ -226,23 +251,54 @@ class World:
         )
 
     async def start_nodes(self, count: int) -> list[Machine]:
-        """Start n0, n1, ..; all but the first know only the first. Returns when everyone knows everyone."""
+        """Start n0, n1, ..; all but the first know only the first. Returns when everyone knows everyone.
+
+        Of many nodes one in NODES_PER_SEED is told of the first, and each of the others, one after the other, of one of
+        these.
+        """
         await self.start_node("n0")
-        async with trio.open_nursery() as nursery:
-            for number in range(1, count):
-                nursery.start_soon(partial(self.start_node, f"n{number}", bootstrap=["n0"]))
+        seeds = max(1, count // NODES_PER_SEED)
+        for numbers in (range(1, seeds), range(seeds, count)):
+            async with trio.open_nursery() as nursery:
+                for number in numbers:
+                    seed = f"n{number % seeds}" if number >= seeds else "n0"
+                    nursery.start_soon(partial(self.start_node, f"n{number}", bootstrap=[seed]))
+                    if seeds > 1:
+                        await trio.sleep(JOIN_EVERY_S)
         await self.all_meet()
         return self.running()
 
-    async def all_meet(self) -> None:
-        """Wait until every running node knows every other one and is connected with it."""
+    async def all_meet(self, core: Collection[str] | None = None, *, timeout_s: float = MEET_TIMEOUT_S) -> None:
+        """Wait until every running node knows every other one and is connected with it; with a core, each of that.
+
+        Where there are more nodes than NEIGHBOURS_ENOUGH so many connections of each are enough.
+        """
         others = len(self.running()) - 1
+        waited_for: list[Machine] = []
+
+        def has_met(machine: Machine) -> bool:
+            info = machine.node.info()
+            return info.connected >= min(others, NEIGHBOURS_ENOUGH) and info.members >= others
 
         def have_met() -> bool:
-            infos = [each.node.info() for each in self.running()]
-            return all(info.members >= others and info.connected >= others for info in infos)
+            # One that has not is looked at until it has; all are looked at once more at the end.
+            waited_for[:] = [each for each in waited_for[-1:] if each.is_running and not has_met(each)]
+            if not waited_for:
+                waited_for.extend(itertools.islice(itertools.filterfalse(has_met, self.running()), 1))
+            return not waited_for
 
-        await self.wait_until(have_met)
+        def core_has_met() -> bool:
+            machines = [self.machines[name] for name in core or ()]
+            ids = {peer_id_to_text(machine.peer_id) for machine in machines}
+            met = ({peer.peer_id for peer in machine.node.peers() if peer.connected} for machine in machines)
+            return all(len(ids - each) <= 1 for each in met)  # It does not list itself.
+
+        is_everybody = core is None or set(core) == {machine.name for machine in self.running()}
+        await self.wait_until(have_met if is_everybody else core_has_met, timeout_s=timeout_s)
+
+    def is_honest(self, name: str) -> bool:
+        """Tell whether this machine's node does what it ships to do."""
+        return self.machines[name].habit is None
 
     def running(self) -> list[Machine]:
         """Return the machines on which a node runs, in the order of their names."""
@@ -265,6 +321,7 @@ class World:
         life.offload.die()
         life.network.die(is_silent=power)
         life.scope.cancel()
+        self.pauses.resume(name)
 
     async def restart(self, name: str) -> Machine:
         """Start a killed node again, with what is left on its disk."""
@@ -294,7 +351,7 @@ class World:
             if event.is_done and event.operation in _TRACED:
                 self.trace.record("disk", name, event.operation, event.name)
 
-        files = SimFiles(observer=observe)
+        files = SimFiles(observer=observe, faults=DiskFaults(self.generator(f"{name}/disk"), self.log.fire))
         machine = Machine(name, number=len(self.machines), keys=self.generator(f"{name}/keys"), files=files)
         self.machines[name] = machine
         return machine

@@ -27,6 +27,7 @@ COMMANDS = [
     "id",
     "blob-id",
     "bench",
+    "plan",
     "version",
     "run",
     "demo",

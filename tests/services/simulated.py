@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
-from p2pnode.config import TESTNET
+from p2pnode.config import TESTNET, Profile
 from p2pnode.services.results import PutResult
 from testnet.sim.machine import Machine
 from testnet.sim.world import World, WorldReport, run_world
@@ -18,14 +18,21 @@ QUICK = replace(TESTNET, provisional_lease_s=120)
 Body = Callable[[World, list[Machine]], Awaitable[None]]
 
 
-def simulate(rng: random.Random, nodes: int, body: Body, *, expected: tuple[type[Exception], ...] = ()) -> WorldReport:
+def simulate(
+    rng: random.Random,
+    nodes: int,
+    body: Body,
+    *,
+    expected: tuple[type[Exception], ...] = (),
+    profile: Profile = QUICK,
+) -> WorldReport:
     """Start some nodes that all know each other, then run the body, in virtual time."""
 
     async def scenario(world: World) -> None:
         machines = await world.start_nodes(nodes)
         await body(world, machines)
 
-    return run_world(rng.getrandbits(32), scenario, profile=QUICK, expected=expected)
+    return run_world(rng.getrandbits(32), scenario, profile=profile, expected=expected)
 
 
 async def stream(data: bytes, *, step: int = 65_536) -> AsyncIterator[bytes]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import errno
 import random
+from dataclasses import replace
 
 import pytest
 import trio
 
 from p2pnode.errors import CallerError, HoldersSilentError, NotFoundError, TooFewHoldersError, TooFewPairsError
 from p2pnode.node import Node
+from p2pnode.protocols import manifest
 from p2pnode.protocols.certificates import make_certificate
 from p2pnode.protocols.leases import LeaseTerms, blob_page, make_blob_lease
 from p2pnode.protocols.receipts import make_batch, shard_set
 from p2pnode.services import put as put_service
 from testnet.sim.disk_events import DiskEvent, DiskOperation
+from testnet.sim.injection import Injector
 from testnet.sim.machine import Machine
 from testnet.sim.world import World
 from tests.factories import key, owner_key
@@ -67,6 +70,52 @@ def test_a_source_of_unknown_length_is_stored_like_any_other(rng: random.Random)
         del world
         result = await machines[0].node.put(stream(data), shards=None, size=None)
         assert await get(machines[3], result.id) == data
+
+    simulate(rng, 4, body)
+
+
+def test_the_length_decides_n_whether_it_is_told_in_advance_or_not(rng: random.Random) -> None:
+    """17 members allow 13 shards, a kilobyte allows ten and 30 of them 14."""
+
+    async def body(world: World, machines: list[Machine]) -> None:
+        del world
+        for size, n in ((1_000, 10), (30_000, 13)):
+            data = rng.randbytes(size)
+            assert (await put(machines[0], data)).n == n
+            assert (await machines[1].node.put(stream(data), shards=None, size=None)).n == n
+
+    simulate(rng, 17, body)
+
+
+def test_what_was_put_is_announced_to_everybody(rng: random.Random) -> None:
+    async def body(world: World, machines: list[Machine]) -> None:
+        for size in (1_000, 500_000):
+            result = await put(machines[1], rng.randbytes(size))
+            blob_id = Reference.parse(result.id).blob_id
+
+            def have_heard(blob_id: BlobId = blob_id) -> bool:
+                nodes = [machine.node for machine in (machines[0], *machines[2:])]
+                heard = [node._announcer.heard_from(blob_id) for node in nodes if isinstance(node, Node)]
+                return heard == [machines[1].peer_id] * 3
+
+            await world.wait_until(have_heard, timeout_s=30)
+
+    simulate(rng, 4, body)
+
+
+def test_manifests_nest_when_a_file_has_more_segments_than_one_can_list(
+    rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two entries a manifest instead of thousands: five segments need three levels."""
+    monkeypatch.setattr(manifest, "entries_max", lambda n: 2 if n else 0)
+    data = rng.randbytes(393_204 * 4 + 7)
+
+    async def body(world: World, machines: list[Machine]) -> None:
+        del world
+        result = await put(machines[0], data)
+        assert (result.segments, result.healthy) == (5, 4)
+        assert await get(machines[1], result.id) == data
+        assert (await machines[2].node.stat(Reference.parse(result.id))).segments == 5
 
     simulate(rng, 4, body)
 
@@ -216,7 +265,7 @@ def test_more_shards_than_nodes_are_spread_and_the_nodes_that_may_fail_are_count
 def test_three_members_are_too_few_and_the_message_says_what_to_do(rng: random.Random) -> None:
     async def body(world: World, machines: list[Machine]) -> None:
         del world
-        with pytest.raises(TooFewHoldersError, match="at least 4 are needed"):
+        with pytest.raises(TooFewHoldersError, match=r"at least 4 are needed .* give --bootstrap an address"):
             await put(machines[0], b"x")
 
     simulate(rng, 3, body)
@@ -271,11 +320,34 @@ def test_a_slow_upload_does_not_lose_its_beginning(rng: random.Random) -> None:
 
     async def body(world: World, machines: list[Machine]) -> None:
         del world
-        result = await machines[0].node.put(slow(), shards=None, size=None)  # type: ignore[arg-type] # it yields bytes
+        # With a chosen n: else a source of unknown length is read on before anything is uploaded.
+        result = await machines[0].node.put(slow(), shards=4, size=None)  # type: ignore[arg-type] # it yields bytes
         assert result.healthy == 4
         assert await get(machines[2], result.id) == data
 
     simulate(rng, 4, body)
+
+
+def test_an_upload_that_begins_slowly_is_extended_once_there_is_something_to_extend(rng: random.Random) -> None:
+    """Half of the provisional lease is over before the first disk has finished a write."""
+    data = rng.randbytes(500_000)
+    short = replace(QUICK, provisional_lease_s=20)
+
+    async def body(world: World, machines: list[Machine]) -> None:
+        names = [machine.name for machine in machines]
+        inject = Injector(world)
+        inject.stall(*names, low_s=3, high_s=3)
+        async with trio.open_nursery() as nursery:
+
+            async def write() -> None:
+                result = await put(machines[0], data)
+                assert await get(machines[2], result.id) == data
+
+            nursery.start_soon(write)
+            await trio.sleep(short.provisional_lease_s / 2 + 1)
+            await inject.heal(names)
+
+    simulate(rng, 4, body, profile=short)
 
 
 def test_an_unfinished_file_goes_with_its_provisional_lease(rng: random.Random) -> None:

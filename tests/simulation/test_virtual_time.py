@@ -49,6 +49,26 @@ def test_events_happen_at_their_moment_in_the_order_they_were_asked_for() -> Non
     assert run_in_virtual_time(main, seed=1) == [(0.0, "past"), (1.0, "a"), (2.0, "b"), (2.0, "c")]
 
 
+def test_no_event_happens_after_the_run_and_events_that_follow_each_other_for_ever_do_not_keep_it_from_ending() -> None:
+    async def main(clock: SimClock) -> None:
+        def tick() -> None:
+            moments.append(clock.current_time())
+            if len(moments) < 1000:
+                clock.call_at(clock.current_time() + 1, tick)
+
+        tick()
+        await trio.sleep(3.5)
+        # Trio's own wake-up needs a turn, and nothing here has a deadline.
+        woken = trio.Event()
+        trio.lowlevel.current_trio_token().run_sync_soon(woken.set)
+        await woken.wait()
+
+    moments: list[float] = []
+    run_in_virtual_time(main, seed=1)
+    assert moments[:4] == [0, 1, 2, 3]
+    assert len(moments) < 10
+
+
 def test_a_deadline_before_an_event_comes_first() -> None:
     async def main(clock: SimClock) -> bool:
         woken = trio.Event()

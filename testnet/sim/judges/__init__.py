@@ -6,28 +6,7 @@ what a node said on the wire and what is on its disk; it never trusts what a nod
 
 from __future__ import annotations
 
-from typing import Protocol
+from testnet.sim.judges.bench import Bench
+from testnet.sim.judges.judgement import Findings, Judge, JudgementError
 
-
-class JudgementError(AssertionError):
-    """An invariant does not hold. Names the judge, the node, and the blob or whatever else it is about."""
-
-    def __init__(self, judge: str, what: str, *, node: str = "", subject: str = "") -> None:
-        """Say what is wrong; `node` is the name of a machine, `subject` a blob id, file reference or table."""
-        super().__init__(f"{judge}: {node + ': ' if node else ''}{what}")
-        self.judge = judge
-        self.node = node
-        self.subject = subject
-
-
-class Judge(Protocol):
-    """One invariant. It watches from its making on."""
-
-    @property
-    def name(self) -> str:
-        """A word or two with hyphens, such as `promises-kept`."""
-        ...
-
-    async def check(self) -> int:
-        """Check what can be checked now; return how many things were looked at. Raises `JudgementError`."""
-        ...
+__all__ = ["Bench", "Findings", "Judge", "JudgementError"]

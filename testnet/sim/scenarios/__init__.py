@@ -34,6 +34,8 @@ class Scenario:
     link: Link = field(default_factory=Link)
     seconds_max: float = 24 * 3600.0
     """Virtual time after which it has failed."""
+    is_large: bool = False
+    """Whether it takes minutes: then it is played when it is named, and not among all."""
 
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -45,6 +47,7 @@ def scenario(
     profile: Profile = PUBLIC,
     link: Link | None = None,
     seconds_max: float = 24 * 3600.0,
+    is_large: bool = False,
 ) -> Callable[[Play], Play]:
     """Add a function to the scenarios; its name, with hyphens, is the scenario's."""
 
@@ -59,6 +62,7 @@ def scenario(
             profile=profile,
             link=link or Link(),
             seconds_max=seconds_max,
+            is_large=is_large,
         )
         return play
 

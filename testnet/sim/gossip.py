@@ -1,0 +1,251 @@
+"""Gossip between simulated nodes: the mesh of the node's own decisions, over simulated wires.
+
+Who is in whose mesh is decided by the code that ships (`p2pnode.network.gossip_mesh`), and what the mesh lost is
+offered to others at a heartbeat. Two things are simpler than on real wires. A wish to be in a mesh is answered at once.
+And a message to somebody who has it already takes its share of the uplink and is counted, but does not travel: it would
+change nothing where it arrives, and in a large network most of what is gossiped is of this kind.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from p2pnode.network import gossip_limits
+from p2pnode.network.gossip_mesh import GraftAnswer, TopicMesh
+from p2pnode.seams import GossipHandler, Verdict
+from testnet.sim.fabric import Fabric, Host
+from wire.ids import PeerId
+
+SEEN_MAX = 100_000
+"""Message ids kept, so that each message is handled once."""
+
+OFFERED_FOR_S = 3 * gossip_limits.HEARTBEAT_S
+"""How long a message is offered to others, and kept for those that ask for it."""
+
+FRAME_BYTES = 32
+"""What a message or a control entry has around it."""
+
+ID_BYTES = 46
+"""The name of a message where it is offered or asked for: its author and a number."""
+
+
+class MessageId(NamedTuple):
+    """The name of one message."""
+
+    author: PeerId
+    number: int
+
+
+class _Recent(NamedTuple):
+    topic: str
+    data: bytes
+    came_at: float
+
+
+class SimGossip:
+    """What one node does for gossip. `hears` calls a handler as the node's own code, and says what it decided."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        host: Host,
+        *,
+        hears: Callable[[GossipHandler, PeerId, bytes, str], Verdict],
+        is_connected: Callable[[Host], bool],
+    ) -> None:
+        """Take part in nothing yet. `is_connected` tells whether we have a connection with this very host."""
+        self._fabric = fabric
+        self._host = host
+        self._hears = hears
+        self._is_connected = is_connected
+        self._rng = random.Random(fabric.rng.getrandbits(64))
+        self._handlers: dict[str, GossipHandler] = {}
+        self._meshes: dict[str, TopicMesh] = {}
+        self._neighbours: dict[PeerId, SimGossip] = {}
+        self._seen: dict[MessageId, None] = {}
+        self._recent: dict[MessageId, _Recent] = {}
+        self._is_beating = False
+
+    @property
+    def peer_id(self) -> PeerId:
+        """Whose gossip this is."""
+        return self._host.peer_id
+
+    @property
+    def meshes(self) -> Mapping[str, TopicMesh]:
+        """The mesh of each topic."""
+        return self._meshes
+
+    def subscribe(self, topic: str, handler: GossipHandler) -> None:
+        """Take part in a topic; call it before anybody is met."""
+        self._handlers[topic] = handler
+        self._meshes.setdefault(topic, TopicMesh())
+
+    # ------------------------------------------------------------------ neighbours
+
+    def meet(self, other: SimGossip) -> None:
+        """A connection is there, on both sides: each takes the other into its meshes where it has room."""
+        self._neighbours[other.peer_id] = other
+        other._neighbours[self.peer_id] = self
+        now = self._fabric.clock.current_time()
+        for topic in [topic for topic in self._meshes if topic in other._meshes]:
+            ours, theirs = self._meshes[topic], other._meshes[topic]
+            we_want = ours.join(other.peer_id, now=now, standing=0.0)
+            they_want = theirs.join(self.peer_id, now=now, standing=0.0)
+            if we_want and not they_want:
+                self._graft(topic, other)
+            elif they_want and not we_want:
+                other._graft(topic, self)
+
+    def lose(self, peer_id: PeerId) -> None:
+        """Our end of the connection with a neighbour is gone."""
+        self._neighbours.pop(peer_id, None)
+        for mesh in self._meshes.values():
+            mesh.leave(peer_id)
+        self._beat_soon()
+
+    def _graft(self, topic: str, other: SimGossip) -> None:
+        """Ask a neighbour whom we took into our mesh to take us into its own. A silent one is left where it is."""
+        if self._fabric.hears_nothing(self._host, other._host) or other._neighbours.get(self.peer_id) is not self:
+            return
+        now = self._fabric.clock.current_time()
+        if other._meshes[topic].graft(self.peer_id, now=now, standing=0.0) is not GraftAnswer.WELCOME:
+            self._meshes[topic].prune(other.peer_id, now=now, backoff_s=gossip_limits.BACKOFF_S)
+
+    def hear_prune(self, peer_id: PeerId, topic: str) -> None:
+        """A neighbour has put us out of its mesh."""
+        now = self._fabric.clock.current_time()
+        self._meshes[topic].prune(peer_id, now=now, backoff_s=gossip_limits.BACKOFF_S)
+        self._beat_soon()
+
+    # ------------------------------------------------------------------ messages
+
+    def publish(self, topic: str, data: bytes) -> None:
+        """Gossip a message of our own."""
+        message = MessageId(self.peer_id, self._fabric.new_number())
+        for tell in self._fabric.on_publish:
+            tell(self._host, topic, data)
+        self._remember(message, topic, data)
+        mesh = self._meshes.get(topic)
+        if mesh is not None:
+            self._send_all(mesh.first_hearers(standing=_equal, shuffle=self._shuffled), message, topic, data)
+
+    def hear(self, source: SimGossip, message: MessageId, topic: str, data: bytes) -> None:
+        """Handle a message that came, once."""
+        if not self._is_connected(source._host):
+            return
+        if message in self._seen:
+            self._fabric.traffic.duplicate(self._host.name, topic, FRAME_BYTES + len(data))
+            return
+        self._remember(message, topic, data)
+        if self._hears(self._handlers[topic], source.peer_id, data, topic) is Verdict.ACCEPT:
+            others = [each for each in self._meshes[topic].members if each not in (source.peer_id, message.author)]
+            self._send_all(others, message, topic, data)
+        else:
+            self._recent.pop(message, None)  # What we do not pass on, we do not offer either.
+
+    def forget(self, message: MessageId) -> None:
+        """Know no more that a message was seen, as real gossip does not after some minutes."""
+        self._seen.pop(message, None)
+
+    def _send_all(self, peers: Sequence[PeerId], message: MessageId, topic: str, data: bytes) -> None:
+        for peer_id in peers:
+            other = self._neighbours.get(peer_id)
+            if other is not None:
+                self._send(other, message, topic, data)
+
+    def _send(self, other: SimGossip, message: MessageId, topic: str, data: bytes) -> None:
+        size = FRAME_BYTES + len(data)
+        if message in other._seen:
+            self._fabric.spend(self._host, size, kind=topic)
+            self._fabric.traffic.duplicate(other._host.name, topic, size)
+        else:
+            deliver = partial(other.hear, self, message, topic, data)
+            forget = partial(other.forget, message)
+            self._fabric.post_gossip(self._host, other._host, size, deliver, forget=forget, kind=topic)
+
+    def _remember(self, message: MessageId, topic: str, data: bytes) -> None:
+        self._seen[message] = None
+        if len(self._seen) > SEEN_MAX:
+            del self._seen[next(iter(self._seen))]
+        self._recent[message] = _Recent(topic, data, self._fabric.clock.current_time())
+        self._beat_soon()
+
+    # ------------------------------------------------------------------ heartbeats
+
+    def _beat_soon(self) -> None:
+        if not self._is_beating:
+            self._is_beating = True
+            self._fabric.clock.call_at(self._fabric.clock.current_time() + gossip_limits.HEARTBEAT_S, self._beat)
+
+    def _beat(self) -> None:
+        """Mend the meshes and offer what came lately. There is no heartbeat while there is nothing to do."""
+        self._is_beating = False
+        if self._fabric.is_paused(self._host):
+            self._beat_soon()
+            return
+        for topic, mesh in self._meshes.items():
+            self._mend(topic, mesh)
+            if self._lacks_members(mesh):
+                self._beat_soon()
+        now = self._fabric.clock.current_time()
+        self._recent = {name: each for name, each in self._recent.items() if now - each.came_at < OFFERED_FOR_S}
+        if self._recent:
+            self._offer()
+            self._beat_soon()
+
+    def _mend(self, topic: str, mesh: TopicMesh) -> None:
+        changes = mesh.heartbeat(now=self._fabric.clock.current_time(), standing=_equal, shuffle=self._shuffled)
+        for peer_id in changes.grafts:
+            self._graft(topic, self._neighbours[peer_id])
+        for peer_id in changes.prunes:
+            self._neighbours[peer_id].hear_prune(self.peer_id, topic)
+
+    def _lacks_members(self, mesh: TopicMesh) -> bool:
+        inside = len(mesh.members)
+        return inside < gossip_limits.DEGREE_LOW and inside < len(self._neighbours)
+
+    def _offer(self) -> None:
+        """Tell some neighbours outside the mesh what came lately; who lacks any of it asks for that."""
+        for topic, mesh in self._meshes.items():
+            names = {name for name, each in self._recent.items() if each.topic == topic}
+            if not names:
+                continue
+            inside = set(mesh.members)
+            outside = [each for each in self._neighbours if each in mesh and each not in inside]
+            wanted = max(gossip_limits.LAZY_MIN, len(outside) // gossip_limits.LAZY_SHARE)
+            for peer_id in self._rng.sample(outside, min(wanted, len(outside))):
+                self._offer_to(self._neighbours[peer_id], topic, names)
+
+    def _offer_to(self, other: SimGossip, topic: str, names: set[MessageId]) -> None:
+        size = FRAME_BYTES + ID_BYTES * len(names)
+        missing = sorted(names.difference(other._seen))
+        if missing:
+            self._fabric.post(self._host, other._host, size, partial(other._ask, self, topic, missing), kind=topic)
+        else:
+            self._fabric.spend(self._host, size, kind=topic)
+
+    def _ask(self, source: SimGossip, topic: str, names: Sequence[MessageId]) -> None:
+        missing = [name for name in names if name not in self._seen]
+        if missing and self._is_connected(source._host):
+            size = FRAME_BYTES + ID_BYTES * len(missing)
+            self._fabric.post(self._host, source._host, size, partial(source._give, self, missing), kind=topic)
+
+    def _give(self, other: SimGossip, names: Sequence[MessageId]) -> None:
+        for name in names:
+            recent = self._recent.get(name)
+            if recent is not None and self._is_connected(other._host):
+                self._send(other, name, recent.topic, recent.data)
+
+    def _shuffled(self, peers: Sequence[PeerId]) -> list[PeerId]:
+        shuffled = list(peers)
+        self._rng.shuffle(shuffled)
+        return shuffled
+
+
+def _equal(_peer_id: PeerId) -> float:
+    """Return the standing of everybody: simulated networks keep none."""
+    return 0.0

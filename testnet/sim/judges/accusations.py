@@ -1,0 +1,79 @@
+"""Invariant 5: no honest node is ever blamed. What one passes on, or asks, no honest node calls a breach of the rules.
+
+Watched are the verdicts on gossip (a REJECT costs the peer that passed it on its standing) and refusals as INVALID,
+which no honest question deserves. A node whose clock is wrong by more than is tolerated may be refused: it is left out
+for as long as what it sent then can still be on its way.
+"""
+
+from __future__ import annotations
+
+from p2pnode.seams import Verdict
+from testnet.sim.fabric import Host
+from testnet.sim.judges.judgement import Findings
+from testnet.sim.judges.wiretap import Told, Wiretap
+from testnet.sim.world import World
+from wire import limits
+from wire.ids import PeerId
+from wire.messages import RefusalCode, Refused
+
+NAME = "no-honest-accused"
+
+WRONG_CLOCK_ECHO_S = 2 * limits.CLOCK_SKEW_SECONDS
+"""How long after a clock was set right the records that it dated may still be passed on as news."""
+
+
+class AccusationJudge:
+    """Watches a world."""
+
+    name = NAME
+
+    def __init__(self, world: World, wiretap: Wiretap) -> None:
+        """Watch all honest nodes from now on."""
+        self._world = world
+        self._findings = Findings(NAME)
+        self._names: dict[PeerId, str] = {}
+        self._was_wrong_at: float | None = None
+        wiretap.listeners.append(self._hear)
+        world.fabric.on_verdict.append(self._hear_verdict)
+
+    async def check(self) -> int:
+        """Tell what was found since the last time. Raises `JudgementError`."""
+        self._look_at_clocks()
+        return self._findings.deliver()
+
+    def _hear_verdict(self, host: Host, via: PeerId, topic: str, verdict: Verdict) -> None:
+        self._findings.looked()
+        if verdict is not Verdict.REJECT:
+            return
+        passer = self._name_of(via)
+        if passer and self._are_honest(host.name, passer) and not self._is_a_clock_wrong():
+            kind = topic.rpartition("/")[2]
+            self._findings.blame(
+                f"gossip of {kind} that {passer} passed on was rejected by {host.name}", node=host.name
+            )
+
+    def _hear(self, told: Told) -> None:
+        if not isinstance(told.answer, Refused) or not self._are_honest(told.node, told.asker):
+            return
+        self._findings.looked()
+        if told.answer.code == RefusalCode.INVALID and not self._is_a_clock_wrong():
+            what = f"a {type(told.question).__name__} of {told.asker} was refused as invalid: {told.answer.reason}"
+            self._findings.blame(what, node=told.node)
+
+    def _are_honest(self, *names: str) -> bool:
+        return all(self._world.is_honest(name) for name in names)
+
+    def _name_of(self, peer_id: PeerId) -> str:
+        if peer_id not in self._names:
+            self._names = {each.peer_id: name for name, each in sorted(self._world.machines.items())}
+        return self._names.get(peer_id, "")
+
+    def _is_a_clock_wrong(self) -> bool:
+        self._look_at_clocks()
+        now = self._world.clock.current_time()
+        return self._was_wrong_at is not None and now - self._was_wrong_at < WRONG_CLOCK_ECHO_S
+
+    def _look_at_clocks(self) -> None:
+        machines = self._world.machines.values()
+        if any(abs(each.clock.error_s) > limits.CLOCK_SKEW_SECONDS for each in machines):
+            self._was_wrong_at = self._world.clock.current_time()

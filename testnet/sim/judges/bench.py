@@ -1,0 +1,48 @@
+"""All judges of a run, sharing one wiretap and one memory of what lies on the disks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from p2pnode.services.results import PutResult
+from testnet.sim.judges.accusations import AccusationJudge
+from testnet.sim.judges.judgement import Judge
+from testnet.sim.judges.leases import RecordInspector
+from testnet.sim.judges.numbers import NumberJudge
+from testnet.sim.judges.pairs import PairInspector
+from testnet.sim.judges.promises import PromiseJudge
+from testnet.sim.judges.puts import PutJudge
+from testnet.sim.judges.readable import ReadableJudge, Stored
+from testnet.sim.judges.reads import ReadJudge
+from testnet.sim.judges.served import ServedJudge
+from testnet.sim.judges.space import SpaceJudge
+from testnet.sim.judges.tables import LimitJudge
+from testnet.sim.judges.wiretap import Wiretap
+from testnet.sim.world import World
+
+
+class Bench:
+    """The judges of one world. They watch from its making on: make it before the nodes start."""
+
+    def __init__(self, world: World, shelf: Sequence[Stored] = ()) -> None:
+        """Judge this world, and what is on the shelf of stored things, which may grow."""
+        self.wiretap = wiretap = Wiretap(world)
+        pairs, records = PairInspector(), RecordInspector()
+        self.promises = PromiseJudge(world, wiretap, pairs, records)
+        self.puts = PutJudge(world, wiretap, pairs)
+        self.reads = ReadJudge(world)
+        self.all: list[Judge] = [
+            self.promises,
+            ServedJudge(world, wiretap, pairs),
+            self.puts,
+            ReadableJudge(world, pairs, shelf),
+            self.reads,
+            AccusationJudge(world, wiretap),
+            LimitJudge(world),
+            NumberJudge(world),
+            SpaceJudge(world, pairs, records),
+        ]
+
+    def put_done(self, writer: str, result: PutResult) -> None:
+        """Judge a put that has just reported success. Raises `JudgementError`."""
+        self.puts.put_done(writer, result)

@@ -1,0 +1,165 @@
+"""Invariant 6: nobody can make a node keep or run more than a named limit.
+
+The objects of a running node are walked: every dictionary, list, set and queue that an object of ours has as an
+attribute must be within the limit that is named for it here, or within UNNAMED_MAX. So a table that grows and is not
+named is found as well as one that has lost its bound. Tasks and streams are counted too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sized
+from types import FunctionType, MethodType
+
+from p2pnode.membership import contact as contacts_kept
+from p2pnode.network import limits as network_limits
+from p2pnode.protocols import gossip, reach
+from p2pnode.services import announce, contacts
+from p2pnode.storage import collection, recordfile
+from testnet.sim.judges.judgement import JudgementError
+from testnet.sim.machine import Machine
+from testnet.sim.world import World
+from wire import limits
+
+NAME = "limits-held"
+
+UNNAMED_MAX = 64
+"""What a table may have that is not named here."""
+
+NODES_PER_CHECK_MAX = 3
+"""Nodes that are walked in one check, chosen by chance: in a large world each knows a thousand others."""
+
+STREAMS_WITH_PEER_MAX = 2 * (network_limits.REQUESTS_PER_PEER_MAX + network_limits.IDLE_STREAMS_PER_PEER_MAX)
+"""Streams between two honest nodes: each side asks so many questions at a time, and keeps so many streams for more."""
+
+SERVICE_TASKS_MAX = 64
+"""Tasks of a node that nobody talks to: one for each of its services, and what they do beside."""
+
+TASKS_PER_STREAM_MAX = 3
+"""A stream that is served has a task, and may have one for each direction."""
+
+_DIALS_AND_LOOKUPS = contacts.DIALS_AT_ONCE + contacts.LOOKUPS_AT_ONCE
+_DIRECTORIES = 2 * 256
+"""Two trees, each with a directory for each first byte of a name."""
+
+TABLES: dict[str, int] = {
+    "Announcer._heard": announce.HEARD_MAX,
+    "Announcer._pending": announce.PENDING_MAX,
+    "Contacts._absent": limits.MEMBERS_KEPT_MAX,
+    "Contacts._busy": limits.MEMBERS_KEPT_MAX,
+    "Contacts._circle": contacts.CONNECTIONS_WANTED,
+    "Contacts._connected": network_limits.CONNECTIONS_MAX,
+    "Contacts._greet_at": network_limits.CONNECTIONS_MAX,
+    "Contacts._hints": contacts.HINTS_MAX,
+    "Contacts._looking": contacts.LOOKUPS_AT_ONCE,
+    "DialBackBudget._askers": reach.ASKERS_MAX,
+    "Engine._directories": _DIRECTORIES,
+    "Engine.ceilings": recordfile.PURPOSES_MAX,
+    "Engine.unwanted": 2 * collection.COLLECT_PAIRS_MAX,
+    "GossipGate._signers": gossip.SIGNERS_MAX,
+    "Member.worked": contacts_kept.WORKED_ADDRESSES_MAX,
+    "MemberRecord.addresses": limits.ADDRESSES_MAX,
+    "MemberTable._in_order": limits.MEMBERS_KEPT_MAX,
+    "MemberTable._members": limits.MEMBERS_KEPT_MAX,
+    "PayloadSlots._lines": network_limits.REQUESTS_SERVED_MAX,
+    "Redials._targets": limits.MEMBERS_KEPT_MAX + contacts.HINTS_MAX,
+    "RelayingService._refused_at": network_limits.CONNECTIONS_MAX,
+    "Requester._peers": network_limits.IDLE_STREAMS_MAX + network_limits.REQUESTS_MAX,
+    "_Peer.kept": network_limits.IDLE_STREAMS_PER_PEER_MAX,
+    "_Queue._waiting": network_limits.REQUEST_STREAMS_PER_PEER_MAX * network_limits.CONNECTIONS_MAX,
+}
+"""The limit of each table, by its class and attribute. It is read when the judge looks, so that a test may lower it."""
+
+_OUR_PACKAGES = frozenset({"p2pnode", "wire", "crypto"})
+_ATOMS = (str, bytes, int, float, type(None), type)
+
+
+class LimitJudge:
+    """Watches a world."""
+
+    name = NAME
+
+    def __init__(self, world: World) -> None:
+        """Judge running honest nodes at each check."""
+        self._world = world
+        self._rng = world.generator("judges/tables")
+
+    async def check(self) -> int:
+        """Walk some nodes. Returns how many tables were looked at. Raises `JudgementError`."""
+        honest = [each for each in self._world.running() if each.is_ready and self._world.is_honest(each.name)]
+        chosen = self._rng.sample(honest, min(NODES_PER_CHECK_MAX, len(honest)))
+        return sum(self._check_tables(each) for each in chosen) + sum(self._check_streams(each) for each in honest)
+
+    def _check_tables(self, machine: Machine) -> int:
+        assert machine.life is not None
+        count = 0
+        for table, size in tables_of(machine.node, *machine.life.network.handlers):
+            count += 1
+            most = TABLES.get(table, UNNAMED_MAX)
+            if size > most:
+                what = f"{table} has {size} entries, {most} are allowed"
+                raise JudgementError(NAME, what, node=machine.name, subject=table)
+        return count
+
+    def _check_streams(self, machine: Machine) -> int:
+        assert machine.life is not None
+        streams = machine.life.network.open_streams()
+        honest = {each.peer_id for each in self._world.machines.values() if self._world.is_honest(each.name)}
+        for peer_id, count in streams.items():
+            if peer_id in honest and count > STREAMS_WITH_PEER_MAX:
+                what = f"{count} streams are open with one peer, {STREAMS_WITH_PEER_MAX} are allowed"
+                raise JudgementError(NAME, what, node=machine.name, subject="streams")
+        tasks = machine.life.service_tasks()
+        most = SERVICE_TASKS_MAX + _DIALS_AND_LOOKUPS + len(streams) + TASKS_PER_STREAM_MAX * sum(streams.values())
+        if tasks > most:
+            what = f"{tasks} tasks run with {sum(streams.values())} streams open, {most} are allowed"
+            raise JudgementError(NAME, what, node=machine.name, subject="tasks")
+        return len(streams)
+
+
+def tables_of(*roots: object) -> Iterator[tuple[str, int]]:
+    """Yield each table that is reached from these objects, by class and attribute, with its size.
+
+    Only objects of ours are entered, what they contain, and the functions and methods that they keep.
+    """
+    seen: set[int] = set()  # Only asked for, never gone through.
+    stack: list[tuple[str, object]] = [("", root) for root in roots]
+    while stack:
+        name, found = stack.pop()
+        if isinstance(found, tuple) and name in TABLES:
+            yield name, len(found)  # Before it is known: there is one empty tuple for all.
+        if isinstance(found, _ATOMS) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, dict | list | set | frozenset | tuple | deque):
+            if not isinstance(found, tuple):
+                yield name, len(found)
+            # A table inside a table is held by its own entry: it has no name of its own.
+            stack += [(f"{name}[]", each) for each in _entries(found)]
+        else:
+            stack += _parts(found)
+
+
+def _entries(table: Sized) -> list[object]:
+    if isinstance(table, dict):
+        return [each for each in table.values() if not isinstance(each, _ATOMS)]
+    assert isinstance(table, list | set | frozenset | tuple | deque)
+    return [each for each in table if not isinstance(each, _ATOMS)]
+
+
+def _parts(found: object) -> list[tuple[str, object]]:
+    if isinstance(found, MethodType):
+        return [("", found.__self__)]
+    if isinstance(found, FunctionType):
+        is_ours = found.__module__.partition(".")[0] in _OUR_PACKAGES
+        return [("", cell.cell_contents) for cell in (found.__closure__ or () if is_ours else ())]
+    kind = type(found)
+    if kind.__module__.partition(".")[0] not in _OUR_PACKAGES:
+        return []
+    names = dict.fromkeys([*getattr(found, "__dict__", ()), *(slot for each in kind.__mro__ for slot in _slots(each))])
+    return [(f"{kind.__name__}.{name}", getattr(found, name)) for name in names if hasattr(found, name)]
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    slots = kind.__dict__.get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)

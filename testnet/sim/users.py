@@ -1,0 +1,40 @@
+"""What users of a node do: store bytes and read them, in the node's own process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import trio
+
+from p2pnode.services.results import PutResult
+from testnet.sim.machine import Machine, RunningNode
+from wire.references import Reference
+
+_CHUNK_BYTES = 200_000
+
+
+async def put(machine: Machine, data: bytes, *, pace_s: float = 0.0) -> PutResult:
+    """Store data through the node of a machine; a slow user waits `pace_s` before each 200,000 bytes.
+
+    Raises a `P2PNodeError`, or `NodeDiedError`.
+    """
+
+    async def source() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), _CHUNK_BYTES):
+            await trio.sleep(pace_s)
+            yield data[start : start + _CHUNK_BYTES]
+
+    async def work(node: RunningNode) -> PutResult:
+        return await node.put(source(), shards=None, size=len(data))
+
+    return await machine.call(work)
+
+
+async def get(machine: Machine, text: str) -> bytes:
+    """Read what a reference names through the node of a machine. Raises a `P2PNodeError`, or `NodeDiedError`."""
+
+    async def work(node: RunningNode) -> bytes:
+        async with node.get(Reference.parse(text)) as download:
+            return b"".join([bytes(chunk) async for chunk in download.chunks])
+
+    return await machine.call(work)
