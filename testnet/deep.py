@@ -40,7 +40,6 @@ def steps(seed: int) -> list[Step]:
         Step("planted bugs", ("-m", "testnet.sim.mutants")),
         Step("crash images", ("-m", "testnet.sim.disk_harness", "--images", str(CRASH_IMAGES), "--seed", number)),
         Step("fuzzing", ("-m", "testnet.fuzz", "--inputs", str(FUZZ_INPUTS), "--seed", number)),
-        Step("deleted lines", ("-m", "testnet.sim.mutants.lines", "p2pnode/services/put.py")),
     ]
 
 

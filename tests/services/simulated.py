@@ -52,3 +52,12 @@ async def get(machine: Machine, text: str) -> bytes:
         data = b"".join([bytes(chunk) async for chunk in download.chunks])
         assert len(data) == download.size
         return data
+
+
+def pair_files(machine: Machine) -> list[str]:
+    """Return the names of the pair files on a machine's disk."""
+    return [
+        f"pairs/{directory}/{name}"
+        for directory in machine.files.names("pairs")
+        for name in machine.files.names(f"pairs/{directory}")
+    ]

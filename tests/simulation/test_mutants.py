@@ -25,6 +25,11 @@ from testnet.sim.runner import all_scenarios, play
 MUTANTS_MIN = 12
 CPU_SECONDS_MAX = 60
 
+RECORD_ANEW = (
+    "if a scenario, a judge or the simulator has changed, so that chance takes another way: "
+    "python -m testnet.sim.mutants --record finds all of them again, or says what is not found any more"
+)
+
 HARMLESS = Mutant(
     name="harmless",
     module="p2pnode.services.put",
@@ -74,8 +79,8 @@ def test_each_planted_bug_is_found_again_by_the_same_judge_and_only_with_the_bug
 ) -> None:
     recorded = read_recorded()[name]
     result = replayed[name]
-    assert isinstance(result, tuple), result
-    assert result[1].judge == recorded.judge
+    assert isinstance(result, tuple), f"{result}; {RECORD_ANEW}"
+    assert result[1].judge == recorded.judge, RECORD_ANEW
     assert play(recorded.scenario, recorded.seed, nodes=all_mutants()[name].nodes).error is None
 
 

@@ -40,7 +40,7 @@ def main(
         found += 1
         if keeps:
             record({mutant.name: finding})
-        print(f"{mutant.name}: {finding.scenario}, seed {finding.seed}, found by {finding.error}", flush=True)
+        print(f"{mutant.name}: {finding.scenario}, seed {finding.seed}, found by {finding.judge}", flush=True)
     print(f"{found} of {len(chosen)} planted bugs were found.")
     if found < len(chosen):
         raise typer.Exit(1)

@@ -16,7 +16,7 @@ from testnet.sim.mutants.deletions import Deletion, deletions
 from testnet.sim.mutants.fresh import Ended, fresh_calls
 from testnet.sim.mutants.planting import ROOT, plant, require_planted
 
-TESTS = ("tests/services/test_put_get.py",)
+TESTS = ("tests/services/test_put_get.py", "tests/services/test_put_streams.py")
 """What put and get are tested by; the first failure ends the check of a deletion."""
 
 SEED = "1"

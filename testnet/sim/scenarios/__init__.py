@@ -38,12 +38,18 @@ class Scenario:
     """Whether it takes minutes: then it is played when it is named, and not among all."""
 
 
+NODES = 7
+"""The least of which two may fail in any way: what happens among seven happens among ten, at half the cost."""
+
+SITE_NODES = 10
+"""For what needs more of them: three that are lost, three sides of a cut."""
+
 SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
     *faults: FaultKind,
-    nodes: int = 10,
+    nodes: int = NODES,
     profile: Profile = PUBLIC,
     link: Link | None = None,
     seconds_max: float = 24 * 3600.0,

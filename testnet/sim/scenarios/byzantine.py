@@ -29,7 +29,7 @@ from testnet.sim.judges import JudgementError
 from testnet.sim.judges.reads import NAME as READS
 from testnet.sim.machine import RunningNode
 from testnet.sim.run import ONE_SEGMENT_BYTES, Run
-from testnet.sim.scenarios import scenario
+from testnet.sim.scenarios import SITE_NODES, scenario
 from wire.references import Reference, ReferenceKind
 
 REFUSALS = "refuses-what-breaks-rules"
@@ -131,7 +131,7 @@ async def certificates_of_a_clique(run: Run) -> None:
     await _live_among(run, CliqueCertificates, gets_every_s=1.5)
 
 
-@scenario(FaultKind.BYZANTINE)
+@scenario(FaultKind.BYZANTINE, nodes=SITE_NODES)
 async def one_operator_with_many_identities(run: Run) -> None:
     """One operator joins twenty times from one /24 and keeps nothing; it gets one shard of a blob at most."""
     honest = await _start(run, [ManyIdentities(CROWD)])
@@ -175,7 +175,7 @@ async def _read_crooked(run: Run, name: str, crooked: Crooked) -> None:
         raise JudgementError(READS, "a read gave bytes of no encoding", node=name, subject=crooked.blob_id.text())
 
 
-@scenario(FaultKind.BYZANTINE, FaultKind.KILL)
+@scenario(FaultKind.BYZANTINE, FaultKind.KILL, nodes=SITE_NODES)
 async def a_third_byzantine(run: Run) -> None:
     """A third has habits drawn from the seed, and honest nodes are restarted; the dishonest ones never stop."""
     honest = await _start(run, [make() for make in run.rng.sample(ALL_HABITS, run.spare())])

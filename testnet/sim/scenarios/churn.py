@@ -6,7 +6,7 @@ import trio
 
 from testnet.sim.faults import FaultKind
 from testnet.sim.run import HEALTHY, SEVERAL_SEGMENTS_BYTES, Run
-from testnet.sim.scenarios import scenario
+from testnet.sim.scenarios import SITE_NODES, scenario
 
 
 @scenario(FaultKind.KILL)
@@ -41,7 +41,7 @@ async def flapping_node(run: Run) -> None:
     await run.demand_progress()
 
 
-@scenario(FaultKind.LEFT_FOR_EVER)
+@scenario(FaultKind.LEFT_FOR_EVER, nodes=SITE_NODES)
 async def joins_and_leaves(run: Run) -> None:
     """Newcomers arrive and old nodes leave for ever, one by one, as many as may be missing from what is stored."""
     await run.start()

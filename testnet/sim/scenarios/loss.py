@@ -6,10 +6,10 @@ import trio
 
 from testnet.sim.faults import FaultKind
 from testnet.sim.run import HEALTHY, ONE_SEGMENT_BYTES, SEVERAL_SEGMENTS_BYTES, Run
-from testnet.sim.scenarios import scenario
+from testnet.sim.scenarios import SITE_NODES, scenario
 
 
-@scenario(FaultKind.LEFT_FOR_EVER)
+@scenario(FaultKind.LEFT_FOR_EVER, nodes=SITE_NODES)
 async def nodes_lost_for_ever(run: Run) -> None:
     """A third of the nodes never comes back; everything that was stored is read by everybody who is left."""
     await run.start()
@@ -24,7 +24,7 @@ async def nodes_lost_for_ever(run: Run) -> None:
     await run.demand_progress(core)
 
 
-@scenario(FaultKind.POWER_LOSS)
+@scenario(FaultKind.POWER_LOSS, nodes=SITE_NODES)
 async def site_loses_power(run: Run) -> None:
     """All machines lose their power in the middle of puts; whatever was certified is read afterwards."""
     await run.start()

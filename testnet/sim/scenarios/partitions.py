@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testnet.sim.faults import FaultKind
 from testnet.sim.run import HEALTHY, Run
-from testnet.sim.scenarios import scenario
+from testnet.sim.scenarios import SITE_NODES, scenario
 
 _EVEN = 0.5
 _ENOUGH = "a quorum of the nodes can talk to each other"
@@ -47,7 +47,7 @@ async def cut_into_halves(run: Run) -> None:
     await run.demand_progress()
 
 
-@scenario(FaultKind.CUT, FaultKind.LEFT_FOR_EVER)
+@scenario(FaultKind.CUT, FaultKind.LEFT_FOR_EVER, nodes=SITE_NODES)
 async def cut_into_three(run: Run) -> None:
     """Three parts, of which none can write; later some nodes of one part never come back."""
     await run.start()
