@@ -32,6 +32,7 @@ COMMANDS = [
     "run",
     "demo",
     "testnet",
+    "sim",
 ]
 HEAVY = {"fastapi", "starlette", "hypercorn", "httpx", "numpy", "libp2p", "trio", "rich", "testnet", "sqlite3"}
 
