@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 # Variables that are given on the command line reach the recipes' environment: PYTHON, FILE, CC.
 
-.PHONY: help setup demo test mutants test-deep coverage big interop bench-coding bench-network sanitize check clean
+.PHONY: help setup demo test mutants deleted-lines test-deep coverage big interop bench-coding bench-network bench-placement sanitize check clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -38,11 +38,17 @@ bench-coding: setup ## Measure our erasure coding against the public encoders (n
 bench-network: setup ## Measure the network layer against its gates (about a quarter of an hour).
 	@$(BIN)/python -m benchmarks.network
 
+bench-placement: setup ## Measure what placement moves and costs, and draw the plot (about a minute).
+	$(BIN)/python -m benchmarks.placement --plot docs/scaling-placement.svg
+
 sanitize: setup ## Run the compiled kernel's tests under ASan and UBSan (needs gcc or clang).
 	@sh tools/sanitize.sh
 
 mutants: setup ## Plant bugs in the node's code; each must be found, by which scenario, seed and judge is printed.
 	@$(BIN)/python -m testnet.sim.mutants
+
+deleted-lines: setup ## Delete each line of services/put.py (FILE=... names another); each must fail a test.
+	@$(BIN)/python -m testnet.sim.mutants.lines $${FILE:-p2pnode/services/put.py}
 
 check: setup ## Check without running: ruff, mypy, import-linter, tidy.
 	$(BIN)/ruff check .

@@ -1,22 +1,21 @@
 """Weighted rendezvous hashing: every node ranks the same candidates in the same order, without talking to anybody.
 
 For a seed (a blob id, or a file's salt) and a shard each candidate draws a number from a hash; the smallest wins. A
-candidate of weight w wins w times as often, and when one joins or leaves only the shards that it wins or held move.
-The inputs are signed and common to all members (PROTOCOL section 3): what a node has seen of a peer never ranks it.
+candidate of weight w wins w times as often, and when one joins or leaves little more than the shards that it wins or
+held move. The inputs are signed and common to all members (PROTOCOL section 3): what a node has seen of a peer never
+ranks it, it only leaves peers out. How the ranks of all shards become one committee: `assignment.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
+import struct
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from p2pnode.placement.assignment import NUMBER_BYTES, Assignment, exponential, numbers
+from p2pnode.placement.shape import SHARDS_DEFAULT_MAX
 from wire.ids import PeerId, ShardIndex
-
-_DRAW_BYTES = 8
-_DRAWS = 1 << (8 * _DRAW_BYTES)
 
 LOOKUP_SHARDS = 16
 """A reader who knows no n asks the first holders of this many shards first: whatever n is, most of them hold one."""
@@ -47,8 +46,15 @@ class Committee:
         return len(self.holders)
 
     def spares(self, shard: ShardIndex, *, taken: Collection[PeerId]) -> list[Candidate]:
-        """Return who comes next for a shard, best first, leaving out those that are taken."""
-        return [each for each in rank(self.seed, shard, self.candidates) if each.peer_id not in taken]
+        """Return who comes next for a shard, best first, leaving out those that are taken.
+
+        Domains that have fewest of the taken come first, so that a domain is used twice only when it must be. The
+        holder that is to be replaced does not count for its own.
+        """
+        in_domain = Counter(each.domain for each in self.candidates if each.peer_id in taken)
+        in_domain[self.holders[shard].domain] -= 1
+        left = [each for each in self.candidates if each.peer_id not in taken]
+        return sorted(rank(self.seed, shard, left), key=lambda each: in_domain[each.domain])
 
 
 def capacity_weights(capacities: Sequence[int]) -> list[float]:
@@ -59,12 +65,9 @@ def capacity_weights(capacities: Sequence[int]) -> list[float]:
 
 
 def draw(seed: bytes, shard: ShardIndex, candidate: Candidate) -> float:
-    """Return the candidate's number for a shard; the smallest wins. Exponentially distributed with rate `weight`."""
-    digest = hashlib.blake2b(
-        seed + shard.to_bytes(4, "big") + candidate.placement_key, digest_size=_DRAW_BYTES, person=b"p2pnode/placem"
-    ).digest()
-    uniform = (int.from_bytes(digest, "big") + 1) / (_DRAWS + 1)
-    return -math.log(uniform) / candidate.weight
+    """Return the candidate's number for one shard; the smallest wins. Exponentially distributed with rate `weight`."""
+    last = numbers(seed, candidate, count=shard + 1)[-NUMBER_BYTES:]
+    return exponential(int.from_bytes(last, "big"), candidate.weight)
 
 
 def rank(seed: bytes, shard: ShardIndex, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -81,31 +84,26 @@ def assign(seed: bytes, n: int, candidates: Sequence[Candidate]) -> Committee:
     if not candidates:
         message = "placement needs at least one candidate"
         raise ValueError(message)
-    per_node = math.ceil(n / len(candidates))
-    per_domain = max(per_node, math.ceil(n / len({each.domain for each in candidates})))
-    in_node: Counter[PeerId] = Counter()
-    in_domain: Counter[str] = Counter()
-    holders = []
-    for shard in map(ShardIndex, range(n)):
-        open_nodes = [each for each in candidates if in_node[each.peer_id] < per_node]
-        # Domains are of uneven size: the small ones run out, and then the even share of nodes decides alone.
-        preferred = [each for each in open_nodes if in_domain[each.domain] < per_domain]
-        fewest = min(in_node[each.peer_id] for each in (preferred or open_nodes))
-        pool = [each for each in (preferred or open_nodes) if in_node[each.peer_id] == fewest]
-        winner = min(pool, key=lambda each: (draw(seed, shard, each), each.peer_id))
-        in_node[winner.peer_id] += 1
-        in_domain[winner.domain] += 1
-        holders.append(winner)
-    return Committee(seed, tuple(holders), tuple(candidates))
+    ordered = sorted(candidates, key=lambda each: each.peer_id)  # So the first of equal numbers wins.
+    holders = Assignment(seed, n, ordered).holders()
+    return Committee(seed, tuple(ordered[at] for at in holders), tuple(candidates))
 
 
 def lookup_order(seed: bytes, candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates in the order in which a reader who knows only the seed asks them.
 
-    The first holder of shard s does not depend on n, so the first holders of the lowest shards come first.
+    With more shards no holder of fewer ceases to be one, as long as domains do not get in the way. So the holders for
+    the largest default n have those for any smaller n among them, and those for a few shards come first: whatever n
+    is, most of them hold one. Then come those with the best number for any shard, for such are next when one fails.
     """
     if not candidates:
         return []
-    first = assign(seed, min(LOOKUP_SHARDS, len(candidates)), candidates).holders
-    chosen = {each.peer_id for each in first}
-    return [*first, *(each for each in rank(seed, ShardIndex(0), candidates) if each.peer_id not in chosen)]
+    few, many = (assign(seed, min(n, len(candidates)), candidates).holders for n in (LOOKUP_SHARDS, SHARDS_DEFAULT_MAX))
+    rest = sorted(candidates, key=lambda each: (_best(seed, each), each.peer_id))
+    return list(dict.fromkeys((*few, *many, *rest)))
+
+
+def _best(seed: bytes, candidate: Candidate) -> float:
+    """Return the smallest of the candidate's draws for the shards of the largest default n."""
+    row = numbers(seed, candidate, count=SHARDS_DEFAULT_MAX)
+    return exponential(max(struct.unpack(f">{SHARDS_DEFAULT_MAX}I", row)), candidate.weight)

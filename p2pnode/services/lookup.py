@@ -7,7 +7,7 @@ id. What comes back is checked: metadata against the blob id, certificates by th
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import trio
@@ -22,7 +22,7 @@ from p2pnode.errors import (
     PeerUnavailableError,
 )
 from p2pnode.membership.liveness import Liveness
-from p2pnode.placement.rendezvous import lookup_order
+from p2pnode.placement.candidates import order_of_asking
 from p2pnode.protocols.certificates import CheckedCertificate, check_certificate
 from p2pnode.protocols.store import open_metadata
 from p2pnode.services.announce import Announcer
@@ -117,7 +117,7 @@ class Lookup:
         except LocalStorageError as error:
             log.warning("our own record of %s cannot be read, others are asked: %s", blob_id.text(), error)
         if asks_everyone or not findings.is_whole:
-            order = list(self._order(findings, seed or blob_id))
+            order = await self._order(findings, seed or blob_id)
             await self._ask_others(findings, order, asks_everyone=asks_everyone)
         if findings.certificate is not None:
             self._by_blob.update(dict.fromkeys(findings.certificate.page.blob_ids, findings.certificate))
@@ -143,19 +143,21 @@ class Lookup:
         for envelope in await store.certificates(findings.blob_id):
             await self._take_certificate(findings, envelope)
 
-    def _order(self, findings: Findings, seed: bytes) -> Iterator[PeerId]:
-        """Yield whom to ask, each once: connected members of the committee first."""
+    async def _order(self, findings: Findings, seed: bytes) -> list[PeerId]:
+        """Return whom to ask, each once: connected members of the committee first."""
+        members = self._membership.known_candidates()
+        candidates = await self._context.offload.run(order_of_asking, seed, members)
         connected = {each.peer_id for each in self._context.network.connected()}
         committee: Sequence[PeerId] = ()
         if findings.certificate is not None:
             named = {peer for peers in findings.certificate.shards(findings.blob_id).values() for peer in peers}
             committee = sorted(named, key=lambda peer: (peer not in connected, peer))
-        ranked = [each.peer_id for each in lookup_order(seed, self._membership.known_candidates())]
-        # Who is not connected may be gone; asking the others first costs nothing and saves a dial.
-        ranked.sort(key=lambda peer: peer not in connected)
+        # Who is not connected may be gone; asking the others first costs nothing and saves a dial. That is only for
+        # the best ranks: a node may be connected with more than ASKED_MAX others that keep nothing of this.
+        ranked = sorted((each.peer_id for each in candidates[:ASKED_MAX]), key=lambda peer: peer not in connected)
         announcer = self._announcer.heard_from(findings.blob_id)
-        everyone = [*committee, *ranked[:ASKED_MAX], *([announcer] if announcer is not None else [])]
-        yield from (peer for peer in dict.fromkeys(everyone) if peer != self._context.own)
+        everyone = [*committee, *ranked, *([announcer] if announcer is not None else [])]
+        return [peer for peer in dict.fromkeys(everyone) if peer != self._context.own]
 
     async def _ask_others(self, findings: Findings, order: list[PeerId], *, asks_everyone: bool) -> None:
         """Ask a few at a time, one more whenever one failed or is late, until the record is whole."""

@@ -94,8 +94,12 @@ class Membership:
         return self._own
 
     def candidates(self) -> list[Candidate]:
-        """Return who may be given new data: ourselves and all fresh active members."""
-        return make_candidates(self.own, self.table.fresh(now=self._now()))
+        """Return who may be given new data: ourselves and all fresh active members.
+
+        Their weights are those among everyone known: what we saw of members leaves some out, and ranks nobody.
+        """
+        fresh = {peer_id for peer_id, _ in self.table.fresh(now=self._now())} | {self._context.own}
+        return [each for each in self.known_candidates() if each.peer_id in fresh]
 
     def known_candidates(self) -> list[Candidate]:
         """Return everyone known, however long silent: who may keep what was placed earlier."""

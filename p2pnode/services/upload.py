@@ -125,10 +125,17 @@ class _BlobUpload:
             self._scope.cancel()
 
     def _candidates(self, shard: ShardIndex) -> Iterator[PeerId]:
-        """Yield who may keep the shard, best first; a spare that is yielded is taken for the other shards."""
+        """Yield who may keep the shard, best first; a spare that is yielded is taken for the other shards.
+
+        Spares are ranked only once the first fails: ranking thousands for every shard would hold everything else up.
+        """
         first = self._committee.holders[shard].peer_id
-        spares = self._committee.spares(shard, taken=self._taken)
-        order = [first, *(spare.peer_id for spare in spares)]
+        order: list[PeerId] = []
+        if first in self._laggards:
+            order.append(first)
+        else:
+            yield first
+        order += [spare.peer_id for spare in self._committee.spares(shard, taken=self._taken)]
         for peer_id in sorted(order, key=lambda each: each in self._laggards):
             if peer_id != first and peer_id in self._taken:
                 continue

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 
 import pytest
 
+from p2pnode.bft import primary_source
+from p2pnode.placement.rendezvous import Candidate, assign
 from p2pnode.placement.shape import MEMBERS_MIN, SIZE_THAT_DECIDES, default_shards, nodes_that_may_fail
+from tests.factories import peer_id
 
 BIG = 10**9
 
@@ -34,6 +38,36 @@ BIG = 10**9
 )
 def test_default_n_is_the_largest_3f_plus_1_that_members_and_size_allow(members: int, size: int, n: int) -> None:
     assert default_shards(members=members, size=size) == n
+
+
+def test_default_n_keeps_every_rule_and_three_more_shards_would_break_one() -> None:
+    """For all numbers of members up to 200, and all sizes at which another shard is affordable, and a byte less."""
+    sizes = sorted({max(144 * shards**2 - less, 0) for shards in range(110) for less in (0, 1)})
+    for members in range(4, 201):
+        for size in sizes:
+
+            def keeps_the_rules(n: int, members: int = members, size: int = size) -> bool:
+                leaves_spares = n <= members if members <= 12 else 10 * n <= 8 * members
+                return n % 3 == 1 and n <= 100 and leaves_spares and (n <= 10 or 144 * n**2 <= size)
+
+            n = default_shards(members=members, size=size)
+            assert n >= 4
+            assert keeps_the_rules(n)
+            assert not keeps_the_rules(n + 3)
+
+
+@pytest.mark.parametrize("members", [4, 5, 7, 12, 33])
+def test_with_more_shards_than_nodes_the_shares_are_even_and_the_worst_nodes_are_reckoned_with(
+    rng: random.Random, members: int
+) -> None:
+    known = [Candidate(peer_id(at), bytes(peer_id(at)), rng.choice([0.25, 1.0, 4.0]), str(at)) for at in range(members)]
+    for n in (members, members + 1, 2 * members, 2 * members + 1, 100):
+        holders = [each.peer_id for each in assign(rng.randbytes(32), n, known).holders]
+        each, more = divmod(n, members)
+        assert sorted(Counter(holders).values()) == [each] * (members - more) + [each + 1] * more
+        may_go = n - primary_source(n)
+        expected = max(nodes for nodes in range(members + 1) if nodes * each + min(nodes, more) <= may_go)
+        assert nodes_that_may_fail(holders, needed=primary_source(n)) == expected
 
 
 def test_fewer_than_four_members_keep_nothing() -> None:
