@@ -5,7 +5,7 @@ import random
 import pytest
 
 from p2pnode.config import TESTNET
-from p2pnode.membership.summary import Summary, bucket_of, differing
+from p2pnode.membership.summary import Summary, bucket_of, differing, within
 from p2pnode.membership.table import MemberTable
 from tests.factories import TIME, peer_id, signed_member
 from wire import limits
@@ -52,3 +52,10 @@ def test_a_table_keeps_its_summary_while_records_come_are_renewed_and_make_room(
         rows.flip(peer, member.record.sequence)
     assert len(table) == len(table.members()) == limits.MEMBERS_KEPT_MAX
     assert table.summary.digests() == rows.digests()
+
+
+def test_the_rows_of_some_buckets_are_those_whose_peers_are_in_them(rng: random.Random) -> None:
+    rows = [(peer_id(number), number) for number in range(50)]
+    buckets = {bucket_of(each) for each, _ in rng.sample(rows, 7)}
+    assert within(buckets, rows) == [row for row in rows if bucket_of(row[0]) in buckets]
+    assert within((), rows) == []

@@ -8,7 +8,7 @@ import pytest
 
 from crypto.peer_id import peer_id_to_text
 from p2pnode.config import PUBLIC, TESTNET
-from p2pnode.membership.contact import WORKED_ADDRESSES_MAX
+from p2pnode.membership.contact import WORKED_ADDRESSES_MAX, Contact
 from p2pnode.membership.domains import domain_of
 from p2pnode.membership.liveness import Liveness, liveness
 from p2pnode.membership.table import MemberTable
@@ -154,6 +154,15 @@ def test_addresses_that_worked_come_first_and_are_bounded() -> None:
     assert members.contact(peer_id(1), now=NOW, wall=TIME, address=claimed)
     assert members.addresses(peer_id(1)) == (claimed, *reversed(worked[2:]))  # Said and worked: once.
     assert members.addresses(peer_id(9)) == ()
+
+
+def test_an_address_that_worked_in_an_earlier_life_is_no_news_when_it_works_again() -> None:
+    members = table()
+    members.consider(signed_member(1), now=NOW, wall=TIME)
+    where = "/ip4/8.8.8.4/tcp/1"
+    members.remember(Contact(peer_id=peer_id(1), met_at=TIME, seen_at=TIME, is_anchor=False, addresses=(where,)))
+    assert not members.contact(peer_id(1), now=NOW, wall=TIME, address=where)
+    assert members.addresses(peer_id(1))[0] == where
 
 
 def test_a_domain_is_that_of_the_address_that_worked_else_that_of_where_the_peer_came_from() -> None:

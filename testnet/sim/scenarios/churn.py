@@ -13,16 +13,23 @@ from testnet.sim.scenarios import SITE_NODES, scenario
 async def rolling_restart(run: Run) -> None:
     """Every node is restarted, one after the other, under load; nobody who uses another node notices."""
     await run.start()
-    async with run.load(among=run.some(2)) as users:
-        for name in run.rng.sample(run.names(), run.nodes):
-            run.inject.kill(name)
-            await run.wait(1.0, 10.0)
-            await run.restart(name)
-            await run.world.all_meet()
+    users = run.some(2)
+    async with run.load(among=users) as load:
+        for name in run.rng.sample(run.others(users), run.nodes - len(users)):
+            await _restart_at_leisure(run, name)
         await run.wait(3.0, 10.0)
-    users.demand_all()
+    load.demand_all()
+    for name in users:
+        await _restart_at_leisure(run, name)
     await run.heal()
     await run.demand_progress()
+
+
+async def _restart_at_leisure(run: Run, name: str) -> None:
+    run.inject.kill(name)
+    await run.wait(1.0, 10.0)
+    await run.restart(name)
+    await run.world.all_meet()
 
 
 @scenario(FaultKind.POWER_LOSS)
