@@ -7,6 +7,7 @@ import logging
 import trio
 from google.protobuf.message import DecodeError
 from libp2p.abc import INetStream
+from libp2p.exceptions import ParseError
 from libp2p.identity.identify.identify import ID as IDENTIFY_PROTOCOL
 from libp2p.identity.identify.pb.identify_pb2 import Identify
 from libp2p.io.exceptions import IOException
@@ -51,7 +52,7 @@ async def ask_identify(stream: INetStream) -> list[str]:
         message = Identify()
         message.ParseFromString(data)
         return [_text(raw) for raw in list(message.listen_addrs)[: wire_limits.ADDRESSES_MAX]]
-    except (trio.TooSlowError, IOException, DecodeError, MultiaddrError, ValueError) as error:
+    except (trio.TooSlowError, IOException, DecodeError, ParseError, MultiaddrError, ValueError) as error:
         logger.debug("identify came to nothing: %r", error)
         return []
     finally:
