@@ -24,6 +24,9 @@ _FOREVER_S = 0
 """Old routers take no other lifetime."""
 
 
+_ADDRESS_CHARS_MAX = len("255.255.255.255")
+
+
 class _Library(Protocol):
     """What is used of the library."""
 
@@ -75,7 +78,8 @@ class UpnpRouter:
             message = "no router answered"
             raise RouterError(message)
         library.selectigd()
-        outer = str(ipaddress.IPv4Address(library.externalipaddress()))
+        # A router may answer anything: what is longer than an address is none, and is not taken apart to say so.
+        outer = str(ipaddress.IPv4Address(library.externalipaddress()[: _ADDRESS_CHARS_MAX + 1]))
         refusal: Exception | None = None
         for port in range(first_port, first_port + limits.EXTERNAL_PORTS_TRIED_MAX):
             for asked_s in (lifetime_s, _FOREVER_S):
