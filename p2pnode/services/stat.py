@@ -75,7 +75,15 @@ class Statistician:
     def _health(self, blob_id: BlobId, certificate: CheckedCertificate | None, *, n: int) -> _Health:
         """Count the shards with a receipt whose holder is not lost; without a certificate no receipt counts."""
         if certificate is None:
-            return _Health(0, 0, 0, 0, 0, 0, None)
+            return _Health(
+                healthy=0,
+                reachable=0,
+                nodes=0,
+                domains=0,
+                nodes_that_may_fail=0,
+                domains_that_may_fail=0,
+                lease_end=None,
+            )
         connected = {each.peer_id for each in self._context.network.connected()} | {self._context.own}
         alive: list[PeerId] = []
         reachable = 0
