@@ -72,7 +72,7 @@ class Profile:
         """Return what all members must agree on; its hash is in the protocol ids."""
         return SharedParameters(
             record_format=1,
-            lease_format=1,
+            lease_format=2,
             epoch_seconds=self.epoch_s,
             lease_seconds_max=limits.LEASE_SECONDS_MAX,
             admission_work=self.admission_work,

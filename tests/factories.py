@@ -212,17 +212,20 @@ def file_pages(blob_ids: Sequence[BlobId]) -> list[GroupPage]:
 
 
 def signed_batch(
-    under: Signed[Lease], pairs: Sequence[tuple[BlobId, ShardIndex]], holder: int = 1
+    under: Signed[Lease], pairs: Sequence[tuple[BlobId, ShardIndex]], holder: int = 1, *, sequence: int = 1
 ) -> Signed[ReceiptBatch]:
     """Return node `holder`'s signature for these pairs."""
-    return make_batch(key(holder), under, pairs, network=NETWORK, time=TIME)
+    return make_batch(key(holder), under, pairs, network=NETWORK, time=TIME, sequence=sequence)
 
 
-def holder_receipts(under: Signed[Lease], of: GroupPage, shards: Sequence[int], holder: int) -> HolderReceipts:
+def holder_receipts(
+    under: Signed[Lease], of: GroupPage, shards: Sequence[int], holder: int, *, sequence: int = 1
+) -> HolderReceipts:
     """Return node `holder`'s receipts for these shards of every blob of a page."""
     count = len(of.blob_ids)
     sets = tuple(shard_set(ShardIndex(shard), range(count), blob_count=count) for shard in shards)
-    return HolderReceipts(batch=signed_batch(under, list(pairs_of(of, sets)), holder).envelope, shard_sets=sets)
+    batch = signed_batch(under, list(pairs_of(of, sets)), holder, sequence=sequence)
+    return HolderReceipts(batch=batch.envelope, shard_sets=sets)
 
 
 def certificate(under: Signed[Lease], of: GroupPage, shards_by_holder: Mapping[int, Sequence[int]]) -> Certificate:
@@ -239,9 +242,11 @@ def signed_certificate(target: BlobId | None = None, *, n: int = N, holders: int
     return signed(certificate(under, page(target), shards_by_holder), owner_key())
 
 
-def retraction(target: BlobId | None = None, *, shard: int = 0) -> Retraction:
+def retraction(target: BlobId | None = None, *, shard: int = 0, sequence: int = 2) -> Retraction:
     """Return the end of a receipt; its holder signs."""
-    return Retraction(blob_id=target or blob_id(), shard=shard, sequence=1, reason=RetractionReason.LOST, time=TIME)
+    return Retraction(
+        blob_id=target or blob_id(), shard=shard, sequence=sequence, reason=RetractionReason.LOST, time=TIME
+    )
 
 
 def tombstone(target: BlobId | None = None) -> Tombstone:

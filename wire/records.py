@@ -124,10 +124,12 @@ class ReceiptBatch:
     """A holder's promise to keep `count` shards until the lease ends, signed once over their Merkle root.
 
     Leaf k of the root is `receipt_leaf(blob id, shard)`; a batch of one has that leaf's hash as its root. `lease` is
-    `Signed.digest` of the lease. Signed only after fsync, with the identity key.
+    `Signed.digest` of the lease. Signed only after fsync, with the identity key. Receipts and retractions of one signer
+    share their `sequence`: a retraction ends the receipts for its pair that have a lower one, and no later ones.
     """
 
     version: Version1 = 1
+    sequence: Annotated[int, UInt(limits.UINT64_MAX)]
     lease: Annotated[Digest, Fixed(Digest)]
     lease_end: Time
     count: Annotated[int, UInt(limits.RECEIPT_BATCH_MAX, low=1)]
@@ -158,7 +160,7 @@ class RetractionReason(enum.IntEnum):
 @wire_type(0x16)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retraction:
-    """A holder's sequenced end of its own receipt, signed with its identity key."""
+    """A holder's end of its own receipts for one pair: those with a lower sequence. Signed with its identity key."""
 
     version: Version1 = 1
     blob_id: Annotated[BlobId, Fixed(BlobId)]

@@ -61,9 +61,11 @@ def make_batch(
     *,
     network: str,
     time: int,
+    sequence: int,
 ) -> Signed[ReceiptBatch]:
-    """Sign for these pairs until the lease ends. The caller has made them durable before."""
+    """Sign for these pairs until the lease ends. The caller has made them durable before, and the number as well."""
     batch = ReceiptBatch(
+        sequence=sequence,
         lease=lease.digest,
         lease_end=lease.record.end,
         count=len(pairs),

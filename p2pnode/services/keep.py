@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from p2pnode.errors import DiskFullError, LeaseError, LocalStorageError, NotFoundError, PeerFaultError, QuotaError
 from p2pnode.protocols.certificates import CheckedCertificate, check_certificate, check_is_ours
 from p2pnode.protocols.receipts import make_batch, pairs_of
@@ -10,9 +12,13 @@ from p2pnode.protocols.store import CheckedPair, check_commit, check_store_pair
 from p2pnode.services.context import Context
 from p2pnode.services.peers import Answer
 from wire.errors import WireError
-from wire.ids import PeerId
+from wire.ids import BlobId, PeerId, ShardIndex
 from wire.messages import Certified, Certify, CommitLease, Committed, RefusalCode, Stored, StorePair
-from wire.records import Envelope
+from wire.records import Envelope, Lease, ReceiptBatch
+from wire.signed import Signed
+
+RECEIPTS = "receipt"
+"""The numbers that receipts and retractions of one signer share."""
 
 REQUESTS = (StorePair, CommitLease, Certify)
 """The requests of the `store` protocol."""
@@ -59,10 +65,7 @@ class Keeper:
             checked.leases,
         )
         pairs = [(checked.blob_id, checked.shard)]
-        batches = [
-            make_batch(context.identity, lease, pairs, network=context.network_name, time=context.wall_seconds())
-            for lease in checked.leases
-        ]
+        batches = [await self._sign(lease, pairs) for lease in checked.leases]
         return Stored(batches=tuple(batch.envelope for batch in batches))
 
     async def _commit(self, request: CommitLease) -> Committed:
@@ -77,8 +80,20 @@ class Keeper:
             text = f"{len(missing)} of {len(pairs)} pairs are not here, the first is of blob {missing[0][0].text()}"
             raise RefusalError(RefusalCode.NOT_HELD, text)
         await context.store.commit_lease(lease, request.page, request.shard_sets)
-        batch = make_batch(context.identity, lease, pairs, network=context.network_name, time=context.wall_seconds())
+        batch = await self._sign(lease, pairs)
         return Committed(batch=batch.envelope)
+
+    async def _sign(self, lease: Signed[Lease], pairs: Sequence[tuple[BlobId, ShardIndex]]) -> Signed[ReceiptBatch]:
+        """Sign for pairs that are durable under this lease, with a number that is taken after they were."""
+        context = self._context
+        return make_batch(
+            context.identity,
+            lease,
+            pairs,
+            network=context.network_name,
+            time=context.wall_seconds(),
+            sequence=await context.store.take_number(RECEIPTS),
+        )
 
     async def _certify(self, peer_id: PeerId, request: Certify) -> Certified:
         context = self._context

@@ -33,7 +33,7 @@ def next_sequence(engine: Engine, purpose: str, at_least: int) -> int:
             message = f"the sequence {purpose!r} cannot go to {value}: numbers have 64 bits"
             raise CallerError(message)
         if value > ceiling:
-            _raise_ceiling(engine, purpose, min(value + SEQUENCE_STRIDE - 1, limits.UINT64_MAX))
+            raise_ceiling(engine, purpose, min(value + SEQUENCE_STRIDE - 1, limits.UINT64_MAX))
         with engine.database.writing() as connection:
             COUNTERS.put(connection, (purpose, uint64_cell(value)))
         return value
@@ -59,7 +59,8 @@ def read_ceilings(engine: Engine) -> dict[str, int]:
     return {each.purpose: each.ceiling for each in record.ceilings}
 
 
-def _raise_ceiling(engine: Engine, purpose: str, ceiling: int) -> None:
+def raise_ceiling(engine: Engine, purpose: str, ceiling: int) -> None:
+    """Make durable that no number up to `ceiling` is free any more. Call it under `mutation`."""
     ceilings = {**engine.ceilings, purpose: ceiling}
     if len(ceilings) > PURPOSES_MAX:
         message = f"{len(ceilings)} purposes of sequences, at most {PURPOSES_MAX} are kept"

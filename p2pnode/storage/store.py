@@ -13,7 +13,7 @@ import trio
 
 from p2pnode.membership.contact import Contact
 from p2pnode.seams import Clock, Files, Offload
-from p2pnode.storage import collection, leasing, members, reader, sequences, writer
+from p2pnode.storage import collection, leasing, members, numbers, reader, sequences, writer
 from p2pnode.storage.collection import Collected
 from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.engine import Engine
@@ -48,6 +48,7 @@ class SliverStore:
         """Use `open` instead."""
         self._engine = engine
         self._offload = offload
+        self._numbers = numbers.Numbers()
         self._reads = trio.CapacityLimiter(READS_MAX)
         self._writes = trio.CapacityLimiter(WRITES_MAX)
 
@@ -156,6 +157,15 @@ class SliverStore:
         It counts as used from now on, also when the index is lost. Raises `CallerError` past 64 bits.
         """
         return await self._call(self._writes, sequences.next_sequence, purpose, at_least)
+
+    async def take_number(self, purpose: str, *, at_least: int = 0) -> int:
+        """Return a number above all that this ever returned for the purpose, and not below `at_least`.
+
+        As `next_sequence`, but from memory, under a ceiling that is durable; a purpose uses the one or the other.
+        """
+        while (number := self._numbers.take(purpose, at_least)) is None:
+            await self._call(self._writes, numbers.reserve, self._numbers, purpose, at_least)
+        return number
 
     def usage(self) -> Usage:
         """Return how full the store is, from memory."""

@@ -99,7 +99,7 @@ def holder_receipts(lease: Signed[Lease], page: GroupPage, shard: int, holder: i
     """Return what a holder signs for one shard of every blob of a page."""
     count = len(page.blob_ids)
     sets = (shard_set(ShardIndex(shard), range(count), blob_count=count),)
-    batch = make_batch(KEYS[holder], lease, list(pairs_of(page, sets)), network=NETWORK, time=WALL)
+    batch = make_batch(KEYS[holder], lease, list(pairs_of(page, sets)), network=NETWORK, time=WALL, sequence=1)
     return HolderReceipts(batch=batch.envelope, shard_sets=sets)
 
 

@@ -217,7 +217,8 @@ def _certificate(blob_id: BlobId, lease: Signed[Lease], holders: int) -> Signed[
     receipts = []
     for shard in range(holders):
         sets = (shard_set(ShardIndex(shard), [0], blob_count=1),)
-        batch = make_batch(key_of(shard + 1), lease, list(pairs_of(page, sets)), network=NETWORK, time=TIME)
+        pairs = list(pairs_of(page, sets))
+        batch = make_batch(key_of(shard + 1), lease, pairs, network=NETWORK, time=TIME, sequence=1)
         receipts.append(HolderReceipts(batch=batch.envelope, shard_sets=sets))
     certificate = Certificate(lease=lease.envelope, page=page, holders=tuple(receipts))
     return sign_record(certificate, key=key_of(_OWNER), network=NETWORK)

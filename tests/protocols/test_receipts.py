@@ -139,5 +139,6 @@ def test_a_batch_of_one_is_its_own_receipt() -> None:
 
 def test_the_same_promise_is_the_same_bytes() -> None:
     lease = signed_lease(blob_id(1))
-    first = make_batch(key(1), lease, [PAIR], network=NETWORK, time=TIME)
-    assert first == make_batch(key(1), lease, [PAIR], network=NETWORK, time=TIME)
+    first = make_batch(key(1), lease, [PAIR], network=NETWORK, time=TIME, sequence=7)
+    assert first == make_batch(key(1), lease, [PAIR], network=NETWORK, time=TIME, sequence=7)
+    assert first.record.sequence == 7

@@ -304,7 +304,7 @@ def test_a_certificate_that_names_only_strangers_does_not_hide_the_real_holders(
         lease = make_blob_lease(owner_key(), blob_id, terms, network=network, kind=LeaseKind.FINAL)
         holders = []
         for shard in map(ShardIndex, range(4)):
-            batch = make_batch(key(shard), lease, [(blob_id, shard)], network=network, time=start)
+            batch = make_batch(key(shard), lease, [(blob_id, shard)], network=network, time=start, sequence=1)
             sets = (shard_set(shard, [0], blob_count=1),)
             holders.append(HolderReceipts(batch=batch.envelope, shard_sets=sets))
         certificate = make_certificate(owner_key(), lease, page, holders, network=network)

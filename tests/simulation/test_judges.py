@@ -122,7 +122,7 @@ def test_a_receipt_forged_into_the_wire_is_found(seed: int) -> None:
         lease = _lease(court, blob.blob_id)
         forger = SigningKey(court.world.rng.randbytes(SEED_BYTES))
         pairs = [(blob.blob_id, ShardIndex(0))]
-        batch = make_batch(forger, lease, pairs, network=NETWORK_NAME, time=0)
+        batch = make_batch(forger, lease, pairs, network=NETWORK_NAME, time=0, sequence=1)
         request = StorePair(
             leases=(lease.envelope,),
             metadata=record_of(blob.metadata),

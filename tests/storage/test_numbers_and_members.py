@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from p2pnode.errors import CallerError, LocalStorageError
-from p2pnode.storage import recordfile, sequences
+from p2pnode.storage import numbers, recordfile, sequences
 from p2pnode.storage.files import DiskFiles
 from p2pnode.storage.store import SliverStore
 from p2pnode.system import ThreadOffload
@@ -155,4 +155,52 @@ async def test_what_is_no_member_record_is_refused_whole(tmp_path: Path) -> None
     with pytest.raises(WireError):
         await target.save_members([factories.signed_member(1).envelope, factories.signed_lease().envelope])
     assert await target.load_members() == []
+    await target.close()
+
+
+async def test_numbers_from_memory_rise_over_restarts_and_cost_no_write_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbers, "NUMBERS_STRIDE", 8)
+    given: list[int] = []
+    for _ in range(3):
+        target = await open_store(DiskFiles(tmp_path))
+        given += [await target.take_number("receipt")]
+        before = (tmp_path / "sequences.rec").stat().st_mtime_ns
+        given += [await target.take_number("receipt") for _ in range(7)]
+        assert (tmp_path / "sequences.rec").stat().st_mtime_ns == before
+        given += [await target.take_number("receipt")]
+        await target.close()
+        (tmp_path / "index.db").unlink()  # The index has no part in it.
+    assert given == sorted(set(given))
+    assert given[-1] <= 3 * 2 * 8
+
+
+async def test_numbers_from_memory_can_be_told_to_go_on_from_further(tmp_path: Path) -> None:
+    target = await open_store(DiskFiles(tmp_path))
+    first = await target.take_number("receipt")
+    assert await target.take_number("receipt", at_least=5) == 5
+    assert await target.take_number("receipt", at_least=1) == 6
+    far = await target.take_number("receipt", at_least=1_000_000)
+    assert (first, far) == (1, 1_000_000)
+    assert await target.take_number("receipt") == far + 1
+    assert await target.take_number("receipt", at_least=limits.UINT64_MAX) == limits.UINT64_MAX
+    with pytest.raises(CallerError, match="64 bits"):
+        await target.take_number("receipt")
+    await target.close()
+
+
+async def test_numbers_from_memory_asked_for_at_once_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numbers, "NUMBERS_STRIDE", 3)
+    target = await SliverStore.open(DiskFiles(tmp_path), ThreadOffload(8), StillClock(), quota_bytes=1)
+    given: list[int] = []
+
+    async def ask() -> None:
+        given.append(await target.take_number("receipt"))
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(ask)
+    assert len(set(given)) == 20
     await target.close()

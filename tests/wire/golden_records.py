@@ -223,11 +223,12 @@ RECORDS = (
         case="renewal of a file",
     ),
     Golden(
-        ReceiptBatch(lease=DIGEST, lease_end=TIME, count=1, root=DIGEST, time=TIME),
+        ReceiptBatch(sequence=8, lease=DIGEST, lease_end=TIME, count=1, root=DIGEST, time=TIME),
         """
-        97             # array of 7
+        98             # array of 8
           14           # tag: ReceiptBatch
           01           # version: 1
+          08           # sequence: 8
           c4 20 d1*32  # lease
           ce 6b49d200  # lease end: 1800000000
           01           # count: 1

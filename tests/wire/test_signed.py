@@ -57,8 +57,8 @@ SIGNATURES: dict[type[SignedRecord], str] = {
         "5d68ad991e9c4ce00b53d5bf4b118c8d2c2c5ed22247e90314ce4a3f84869f0c"
     ),
     ReceiptBatch: (
-        "76593b5b4f725986d95cd4e1260a1e574e2e99c5f1b8bde75b2bebb70cec3b62"
-        "10a49189d420249b70ca9b35c0063e669f3e07b92c0ab61ee87783c3a20a6b07"
+        "143170cdca32a0c0fd532e01c85117ad6ad9ee8e1fa1b12455e9a77d7a319ab2"
+        "88bf0c9f118267f09dbf6fbea0f65fffdcf8ee06a690361b990e7ca666a8e706"
     ),
     Retraction: (
         "7a8e29d919c8ab041f3f39e2681e08d6113322d0916f78614f4cc2c3caf01816"
@@ -84,7 +84,7 @@ DIGESTS: dict[type[SignedRecord], str] = {
     MemberRecord: "2e46312e0154babed6d53cb4faf3c6b937098a656477988f90402b2ef24b4c02",
     OwnerBinding: "869059978115eecd969b4bd38f1da7ed4ba451ab7153abaeaeab20e65553be92",
     Lease: "38e63c3ad1b6247f749c037225804af2e329fb04c9d1f8f13fc93f8c86ba6e07",
-    ReceiptBatch: "91719b55a27937312fd5e99aec4e6fb607dc537cb50990a8c41c362258ba5201",
+    ReceiptBatch: "2561ff68d66330796a0600d20d66d0623d928eb75de1ab322408025181b88e0e",
     Retraction: "2516f35d88e903b39e763a24dea0d83751130dac359961d16fd3370e90fd92d5",
     Tombstone: "bc3cf2f05ab75e80b4edb961cc178d6c2b82e2d31d86db68adca7c787f5b8c95",
     Certificate: "fea6aa695b82fba8ad1de778c5b5a9e771c103bae8a4101cb2b6d2a07fedf261",

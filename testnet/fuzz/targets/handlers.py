@@ -140,7 +140,8 @@ def _our_certificate() -> Certify:
     """Return a certificate that names a pair of the node under test."""
     blob = honest.honest_blob(size=300)
     sets = blob.commit(0).shard_sets
-    ours = make_batch(NODE_KEY, blob.final, list(pairs_of(blob.page, sets)), network=NETWORK, time=honest.WALL)
+    pairs = list(pairs_of(blob.page, sets))
+    ours = make_batch(NODE_KEY, blob.final, pairs, network=NETWORK, time=honest.WALL, sequence=1)
     others = [honest.holder_receipts(blob.final, blob.page, shard, shard) for shard in (1, 2)]
     rows = [HolderReceipts(batch=ours.envelope, shard_sets=sets), *others]
     return Certify(certificate=make_certificate(honest.OWNER, blob.final, blob.page, rows, network=NETWORK).envelope)

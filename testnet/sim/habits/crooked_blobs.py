@@ -91,6 +91,7 @@ def clique_certificate(
                 [(blob_id, ShardIndex(shard))],
                 network=deed.network,
                 time=deed.time,
+                sequence=1,
             ).envelope,
             shard_sets=(shard_set(ShardIndex(shard), [0], blob_count=1),),
         )

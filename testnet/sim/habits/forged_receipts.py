@@ -84,6 +84,7 @@ class ForgedReceipts(BadHabit):
             wanted.pairs,
             network=network or self.network_name,
             time=self.wall_seconds(),
+            sequence=self.rng.getrandbits(32),
         ).envelope
 
     def _for_a_foreign_network(self, wanted: _Wanted) -> Envelope:
@@ -108,7 +109,12 @@ class ForgedReceipts(BadHabit):
     def _by_another_key(self, wanted: _Wanted) -> Envelope:
         """Let somebody else sign, as a friend would who is elsewhere: all is valid but that he was not asked."""
         proper = make_batch(
-            self.parts.owner, wanted.lease, wanted.pairs, network=self.network_name, time=self.wall_seconds()
+            self.parts.owner,
+            wanted.lease,
+            wanted.pairs,
+            network=self.network_name,
+            time=self.wall_seconds(),
+            sequence=1,
         )
         return proper.envelope
 

@@ -22,7 +22,7 @@ from testnet.sim.clock import WALL_EPOCH_S
 from testnet.sim.judges.judgement import Findings, JudgementError
 from testnet.sim.judges.leases import RecordInspector
 from testnet.sim.judges.pairs import HeldLease, PairInspector, WholePair, held_lease, lease_digest
-from testnet.sim.judges.receipts import BadBatchError, check_batch
+from testnet.sim.judges.receipts import BadBatchError, check_batch, open_batch
 from testnet.sim.judges.wiretap import Told, Wiretap
 from testnet.sim.offload import SimOffload
 from testnet.sim.world import QUOTA_BYTES, World
@@ -62,6 +62,8 @@ class PromiseJudge:
         self._in_effect: set[tuple[str, Digest]] = set()
         """Nodes and the final leases whose certificate they have confirmed."""
         self._certificates: dict[Digest, Certificate] = {}
+        self._numbered: dict[tuple[str, int], bytes] = {}
+        """What each node has signed with each of its numbers."""
         wiretap.listeners.append(self._hear)
         wiretap.on_nonsense.append(self._hear_nonsense)
 
@@ -168,6 +170,9 @@ class PromiseJudge:
         except BadBatchError as error:
             self._findings.blame(f"it sent a receipt that cannot count: {error}", node=node, subject=subject)
             return
+        number = open_batch(batch).sequence
+        if self._numbered.setdefault((node, number), batch.body) != batch.body:
+            self._findings.blame(f"it signed two receipts with number {number}", node=node, subject=subject)
         for key in keys:
             self._promises.setdefault((node, key), _Promise({})).leases[lease.digest] = lease
             self._check_durable(node, key, lease, record)
