@@ -71,12 +71,12 @@ class Profile:
     def shared(self) -> SharedParameters:
         """Return what all members must agree on; its hash is in the protocol ids."""
         return SharedParameters(
-            record_format=1,
+            record_format=2,
             lease_format=2,
             epoch_seconds=self.epoch_s,
             lease_seconds_max=limits.LEASE_SECONDS_MAX,
             admission_work=self.admission_work,
-            shard_count_rule="3f+1<=100",
+            shard_count_rule="3f+1<=100, domains",
         )
 
 

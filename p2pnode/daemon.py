@@ -24,6 +24,7 @@ import typer
 from p2pnode.api.app import make_app
 from p2pnode.api.problems import known_cause
 from p2pnode.api.server import bind, serve, url_of
+from p2pnode.cli.solving import with_solved_work
 from p2pnode.errors import ExitCode, P2PNodeError
 from p2pnode.services.results import NodeFace
 from p2pnode.storage.home import (
@@ -245,6 +246,7 @@ def run(
     )
     with _own_errors(), lock_home(path), bind(api or settings.api) as listener:
         remove_daemon_info(path)  # What a killed daemon left, so that nobody takes it for ours.
+        opened = with_solved_work(opened)
         main = functools.partial(
             run_daemon, opened, listener, open_node=_load_open_node(), addresses=addresses, exit_with_fd=exit_with_fd
         )

@@ -24,6 +24,7 @@ from p2pnode.network.port_mapping import RouterPortMapper
 from p2pnode.network.requests import Requester
 from p2pnode.network.upnp import UpnpRouter
 from p2pnode.placement.rendezvous import Candidate
+from p2pnode.protocols.members import OwnFacts
 from p2pnode.protocols.plan import plan_storage
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
 from p2pnode.services import keep, membership, reach, serve_reads
@@ -53,7 +54,7 @@ from p2pnode.storage.files import DiskFiles
 from p2pnode.storage.home import Home
 from p2pnode.storage.store import SliverStore
 from p2pnode.system import SystemClock, SystemRng, ThreadOffload
-from wire.ids import PeerId
+from wire.ids import PeerId, PublicKey
 from wire.protocol_ids import NetworkNames
 from wire.records import MemberRecord, MemberState
 from wire.references import Reference
@@ -79,12 +80,26 @@ class NodeConfig:
     owner: SigningKey
     bootstrap: tuple[str, ...]
     quota_bytes: int
+    work: bytes = b""
+    """The solution of the admission work, in a network that asks for it."""
+    domain_tag: str = ""
+    """The operator's name for machines that fail together."""
     has_announced: bool = False
     """Whether the user named the addresses to announce: then no others are looked for."""
 
     def names(self) -> NetworkNames:
         """Return the names that this network uses on the wire."""
         return NetworkNames(self.network_name, self.profile.shared())
+
+    def facts(self) -> OwnFacts:
+        """Return what stands in each of our member records."""
+        return OwnFacts(
+            network=self.network_name,
+            owner=PublicKey(self.owner.public),
+            work=self.work,
+            domain_tag=self.domain_tag,
+            software=SOFTWARE,
+        )
 
 
 class Node:
@@ -149,7 +164,7 @@ class Node:
             store=store,
             peers=peers,
         )
-        self._membership = Membership(context, bootstrap=config.bootstrap, software=SOFTWARE)
+        self._membership = Membership(context, bootstrap=config.bootstrap, facts=config.facts())
         self._reach = ReachService(
             context,
             record_of=self._record_of,
@@ -288,6 +303,8 @@ async def open_node(
         owner=home.owner,
         bootstrap=tuple(bootstrap) or settings.bootstrap,
         quota_bytes=settings.quota_bytes,
+        work=home.work,
+        domain_tag=settings.domain_tag,
         has_announced=bool(announce or settings.announce),
     )
     clock, rng = SystemClock(), SystemRng()

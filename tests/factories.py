@@ -105,7 +105,7 @@ def network_names(network: str = NETWORK) -> NetworkNames:
 def shared_parameters() -> SharedParameters:
     """Return parameters that all members of the test network share."""
     return SharedParameters(
-        record_format=1,
+        record_format=2,
         lease_format=1,
         epoch_seconds=60,
         lease_seconds_max=31 * 24 * 3600,
@@ -133,6 +133,8 @@ def member_record(number: int = 1, *, sequence: int = 1, time: int = TIME) -> Me
         state=MemberState.ACTIVE,
         state_until=0,
         work=b"",
+        owner=public_key(OWNER),
+        domain_tag="",
         software="p2pnode 0.1.0",
     )
 

@@ -52,6 +52,9 @@ DIAL_BACK_ADDRESSES_MAX = ADDRESSES_MAX
 ADDRESS_CHARS_MAX = 256
 """A multiaddr with a relay hop and two peer ids has about 180 characters."""
 
+DOMAIN_TAG_CHARS_MAX = 32
+"""An operator's tag for nodes that fail together: the name of a house or of a provider, in every member record."""
+
 TEXT_CHARS_MAX = 256
 """A version or a reason: one line for a person."""
 

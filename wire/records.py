@@ -10,6 +10,7 @@ import enum
 from dataclasses import dataclass
 from typing import Annotated
 
+from crypto.work import WORK_BYTES
 from wire import limits
 from wire.codec import Bool, Fixed, ListOf, Nested, Raw, Text, UInt, wire_type
 from wire.ids import BlobId, Digest, LeaseTarget, PeerId, PublicKey, Signature
@@ -57,7 +58,10 @@ class MemberState(enum.IntEnum):
 @wire_type(0x11)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberRecord:
-    """A node's statement about itself, signed with its identity key; a higher sequence replaces a lower one."""
+    """A node's statement about itself, signed with its identity key; a higher sequence replaces a lower one.
+
+    It also binds the owner key to the node: whoever knows the member knows whose leases are its own.
+    """
 
     version: Version1 = 1
     sequence: Annotated[int, UInt(limits.UINT64_MAX)]
@@ -67,7 +71,9 @@ class MemberRecord:
     free_bytes: Annotated[int, UInt(limits.UINT64_MAX)]
     state: Annotated[int, UInt(max(MemberState))]
     state_until: Time
-    work: Annotated[bytes, Raw(64)]
+    work: Annotated[bytes, Raw(WORK_BYTES)]
+    owner: Annotated[PublicKey, Fixed(PublicKey)]
+    domain_tag: Annotated[str, Text(limits.DOMAIN_TAG_CHARS_MAX)]
     software: Annotated[str, Text(limits.TEXT_CHARS_MAX)]
 
 

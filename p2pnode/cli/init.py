@@ -11,6 +11,7 @@ from p2pnode.cli.new_home import (
     DEFAULTS,
     AnnounceOption,
     ApiOption,
+    DomainTagOption,
     ListenOption,
     QuotaOption,
     make_home,
@@ -51,6 +52,7 @@ def init(  # noqa: PLR0913 - one parameter an option
     bootstrap: Annotated[list[str] | None, typer.Option(help="A node to begin with; may be repeated.")] = None,
     quota: QuotaOption = None,
     api: ApiOption = None,
+    domain_tag: DomainTagOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     home: HomeOption = HOME_DEFAULT,
@@ -66,9 +68,10 @@ def init(  # noqa: PLR0913 - one parameter an option
             bootstrap=tuple(bootstrap or ()),
             quota=quota,
             api=api,
+            domain_tag=domain_tag,
         )
         secret = NetworkSecret(SystemRng().random_bytes(SECRET_BYTES)) if with_secret else None
-        made = make_home(home.expanduser(), settings, secret)
+        made = make_home(home.expanduser(), settings, secret, says_so=not as_json and not quiet)
         print_new_home(made, next_step=_next_step(settings), as_json=as_json, quiet=quiet)
 
 

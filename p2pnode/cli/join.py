@@ -11,6 +11,7 @@ import typer
 from p2pnode.cli.new_home import (
     AnnounceOption,
     ApiOption,
+    DomainTagOption,
     ListenOption,
     QuotaOption,
     make_home,
@@ -41,13 +42,14 @@ CodeArgument = Annotated[
 
 
 @app.command()
-def join(
+def join(  # noqa: PLR0913 - one parameter an option
     code: CodeArgument,
     *,
     listen: ListenOption = None,
     announce: AnnounceOption = None,
     quota: QuotaOption = None,
     api: ApiOption = None,
+    domain_tag: DomainTagOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     home: HomeOption = HOME_DEFAULT,
@@ -57,7 +59,7 @@ def join(
         invitation = _read_invitation(code)
         path = home.expanduser()
         if is_home(path):
-            if any(option is not None for option in (listen, announce, quota, api)):
+            if any(option is not None for option in (listen, announce, quota, api, domain_tag)):
                 message = f"{path} has a node already: leave out the options, or choose another directory with --home"
                 raise CallerError(message)
             _add_to(open_home(path), invitation, as_json=as_json, quiet=quiet)
@@ -71,8 +73,9 @@ def join(
             bootstrap=invitation.bootstrap(),
             quota=quota,
             api=api,
+            domain_tag=domain_tag,
         )
-        made = make_home(path, settings, invitation.secret)
+        made = make_home(path, settings, invitation.secret, says_so=not as_json and not quiet)
         next_step = f"start the node with: {_run_command(path)}; 'p2pnode peers' then shows the others"
         print_new_home(made, next_step=next_step, as_json=as_json, quiet=quiet)
 

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_of, peer_id_to_text
 from p2pnode.cli.options import bytes_of
 from p2pnode.cli.output import human_bytes, print_facts, print_json
+from p2pnode.cli.solving import solve_for
 from p2pnode.errors import CallerError, HomeError
 from p2pnode.storage.home import Home, HomeSettings, create_home
 from p2pnode.system import SystemRng
@@ -20,12 +22,15 @@ DEFAULTS = HomeSettings()
 ListenOption = Annotated[list[str] | None, typer.Option(help="Where to listen, a multiaddr; may be repeated.")]
 AnnounceOption = Annotated[list[str] | None, typer.Option(help="What to tell others instead; may be repeated.")]
 QuotaOption = Annotated[str | None, typer.Option(help="Room for others' data, such as 100GB; 10GiB unless given.")]
+DomainTagOption = Annotated[
+    str | None, typer.Option(help="A name for your nodes that fail together; no blob then relies on several of them.")
+]
 ApiOption = Annotated[
     str | None, typer.Option(help=f"Where the local API listens, {DEFAULTS.api} unless given; port 0 takes a free one.")
 ]
 
 
-def settings_of(
+def settings_of(  # noqa: PLR0913 - one parameter an option
     *,
     network: str,
     profile: str,
@@ -35,6 +40,7 @@ def settings_of(
     bootstrap: tuple[str, ...],
     quota: str | None,
     api: str | None,
+    domain_tag: str | None,
 ) -> HomeSettings:
     """Return the settings that the arguments of a command mean. Raises `CallerError`."""
     try:
@@ -47,14 +53,19 @@ def settings_of(
             bootstrap=bootstrap,
             quota_bytes=DEFAULTS.quota_bytes if quota is None else bytes_of(quota, option="--quota"),
             api=api or DEFAULTS.api,
+            domain_tag=domain_tag or "",
         )
     except HomeError as error:  # Here they are arguments, not a file that was read.
         raise CallerError(str(error)) from error
 
 
-def make_home(path: Path, settings: HomeSettings, secret: NetworkSecret | None) -> Home:
-    """Make the home. Raises `HomeError`."""
-    return create_home(path, settings=settings, rng=SystemRng(), secret=secret)
+def make_home(path: Path, settings: HomeSettings, secret: NetworkSecret | None, *, says_so: bool) -> Home:
+    """Make the home, with the admission work that its network asks for. Raises `HomeError`."""
+
+    def solve(identity: SigningKey) -> bytes:
+        return solve_for(identity, settings, says_so=says_so)
+
+    return create_home(path, settings=settings, rng=SystemRng(), secret=secret, solve=solve)
 
 
 def own_peer_id(home: Home) -> str:

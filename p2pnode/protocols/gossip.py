@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from crypto.signing import BadSignatureError
+from p2pnode.membership.refusals import Refused
 from p2pnode.seams import Verdict
 from wire import limits
 from wire.codec import decode
@@ -90,6 +91,8 @@ class Checked(Generic[R]):
     """For the log."""
     signed: Signed[R] | None = None
     """The record, when the verdict is ACCEPT."""
+    refused: Refused | None = None
+    """What it counts as, when it was refused; what is merely known already was not."""
     is_notable: bool = False
     """Whether the user should hear of it: something was dropped that an honest signer may have meant."""
 
@@ -120,30 +123,31 @@ class GossipGate(Generic[R]):
     def check(self, data: bytes, *, now: float, wall: float) -> Checked[R]:
         """Decide on one message; `now` is monotonic time, `wall` ours of day, in seconds. Never raises."""
         if len(data) > self._kind.bytes_max:
-            return Checked(Verdict.REJECT, f"{len(data)} bytes, at most {self._kind.bytes_max} are allowed")
+            reason = f"{len(data)} bytes, at most {self._kind.bytes_max} are allowed"
+            return Checked(Verdict.REJECT, reason, refused=Refused.BAD_RECORD)
         try:
             envelope = decode(data, Envelope, bytes_max=self._kind.bytes_max)
             record = decode(envelope.body, self._kind.record, bytes_max=self._kind.bytes_max)
         except WireError as error:
-            return Checked(Verdict.REJECT, str(error))
+            return Checked(Verdict.REJECT, str(error), refused=Refused.BAD_RECORD)
         checked = self._timely(record, wall) or self._in_turn(envelope.signer, record, now)
         if checked is not None:
             return checked
         try:
             signed = open_decoded(envelope, record, network=self._network)
         except BadSignatureError as error:
-            return Checked(Verdict.REJECT, str(error))
+            return Checked(Verdict.REJECT, str(error), refused=Refused.BAD_RECORD)
         self._remember(envelope.signer, record.sequence, now)
         return Checked(Verdict.ACCEPT, "news", signed)
 
     def _timely(self, record: GossipedRecord, wall: float) -> Checked[R] | None:
         ahead = record.time - wall
         if ahead > FUTURE_SECONDS_MAX and len(self._signers) >= CLOCK_WITNESSES:
-            return Checked(Verdict.REJECT, "from the far future")
+            return Checked(Verdict.REJECT, "from the far future", refused=Refused.FUTURE_RECORD)
         if ahead > limits.CLOCK_SKEW_SECONDS:
-            return Checked(Verdict.IGNORE, "from the future")
+            return Checked(Verdict.IGNORE, "from the future", refused=Refused.FUTURE_RECORD)
         if -ahead > self._kind.age_seconds_max:
-            return Checked(Verdict.IGNORE, "too old")
+            return Checked(Verdict.IGNORE, "too old", refused=Refused.STALE_RECORD)
         return None
 
     def _in_turn(self, signer: PublicKey, record: GossipedRecord, now: float) -> Checked[R] | None:
@@ -156,7 +160,7 @@ class GossipGate(Generic[R]):
             self._too_often += 1
             is_notable = self._too_often & (self._too_often - 1) == 0  # The first, second, fourth, eighth, and so on.
             reason = f"signers spoke more often than their kind allows, {self._too_often} times so far"
-            return Checked(Verdict.IGNORE, reason, is_notable=is_notable)
+            return Checked(Verdict.IGNORE, reason, refused=Refused.TOO_OFTEN, is_notable=is_notable)
         return None
 
     def _allowance(self, signer: _Signer, now: float) -> float:

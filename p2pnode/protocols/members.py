@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_to_text
+from crypto.work import BadWorkError, Task, check_claim, check_work, key_of_work
 from p2pnode.membership.domains import domain_of
 from p2pnode.membership.table import Member
 from p2pnode.placement.rendezvous import Candidate, capacity_weights
 from wire import limits
-from wire.ids import PeerId
+from wire.ids import PeerId, PublicKey
 from wire.messages import Members
 from wire.records import Envelope, MemberRecord, MemberState
 from wire.signed import Signed, open_envelope, sign_record
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFacts:
+    """What a node says of itself in every record alike."""
+
+    network: str
+    owner: PublicKey
+    work: bytes
+    """Its solution of the admission work; empty where none is asked."""
+    domain_tag: str
+    software: str
+
+
 def make_member_record(
     key: SigningKey,
+    facts: OwnFacts,
     *,
-    network: str,
     sequence: int,
     time: int,
     addresses: Sequence[str],
     capacity_bytes: int,
     free_bytes: int,
-    software: str,
 ) -> Signed[MemberRecord]:
     """Sign what this node says of itself."""
     record = MemberRecord(
@@ -36,15 +49,37 @@ def make_member_record(
         free_bytes=max(free_bytes, 0),
         state=MemberState.ACTIVE,
         state_until=0,
-        work=b"",
-        software=software,
+        work=facts.work,
+        owner=facts.owner,
+        domain_tag=facts.domain_tag,
+        software=facts.software,
     )
-    return sign_record(record, key=key, network=network)
+    return sign_record(record, key=key, network=facts.network)
 
 
 def check_member_record(envelope: Envelope, *, network: str) -> Signed[MemberRecord]:
     """Check format and signature. Raises `WireError` or `BadSignatureError`."""
     return open_envelope(envelope, MemberRecord, network=network)
+
+
+def check_admission_claim(signed: Signed[MemberRecord], *, network: str, cost: int) -> None:
+    """Check in some microseconds that a record may have the work that the network asks for. Raises `BadWorkError`."""
+    work = signed.record.work
+    if cost:
+        check_claim(Task(signed.signer, network, cost), work)
+    elif work:
+        message = "a solution of an admission work that this network does not ask for"
+        raise BadWorkError(message)
+
+
+def check_admission(signed: Signed[MemberRecord], *, network: str, cost: int) -> None:
+    """Check a record's work to the end, in a network that asks for some. Raises `BadWorkError`. Call it in a worker."""
+    check_work(Task(signed.signer, network, cost), signed.record.work)
+
+
+def placement_key(peer_id: PeerId, record: MemberRecord) -> bytes:
+    """Return what ranks a member: made from its work, so that another key costs the work again, else its peer id."""
+    return key_of_work(record.work) if record.work else bytes(peer_id)
 
 
 def members_page(records: Iterable[tuple[PeerId, Envelope]], *, after: PeerId | None) -> Members:
@@ -67,18 +102,18 @@ def members_page(records: Iterable[tuple[PeerId, Envelope]], *, after: PeerId | 
 def make_candidates(own: Signed[MemberRecord], others: Sequence[tuple[PeerId, Member]]) -> list[Candidate]:
     """Return ourselves and these members as candidates for placement, in the order of their ids.
 
-    A rank is made of signed common input only. Where no admission work is asked, the placement key is the peer id
-    (PROTOCOL section 2). The failure domain is that of the address where we reached a member, and of one that only
-    dialled us, that of where it came from: else each of a crowd that dials us would count as a domain of its own. Of
-    one that we never met it is that of where it says to be, for that is where we shall dial it.
+    A rank is made of signed common input only (PROTOCOL section 2). The failure domain is that of the address where we
+    reached a member, and of one that only dialled us, that of where it came from: else each of a crowd that dials us
+    would count as a domain of its own. Of one that we never met it is that of where it says to be, for that is where we
+    shall dial it.
     """
-    rows = [(own.signer_peer, own.record.capacity_bytes, "")]
-    rows += [(peer_id, member.record.capacity_bytes, _whereabouts(member)) for peer_id, member in others]
+    rows = [(own.signer_peer, own.record, "")]
+    rows += [(peer_id, member.record, _whereabouts(member)) for peer_id, member in others]
     rows.sort(key=lambda row: row[0])
-    weights = capacity_weights([capacity for _, capacity, _ in rows])
+    weights = capacity_weights([record.capacity_bytes for _, record, _ in rows])
     return [
-        Candidate(peer_id, bytes(peer_id), weight, domain_of(peer_id_to_text(peer_id), address))
-        for (peer_id, _, address), weight in zip(rows, weights, strict=True)
+        Candidate(peer_id, placement_key(peer_id, record), weight, domain_of(peer_id_to_text(peer_id), address))
+        for (peer_id, record, address), weight in zip(rows, weights, strict=True)
     ]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crypto.keys import SigningKey
 from p2pnode.config import Profile
+from p2pnode.membership.refusals import Refusals
 from p2pnode.seams import Clock, Network, Offload, Rng
 from p2pnode.services.peers import Peers
 from p2pnode.storage.store import SliverStore
@@ -27,6 +28,8 @@ class Context:
     offload: Offload
     store: SliverStore
     peers: Peers
+    refusals: Refusals = field(default_factory=Refusals)
+    """Whatever is refused is counted here."""
 
     @property
     def own(self) -> PeerId:

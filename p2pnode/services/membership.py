@@ -14,15 +14,26 @@ import trio
 
 from crypto.peer_id import peer_id_of
 from crypto.signing import BadSignatureError
+from crypto.work import BadWorkError
 from p2pnode.errors import LocalStorageError, P2PNodeError
 from p2pnode.membership.liveness import Liveness
+from p2pnode.membership.newcomers import Newcomer
+from p2pnode.membership.refusals import Refused
 from p2pnode.membership.summary import bucket_of, differing, within
 from p2pnode.membership.table import MemberTable
 from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.gossip import MEMBERS, GossipGate
-from p2pnode.protocols.members import check_member_record, make_candidates, make_member_record, members_page
+from p2pnode.protocols.members import (
+    OwnFacts,
+    check_admission_claim,
+    check_member_record,
+    make_candidates,
+    make_member_record,
+    members_page,
+)
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.seams import OnRunning, Verdict
+from p2pnode.services.admission import Admission, Admitted
 from p2pnode.services.contacts import Contacts
 from p2pnode.services.context import Context
 from p2pnode.services.peers import Answer
@@ -56,13 +67,14 @@ TELL_TIMEOUT_S = 20.0
 class Membership:
     """This node's place among the others."""
 
-    def __init__(self, context: Context, *, bootstrap: Sequence[str], software: str) -> None:
+    def __init__(self, context: Context, *, bootstrap: Sequence[str], facts: OwnFacts) -> None:
         """Start from the given addresses and from what was known before; nothing is sent yet."""
         self._context = context
-        self._software = software
+        self._facts = facts
         self._gate = GossipGate(MEMBERS, network=context.network_name)
         self._topic = context.names.topic(MEMBERS.topic)
         self.table = MemberTable(context.own, context.profile, started_at=context.clock.monotonic())
+        self._admission = Admission(context, self.table, welcome=self._welcome)
         self._own: Signed[MemberRecord] | None = None
         self.contacts = Contacts(
             context, self.table, bootstrap=bootstrap, greet=self._greet, on_look=self._look_for_new_addresses
@@ -73,7 +85,9 @@ class Membership:
         """Take part in the topic and load the members known before; call it before the network runs."""
         self._context.network.subscribe(self._topic, self._on_gossip)
         for envelope in await self._context.store.load_members():
-            self._consider(envelope)
+            signed = self._open(envelope)
+            if signed is not None and self._is_claimed(signed):
+                self._take(signed)  # Only what was checked is kept: a restart checks no work again.
         for contact in await self._context.store.load_contacts():
             self.table.remember(contact)
             self._context.network.learn_addresses(contact.peer_id, self.table.addresses(contact.peer_id))
@@ -86,6 +100,7 @@ class Membership:
             nursery.start_soon(self._publish_regularly)
             nursery.start_soon(self.contacts.run)
             nursery.start_soon(self._save_regularly)
+            nursery.start_soon(self._admission.run)
 
     @property
     def own(self) -> Signed[MemberRecord]:
@@ -122,8 +137,7 @@ class Membership:
         del payload
         if not isinstance(message, ExchangeMembers):
             raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no request about members")
-        if self._consider(message.record) is not Verdict.ACCEPT:
-            log.debug("nothing new in the record of %s", peer_id)
+        self._consider(message.record, via=peer_id)
         self.table.contact(peer_id, now=self._now(), wall=self._context.clock.wall())
         buckets = differing(self._summary(), message.known)
         members = within(buckets, self.table.members()) if buckets else []
@@ -143,17 +157,43 @@ class Membership:
     def _now(self) -> float:
         return self._context.clock.monotonic()
 
-    def _consider(self, envelope: Envelope) -> Verdict:
-        """Take a record if it is valid and news; then its addresses count too. Never raises for bad records."""
+    def _consider(self, envelope: Envelope, *, via: PeerId) -> None:
+        """Take a record that a peer told us, if it is valid and news. Never raises for bad records."""
         known = self.table.get(PeerId(peer_id_of(envelope.signer)))
         if known is not None and known.signed.envelope == envelope:
-            return Verdict.IGNORE  # Every new neighbour tells us mostly what we know: it need not be checked again.
+            return  # Every new neighbour tells us mostly what we know: it need not be checked again.
+        signed = self._open(envelope)
+        if signed is None:
+            return
+        # Of one that brings itself we may be the only acquaintance; two that came at once learn of each other from us.
+        is_for_others = signed.signer_peer == via
+        if self._admission.admit(signed, via=via, is_for_others=is_for_others) is Admitted.YES:
+            self._take(signed)
+
+    def _open(self, envelope: Envelope) -> Signed[MemberRecord] | None:
         try:
-            signed = check_member_record(envelope, network=self._context.network_name)
+            return check_member_record(envelope, network=self._context.network_name)
         except (WireError, BadSignatureError) as error:
             log.info("a bad member record: %s", error)
-            return Verdict.REJECT
-        return Verdict.ACCEPT if self._take(signed) else Verdict.IGNORE
+            self._context.refusals.count(Refused.BAD_RECORD)
+            return None
+
+    def _is_claimed(self, signed: Signed[MemberRecord]) -> bool:
+        """Tell whether a record that was kept has the work that our profile asks for today."""
+        context = self._context
+        try:
+            check_admission_claim(signed, network=context.network_name, cost=context.profile.admission_work)
+        except BadWorkError:
+            return False
+        return True
+
+    async def _welcome(self, newcomer: Newcomer) -> None:
+        """Take a newcomer whose work was just found good; pass on what gossip could not before."""
+        self._take(newcomer.signed)
+        known = self.table.get(newcomer.signed.signer_peer)
+        # It need not be news: another copy may have come by a greeting while this one waited.
+        if newcomer.is_for_others and known is not None and known.signed == newcomer.signed:
+            await self._context.network.publish(self._topic, encode(newcomer.signed.envelope))
 
     def _take(self, signed: Signed[MemberRecord]) -> bool:
         """Put a checked record into the table; return whether it is news there."""
@@ -165,6 +205,8 @@ class Membership:
     def _on_gossip(self, via: PeerId, data: bytes) -> Verdict:
         """Take a gossiped record. What a greeting told us already is passed on all the same: others wait for it."""
         checked = self._gate.check(data, now=self._now(), wall=self._context.clock.wall())
+        if checked.refused is not None:
+            self._context.refusals.count(checked.refused)
         if checked.verdict is Verdict.REJECT:
             log.info("a bad member record came by way of %s: %s", via, checked.reason)
         if checked.is_notable:
@@ -174,21 +216,26 @@ class Membership:
         known = self.table.get(checked.signed.signer_peer)
         if known is not None and known.record.sequence > checked.signed.record.sequence:
             return Verdict.IGNORE
-        self._take(checked.signed)
-        return checked.verdict
+        match self._admission.admit(checked.signed, via=via, is_for_others=True):
+            case Admitted.YES:
+                self._take(checked.signed)
+                return checked.verdict
+            case Admitted.WAITS:
+                return Verdict.IGNORE  # Whoever checked it passes it on: `_welcome`.
+            case Admitted.NO:
+                return Verdict.REJECT
 
     async def _renew_own_record(self) -> None:
         context = self._context
         usage = context.store.usage()
         self._own = make_member_record(
             context.identity,
-            network=context.network_name,
+            self._facts,
             sequence=await context.store.next_sequence("member record"),
             time=context.wall_seconds(),
             addresses=context.network.addresses(),
             capacity_bytes=usage.quota_bytes,
             free_bytes=usage.quota_bytes - usage.used_bytes - usage.reserved_bytes,
-            software=self._software,
         )
 
     async def _publish_regularly(self) -> None:
@@ -260,7 +307,7 @@ class Membership:
         for _ in range(PAGES_MAX):
             page = await self._exchange(peer_id, after=after)
             for envelope in page.records:
-                self._consider(envelope)
+                self._consider(envelope, via=peer_id)
                 await trio.lowlevel.checkpoint()  # A signature check each: let others run between two.
             if not page.has_more or not page.records:
                 break

@@ -1,17 +1,19 @@
 """A node's home directory: its two keys, its settings, the API's token, its data, and who runs on it now.
 
-Layout: `identity.key`, `owner.key`, `api-token` (0600), in a network with a secret `network-secret` (0600),
-`config.toml`, `data/`, and while a daemon runs `lock` (held) and `daemon.json`. Nothing here ever overwrites a key.
+Layout: `identity.key`, `owner.key`, `api-token` (0600), in a network with a secret `network-secret` (0600), in one that
+asks for admission work `admission-work`, `config.toml`, `data/`, and while a daemon runs `lock` (held) and
+`daemon.json`. Nothing here ever overwrites a key.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from p2pnode.errors import HomeError, HomeInUseError
 from p2pnode.seams import Rng
 from p2pnode.storage.files import DiskFiles
 from p2pnode.storage.settings import HomeSettings, settings_from_text, settings_to_text, with_bootstrap
+from p2pnode.storage.workfile import work_from_text, work_to_text
 from wire.errors import WireError
 from wire.network_secret import NetworkSecret
 
@@ -34,6 +37,7 @@ __all__ = [
     "open_home",
     "read_daemon_info",
     "remove_daemon_info",
+    "with_work",
     "write_daemon_info",
 ]
 
@@ -42,6 +46,7 @@ OWNER_FILE = "owner.key"
 CONFIG_FILE = "config.toml"
 TOKEN_FILE = "api-token"  # noqa: S105 - a file's name
 SECRET_FILE = "network-secret"  # noqa: S105 - a file's name
+WORK_FILE = "admission-work"
 DATA_DIRECTORY = "data"
 LOCK_FILE = "lock"
 DAEMON_FILE = "daemon.json"
@@ -68,6 +73,8 @@ class Home:
     secret: NetworkSecret | None
     """The secret of the network, None when it has none."""
     api_token: str
+    work: bytes = b""
+    """The solution of the network's admission work; empty where none is asked, or while it is not solved."""
 
     @property
     def data_path(self) -> Path:
@@ -88,21 +95,33 @@ class DaemonInfo:
     """Seconds since 1970."""
 
 
-def create_home(path: Path, *, settings: HomeSettings, rng: Rng, secret: NetworkSecret | None = None) -> Home:
+def create_home(
+    path: Path,
+    *,
+    settings: HomeSettings,
+    rng: Rng,
+    secret: NetworkSecret | None = None,
+    solve: Callable[[SigningKey], bytes] | None = None,
+) -> Home:
     """Make a new home with new keys, durable when this returns; a secret goes with settings that have one.
+
+    `solve` does the network's admission work for the identity before anything is written. Whatever it raises leaves no
+    trace; without it the work is left for later.
 
     Raises `HomeError` when there is one already, whole or in part, or when the disk does not let us; then what this
     call made is gone again.
     """
     assert settings.has_secret == (secret is not None), "a secret and the setting that tells of it go together"
     _refuse_existing(path)
+    identity = SigningKey(rng.random_bytes(SEED_BYTES))
     home = Home(
         path=path,
-        identity=SigningKey(rng.random_bytes(SEED_BYTES)),
+        identity=identity,
         owner=SigningKey(rng.random_bytes(SEED_BYTES)),
         settings=settings,
         secret=secret,
         api_token=rng.random_bytes(TOKEN_BYTES).hex(),
+        work=b"" if solve is None else solve(identity),
     )
     contents = {
         CONFIG_FILE: (settings_to_text(settings), _CONFIG_MODE),
@@ -112,6 +131,8 @@ def create_home(path: Path, *, settings: HomeSettings, rng: Rng, secret: Network
     }
     if secret is not None:
         contents[SECRET_FILE] = (secret.file_text(), _SECRET_MODE)
+    if home.work:
+        contents[WORK_FILE] = (work_to_text(home.work), _CONFIG_MODE)
     written: list[str] = []
     try:
         files = DiskFiles(path)
@@ -143,7 +164,18 @@ def open_home(path: Path) -> Home:
         settings=settings,
         secret=_read_secret(path / SECRET_FILE, is_expected=settings.has_secret),
         api_token=_read_token(path / TOKEN_FILE),
+        work=_read_work(path / WORK_FILE),
     )
+
+
+def with_work(home: Home, work: bytes) -> Home:
+    """Keep a solution of the admission work, in one atomic step. Raises `HomeError`."""
+    try:
+        _replace(home.path, WORK_FILE, work_to_text(work), mode=_CONFIG_MODE)
+    except OSError as error:
+        message = f"cannot write {home.path / WORK_FILE}: {error.strerror or error}"
+        raise HomeError(message) from error
+    return dataclasses.replace(home, work=work)
 
 
 def is_home(path: Path) -> bool:
@@ -227,7 +259,7 @@ def remove_daemon_info(path: Path) -> None:
 
 
 def _refuse_existing(path: Path) -> None:
-    for name in (IDENTITY_FILE, OWNER_FILE, CONFIG_FILE, TOKEN_FILE, SECRET_FILE):
+    for name in (IDENTITY_FILE, OWNER_FILE, CONFIG_FILE, TOKEN_FILE, SECRET_FILE, WORK_FILE):
         if os.path.lexists(path / name):
             message = (
                 f"{path} already has {name}, and it is not overwritten: use that node,"
@@ -299,6 +331,17 @@ def _read_secret(path: Path, *, is_expected: bool) -> NetworkSecret | None:
         return NetworkSecret.from_file_text(text)
     except WireError as error:
         message = f"{path}: {error}; restore the file from a backup, or join again in another home"
+        raise HomeError(message) from error
+
+
+def _read_work(path: Path) -> bytes:
+    """Read the solution of the admission work; whether it is one for our network is checked when it is needed."""
+    if not os.path.lexists(path):
+        return b""
+    try:
+        return work_from_text(_read_text(path))
+    except WireError as error:
+        message = f"{path}: {error}; remove the file, and 'p2pnode run' does the work again"
         raise HomeError(message) from error
 
 

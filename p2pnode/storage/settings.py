@@ -37,6 +37,7 @@ _COMMENTS = {
     "quota_bytes": "How many bytes of other people's data this node keeps at most.",
     "lan_discovery": "Whether to look for nodes of this network on the local network (mDNS), and be found there.",
     "port_mapping": "Whether to ask the router (UPnP, NAT-PMP) to open the port for this node.",
+    "domain_tag": "A name for your nodes that fail together, such as those in one house; empty for none.",
     "relay": "Whether to pass on sealed bytes for nodes that nobody can dial, 4 MiB/s at most.",
     "api": "Where the local HTTP API listens, host:port; port 0 takes a free one.",
 }
@@ -56,6 +57,7 @@ class HomeSettings:
     quota_bytes: int = QUOTA_BYTES_DEFAULT
     lan_discovery: bool = True
     port_mapping: bool = True
+    domain_tag: str = ""
     relay: bool = True
     api: str = "127.0.0.1:0"
 
@@ -72,6 +74,11 @@ class HomeSettings:
             _check_addresses(name, getattr(self, name))
         if not 0 <= self.quota_bytes < 1 << 63:
             message = f"quota_bytes = {_shown(self.quota_bytes)}: expected 0 or a positive number of bytes"
+            raise HomeError(message)
+        if len(self.domain_tag) > limits.DOMAIN_TAG_CHARS_MAX or not self.domain_tag.isprintable():
+            message = (
+                f"domain_tag = {_shown(self.domain_tag)}: expected at most {limits.DOMAIN_TAG_CHARS_MAX} characters"
+            )
             raise HomeError(message)
         match = _HOST_AND_PORT.fullmatch(self.api)
         if match is None or int(match["port"]) > PORT_MAX:
@@ -220,6 +227,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "quota_bytes": _number,
     "lan_discovery": _yes_or_no,
     "port_mapping": _yes_or_no,
+    "domain_tag": _text,
     "relay": _yes_or_no,
     "api": _text,
 }

@@ -9,12 +9,13 @@ from crypto.peer_id import peer_id_of
 from p2pnode.coding import EncodedBlob, encode, pair_of_shard
 from p2pnode.protocols.certificates import make_certificate
 from p2pnode.protocols.leases import BlobGroup, LeaseTerms, blob_page, make_blob_lease, make_file_lease
-from p2pnode.protocols.members import make_member_record
+from p2pnode.protocols.members import OwnFacts, make_member_record
 from p2pnode.protocols.receipts import make_batch, pairs_of, receipt_for, shard_set
 from p2pnode.protocols.store import record_of
 from testnet.fuzz.values import KEYS, NETWORK
+from testnet.sim.admission import SIMULATED, solved
 from testnet.sim.clock import WALL_EPOCH_S
-from wire.ids import BlobId, Digest, PeerId, ShardIndex
+from wire.ids import BlobId, Digest, PeerId, PublicKey, ShardIndex
 from wire.messages import Certify, CommitLease, ExchangeMembers, StorePair
 from wire.records import (
     Announcement,
@@ -150,13 +151,18 @@ def member(number: int, sequence: int = 1) -> Signed[MemberRecord]:
     """Return what a node says of itself."""
     return make_member_record(
         KEYS[number],
-        network=NETWORK,
+        OwnFacts(
+            network=NETWORK,
+            owner=PublicKey(OWNER.public),
+            work=solved(KEYS[number], NETWORK, SIMULATED),
+            domain_tag="",
+            software="p2pnode/0.1.0",
+        ),
         sequence=sequence,
         time=WALL,
         addresses=(f"/ip4/20.0.{number}.7/tcp/4710", f"/ip6/2a00::{number + 1}/tcp/4710"),
         capacity_bytes=1 << 33,
         free_bytes=1 << 32,
-        software="p2pnode/0.1.0",
     )
 
 

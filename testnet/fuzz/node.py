@@ -11,12 +11,12 @@ import trio
 from crypto.hashing import tagged_hash
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_of
-from p2pnode.config import PUBLIC
 from p2pnode.errors import PeerRefusedError, PeerSilentError, PeerUnavailableError
 from p2pnode.node import Node, NodeConfig
 from p2pnode.seams import Connected, GossipHandler, OnRunning, Stream, StreamHandler
 from testnet.fuzz import honest
 from testnet.fuzz.values import NETWORK
+from testnet.sim.admission import SIMULATED, solved
 from testnet.sim.files import SimFiles
 from testnet.sim.rng import SimRng, generator
 from wire.ids import PeerId
@@ -173,11 +173,12 @@ class NodeUnderTest:
         self.node = Node(
             NodeConfig(
                 network_name=NETWORK,
-                profile=PUBLIC,
+                profile=SIMULATED,
                 identity=NODE_KEY,
                 owner=NODE_KEY,
                 bootstrap=(),
                 quota_bytes=QUOTA_BYTES,
+                work=solved(NODE_KEY, NETWORK, SIMULATED),
             ),
             network=self.network,
             clock=_Clock(),

@@ -18,7 +18,7 @@ from p2pnode.storage.names import pair_name, record_name
 from p2pnode.storage.pairfile import pair_of_shard
 from p2pnode.storage.recordfile import lease_record_digest
 from p2pnode.storage.store import SliverStore
-from wire.ids import BLOB_ID_BYTES, BlobId, Digest, LeaseTarget, ShardIndex
+from wire.ids import BLOB_ID_BYTES, BlobId, Digest, LeaseTarget, PublicKey, ShardIndex
 from wire.messages import CommitLease
 from wire.records import (
     Certificate,
@@ -180,6 +180,8 @@ def make_member(number: int) -> Envelope:
         state=MemberState.ACTIVE,
         state_until=0,
         work=b"",
+        owner=PublicKey(key_of(_MEMBERS + number).public),
+        domain_tag="",
         software="harness",
     )
     return sign_record(record, key=key_of(_MEMBERS + number), network=NETWORK).envelope

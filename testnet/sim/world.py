@@ -17,8 +17,9 @@ from functools import partial
 import trio
 
 from crypto.peer_id import peer_id_to_text
-from p2pnode.config import PUBLIC, Profile
+from p2pnode.config import Profile
 from p2pnode.node import Node, NodeConfig
+from testnet.sim.admission import SIMULATED, solved
 from testnet.sim.clock import SimClock, run_in_virtual_time
 from testnet.sim.disk_events import DiskEvent, DiskOperation
 from testnet.sim.disk_faults import DiskFaults
@@ -117,6 +118,7 @@ def production_node(profile: Profile) -> NodeFactory:
             owner=parts.owner,
             bootstrap=parts.bootstrap,
             quota_bytes=QUOTA_BYTES,
+            work=solved(parts.identity, NETWORK_NAME, profile),
         )
         return Node(
             config,
@@ -134,7 +136,7 @@ def run_world(
     seed: int,
     scenario: Scenario,
     *,
-    profile: Profile = PUBLIC,
+    profile: Profile = SIMULATED,
     link: Link | None = None,
     expected: tuple[type[Exception], ...] = (),
     seconds_max: float = VIRTUAL_SECONDS_MAX,

@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from p2pnode.cli import solving
 from p2pnode.cli.main import main
+from p2pnode.config import PROFILES
 from p2pnode.storage.home import HomeSettings, create_home
 from p2pnode.system import SystemRng
 from tests.cli.fake_daemon import FakeDaemon
@@ -83,6 +85,13 @@ def home(tmp_path: Path) -> Path:
     path = tmp_path / "home"
     create_home(path, settings=HomeSettings(profile="testnet"), rng=SystemRng())
     return path
+
+
+@pytest.fixture(autouse=True)
+def _cheap_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the admission work cost milliseconds: what is done is the same."""
+    cheap = {name: replace(each, admission_work=min(each.admission_work, 1)) for name, each in PROFILES.items()}
+    monkeypatch.setattr(solving, "PROFILES", cheap)
 
 
 @pytest.fixture

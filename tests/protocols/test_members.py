@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from crypto.signing import BadSignatureError
+from crypto.work import BadWorkError, Task, attempts, key_of_work
 from p2pnode.config import TESTNET
 from p2pnode.membership.table import MemberTable
-from p2pnode.protocols.members import check_member_record, make_candidates, make_member_record, members_page
-from tests.factories import NETWORK, TIME, address, key, peer_id, signed_member
+from p2pnode.protocols.members import (
+    OwnFacts,
+    check_admission,
+    check_admission_claim,
+    check_member_record,
+    make_candidates,
+    make_member_record,
+    members_page,
+)
+from tests.factories import NETWORK, TIME, address, key, member_record, peer_id, public_key, signed, signed_member
 from wire import limits
 from wire.ids import PeerId
-from wire.records import Envelope
+from wire.records import Envelope, MemberRecord
+from wire.signed import Signed
 
 
 def records(count: int) -> list[tuple[PeerId, Envelope]]:
@@ -22,15 +34,14 @@ def records(count: int) -> list[tuple[PeerId, Envelope]]:
 def record_of(number: int, **changes: object) -> Envelope:
     """Return a record as a node makes it."""
     fields: dict[str, object] = {
-        "network": NETWORK,
         "sequence": 1,
         "time": TIME,
         "addresses": [address(number)],
         "capacity_bytes": 100,
         "free_bytes": 50,
-        "software": "test",
     }
-    return make_member_record(key(number), **(fields | changes)).envelope  # type: ignore[arg-type] # one table of fields
+    facts = OwnFacts(network=NETWORK, owner=public_key(number), work=b"", domain_tag="", software="test")
+    return make_member_record(key(number), facts, **(fields | changes)).envelope  # type: ignore[arg-type] # one table of fields
 
 
 def test_what_a_node_says_of_itself_can_be_checked_by_anyone() -> None:
@@ -117,3 +128,38 @@ def test_a_member_that_names_no_address_and_was_never_met_is_a_failure_domain_of
         envelope = record_of(number, addresses=[])
         table.consider(check_member_record(envelope, network=NETWORK), now=0, wall=TIME)
     assert len({each.domain for each in make_candidates(signed_member(0), table.fresh(now=0))}) == 3
+
+
+def signed_with_work(number: int, work: bytes) -> Signed[MemberRecord]:
+    """Return a member's record with this solution."""
+    return signed(dataclasses.replace(member_record(number), work=work), key(number))
+
+
+def solution(number: int, *, cost: int = 1) -> bytes:
+    """Return the admission work of a node."""
+    steps = attempts(Task(key(number).public, NETWORK, cost), start=0)
+    return next(step for step in steps if step is not None)
+
+
+def test_where_work_is_asked_only_that_of_the_signer_is_good() -> None:
+    good = signed_with_work(1, solution(1))
+    check_admission_claim(good, network=NETWORK, cost=1)
+    check_admission(good, network=NETWORK, cost=1)
+    borrowed = signed_with_work(2, solution(1))
+    with pytest.raises(BadWorkError):
+        check_admission(borrowed, network=NETWORK, cost=1)
+    with pytest.raises(BadWorkError):
+        check_admission_claim(signed_with_work(1, b""), network=NETWORK, cost=1)
+
+
+def test_where_no_work_is_asked_none_is_told() -> None:
+    check_admission_claim(signed_with_work(1, b""), network=NETWORK, cost=0)
+    with pytest.raises(BadWorkError, match="does not ask for"):
+        check_admission_claim(signed_with_work(1, solution(1)), network=NETWORK, cost=0)
+
+
+def test_the_placement_key_is_made_from_the_work_and_is_the_peer_id_where_none_is_asked() -> None:
+    table = MemberTable(peer_id(0), TESTNET, started_at=0)
+    table.consider(signed_with_work(1, solution(1)), now=0, wall=TIME)
+    keys = {each.peer_id: each.placement_key for each in make_candidates(signed_member(0), table.fresh(now=0))}
+    assert keys == {peer_id(0): bytes(peer_id(0)), peer_id(1): key_of_work(solution(1))}

@@ -6,10 +6,10 @@ from functools import partial
 import trio
 
 from p2pnode.coding import shard_of_pair
-from p2pnode.config import PUBLIC
 from p2pnode.network.requests import Reply, Requester
 from p2pnode.services.results import PutResult
 from p2pnode.storage.names import PAIRS_DIRECTORY
+from testnet.sim.admission import SIMULATED
 from testnet.sim.fabric import Packet
 from testnet.sim.habits.bending import MESSAGES, READ, BadHabit, Follower, Spoken
 from testnet.sim.machine import Machine, RunningNode
@@ -28,7 +28,7 @@ SIZE = 5_000
 LONG = 100_000
 """A pair of it is longer than what fits into one packet with its request."""
 
-NAMES = NetworkNames(NETWORK_NAME, PUBLIC.shared())
+NAMES = NetworkNames(NETWORK_NAME, SIMULATED.shared())
 
 
 async def start(world: World, habit: BadHabit) -> Machine:
@@ -69,7 +69,7 @@ async def ask(world: World, name: str, message: object, *, of: str = BAD) -> Rep
     """Ask a node something from the machine of another one. Raises as `Requester.request`."""
     asker = world.machines[name]
     assert asker.life is not None
-    requester = Requester(asker.life.network, asker.clock, PUBLIC)
+    requester = Requester(asker.life.network, asker.clock, SIMULATED)
     protocol = NAMES.protocol(READ)
 
     async def work(_node: RunningNode) -> Reply:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pytest
 import trio
 
-from p2pnode.config import PUBLIC, Profile
+from p2pnode.config import Profile
 from p2pnode.services.results import PutResult
 from p2pnode.storage.names import PairKey
+from testnet.sim.admission import SIMULATED
 from testnet.sim.fabric import Packet
 from testnet.sim.judges import Bench, Judge, JudgementError
 from testnet.sim.judges.pairs import pair_files
@@ -98,7 +99,7 @@ class Court:
 Play = Callable[[Court], Awaitable[None]]
 
 
-def hold_court(seed: int, play: Play, *, profile: Profile = PUBLIC) -> None:
+def hold_court(seed: int, play: Play, *, profile: Profile = SIMULATED) -> None:
     """Play in a new world of four nodes. Raises what `play` raises."""
 
     async def scenario(world: World) -> None:
@@ -109,7 +110,7 @@ def hold_court(seed: int, play: Play, *, profile: Profile = PUBLIC) -> None:
     run_world(seed, scenario, profile=profile)
 
 
-def judgement(seed: int, play: Play, *, says: str, profile: Profile = PUBLIC) -> JudgementError:
+def judgement(seed: int, play: Play, *, says: str, profile: Profile = SIMULATED) -> JudgementError:
     """Play in a new world and demand a judgement that says this; return it."""
     found: list[JudgementError] = []
 

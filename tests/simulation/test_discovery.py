@@ -6,16 +6,16 @@ import pytest
 import trio
 
 from crypto.peer_id import peer_id_to_text
-from p2pnode.config import PUBLIC
 from p2pnode.membership.table import MemberTable
 from p2pnode.node import Node
+from testnet.sim.admission import SIMULATED
 from testnet.sim.machine import Machine
 from testnet.sim.world import World, run_world
 
 WEEK_S = 7 * 24 * 3600.0
 NODES = 8
 
-SETTLED_S = 3 * PUBLIC.member_record_every_s
+SETTLED_S = 3 * SIMULATED.member_record_every_s
 """Long enough for every node to have saved whom it knows."""
 
 

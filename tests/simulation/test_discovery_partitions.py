@@ -6,7 +6,8 @@ import pytest
 import trio
 
 from crypto.peer_id import peer_id_to_text
-from p2pnode.config import MINUTE_S, PUBLIC
+from p2pnode.config import MINUTE_S
+from testnet.sim.admission import SIMULATED
 from testnet.sim.machine import Machine
 from testnet.sim.world import World, run_world
 
@@ -14,7 +15,7 @@ NODES = 20
 RESTORED_WITHIN_S = 30.0
 
 HURRIED = replace(
-    PUBLIC,
+    SIMULATED,
     name="hurried",
     member_record_every_s=MINUTE_S,
     member_stale_after_s=2 * MINUTE_S,
@@ -56,7 +57,7 @@ def halves(world: World) -> tuple[list[str], list[str]]:
 def test_every_pair_talks_again_within_30_s_of_a_partition_of_minutes(seed: int, repeat: int) -> None:
     async def scenario(world: World) -> None:
         machines = await world.start_nodes(NODES)
-        await trio.sleep(2 * PUBLIC.member_record_every_s)
+        await trio.sleep(2 * SIMULATED.member_record_every_s)
         for _ in range(3):
             one, other = halves(world)
             world.fabric.partition(one, other)

@@ -6,12 +6,13 @@ import pytest
 
 from p2pnode.config import TESTNET
 from p2pnode.node import Node
-from p2pnode.protocols.members import make_member_record
+from p2pnode.protocols.members import OwnFacts, make_member_record
 from testnet.sim.judges import JudgementError
 from testnet.sim.judges.numbers import NumberJudge
 from testnet.sim.machine import Machine
 from testnet.sim.world import World, run_world
 from wire.codec import encode
+from wire.ids import PublicKey
 from wire.records import MemberRecord
 from wire.signed import Signed
 
@@ -21,13 +22,18 @@ NODES = 4
 def _record(world: World, machine: Machine, *, sequence: int, free_bytes: int = 0) -> Signed[MemberRecord]:
     return make_member_record(
         machine.identity,
-        network="simulated",
+        OwnFacts(
+            network="simulated",
+            owner=PublicKey(machine.owner.public),
+            work=b"",
+            domain_tag="",
+            software=f"seed {world.seed}",
+        ),
         sequence=sequence,
         time=int(machine.clock.wall()),
         addresses=[machine.address],
         capacity_bytes=1 << 30,
         free_bytes=free_bytes,
-        software=f"seed {world.seed}",
     )
 
 

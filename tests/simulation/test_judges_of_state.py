@@ -7,12 +7,12 @@ import pytest
 import trio
 
 from p2pnode import bft, node
-from p2pnode.config import PUBLIC
 from p2pnode.errors import P2PNodeError
 from p2pnode.services.commit import CertifiedPage, Committer
 from p2pnode.services.put import Putter
 from p2pnode.services.results import PutResult
 from p2pnode.storage.quota import Reservation
+from testnet.sim.admission import SIMULATED
 from testnet.sim.directory import Tree
 from testnet.sim.judges import Bench, puts, readable, space, tables
 from testnet.sim.judges.pairs import pair_files
@@ -190,7 +190,7 @@ def test_streams_that_are_not_let_go_of_are_found(seed: int) -> None:
     async def play(court: Court) -> None:
         life, peer_id = court.machine(WRITER).life, court.machine(READER).peer_id
         assert life is not None
-        protocol = NetworkNames(NETWORK_NAME, PUBLIC.shared()).protocol("read")
+        protocol = NetworkNames(NETWORK_NAME, SIMULATED.shared()).protocol("read")
         for _ in range(tables.STREAMS_WITH_PEER_MAX + 1):
             await life.network.open_stream(peer_id, protocol)
         await court.check_only(tables.NAME)
@@ -215,7 +215,7 @@ def test_tasks_that_nobody_asked_for_are_found(seed: int, monkeypatch: pytest.Mo
 # ------------------------------------------------------------------------------------------------ space-adds-up
 
 
-SHORT = replace(PUBLIC, provisional_lease_s=1200, collection_after_uptime_s=300.0, collect_every_s=60.0)
+SHORT = replace(SIMULATED, provisional_lease_s=1200, collection_after_uptime_s=300.0, collect_every_s=60.0)
 """Leases that end within the virtual time of a quick test."""
 
 

@@ -127,10 +127,12 @@ RECORDS = (
             state=MemberState.MAINTENANCE,
             state_until=TIME + 3600,
             work=b"\x77\x78",
+            owner=OWNER,
+            domain_tag="attic",
             software="p2pnode 0.1.0",
         ),
         """
-        9b                                                     # array of 11
+        9d                                                     # array of 13
           11                                                   # tag: MemberRecord
           01                                                   # version: 1
           07                                                   # sequence: 7
@@ -143,6 +145,8 @@ RECORDS = (
           01                                                   # state: 1
           ce 6b49e010                                          # state until: 1800003600
           c4 02 7778                                           # work
+          c4 20 0e*32                                          # owner
+          a5 6174746963                                        # domain tag: attic
           ad 7032706e6f646520302e312e30                        # software: p2pnode 0.1.0
         """,
     ),

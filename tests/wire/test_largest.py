@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from crypto.work import WORK_BYTES
 from tests import factories
 from wire import limits
 from wire.codec import encode
@@ -105,7 +106,7 @@ def test_the_largest_gossip_fits_into_a_gossiped_message() -> None:
     )
     longest = "\U0001f600" * limits.ADDRESS_CHARS_MAX
     member = replace(
-        factories.member_record(), addresses=(longest,) * limits.ADDRESSES_MAX, software=longest, work=bytes(64)
+        factories.member_record(), addresses=(longest,) * limits.ADDRESSES_MAX, software=longest, work=bytes(WORK_BYTES)
     )
     for record in (batch, member):
         assert len(encode(factories.signed(record, factories.key()).envelope)) < limits.GOSSIP_BYTES_MAX

@@ -113,6 +113,7 @@ CASES = (
     Case("RECORD_BYTES_MAX", Envelope, "body", raw),
     Case("ADDRESSES_MAX", MemberRecord, "addresses", many("/ip4/127.0.0.1")),
     Case("ADDRESS_CHARS_MAX", MemberRecord, "addresses", lambda count: ("x" * count,)),
+    Case("DOMAIN_TAG_CHARS_MAX", MemberRecord, "domain_tag", text),
     Case("TEXT_CHARS_MAX", MemberRecord, "software", text),
     Case("TEXT_CHARS_MAX", messages.Refused, "reason", text),
     Case("TEXT_CHARS_MAX", protocol_ids.SharedParameters, "shard_count_rule", text),

@@ -45,8 +45,8 @@ KINDS: tuple[type[SignedRecord], ...] = (
 
 SIGNATURES: dict[type[SignedRecord], str] = {
     MemberRecord: (
-        "9a3d81b26c83f9905a53ac8be7860e03237c3a10010d0437d7d529ea210b34be"
-        "ec05230b2429abc0da793b7c8fde4f7cd53308b0f67af2e82a6288757a229c02"
+        "a94df44420109622c49174d76e70c45709879834e84d084fc616f74e924557dc"
+        "914da717dcca4acc5906b32dd1b206e5f43758d92387538ab5a4d21934008a0c"
     ),
     OwnerBinding: (
         "a7119acca2ce15a4ccb6b89ae7095e5b8f1d564880672f3427cffacf22fc70f5"
@@ -81,7 +81,7 @@ SIGNATURES: dict[type[SignedRecord], str] = {
 version shows here; so would a change of the record's bytes."""
 
 DIGESTS: dict[type[SignedRecord], str] = {
-    MemberRecord: "2e46312e0154babed6d53cb4faf3c6b937098a656477988f90402b2ef24b4c02",
+    MemberRecord: "ee0737c50af2079f483f5a973064f237ef2dd767b2ea1336b82c4caff06ab57e",
     OwnerBinding: "869059978115eecd969b4bd38f1da7ed4ba451ab7153abaeaeab20e65553be92",
     Lease: "38e63c3ad1b6247f749c037225804af2e329fb04c9d1f8f13fc93f8c86ba6e07",
     ReceiptBatch: "2561ff68d66330796a0600d20d66d0623d928eb75de1ab322408025181b88e0e",

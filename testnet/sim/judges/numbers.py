@@ -6,6 +6,7 @@ before it is used. Watched is what nodes gossip, and at each check the newest re
 
 from __future__ import annotations
 
+from crypto.peer_id import peer_id_of
 from p2pnode.node import Node
 from testnet.sim.fabric import Host
 from testnet.sim.judges.judgement import Findings, JudgementError
@@ -47,12 +48,15 @@ class NumberJudge:
         kind = topic.rpartition("/")[2]
         self._findings.looked()
         try:
-            body = decode(data, Envelope, bytes_max=_BYTES_MAX).body
+            envelope = decode(data, Envelope, bytes_max=_BYTES_MAX)
+            body = envelope.body
             record = decode(body, MemberRecord, AnnouncementBatch, bytes_max=_BYTES_MAX)
         except WireError as error:
             self._findings.blame(f"it gossiped {kind} that nobody can read: {error}", node=host.name)
             return
         assert isinstance(record, MemberRecord | AnnouncementBatch)  # The codec returns one of what it was given.
+        if peer_id_of(envelope.signer) != self._world.machines[host.name].peer_id:
+            return  # A newcomer's, which it checked and passes on.
         highest, signed = self._given.get((host.name, kind), (-1, b""))
         if record.sequence < highest or (record.sequence == highest and body != signed):
             what = f"it signed {kind} with number {record.sequence} after it had used number {highest}"

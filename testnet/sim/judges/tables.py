@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sized
 from types import FunctionType, MethodType
 
 from p2pnode.membership import contact as contacts_kept
+from p2pnode.membership import newcomers
 from p2pnode.network import limits as network_limits
 from p2pnode.protocols import gossip, reach
 from p2pnode.services import announce, contacts
@@ -61,10 +62,13 @@ TABLES: dict[str, int] = {
     "MemberRecord.addresses": limits.ADDRESSES_MAX,
     "MemberTable._in_order": limits.MEMBERS_KEPT_MAX,
     "MemberTable._members": limits.MEMBERS_KEPT_MAX,
+    "Newcomers._barred": newcomers.BARRED_MAX,
+    "Newcomers._waiting": newcomers.CHOSEN_WAITING_MAX + newcomers.STRANGERS_WAITING_MAX,
     "PayloadSlots._lines": network_limits.REQUESTS_SERVED_MAX,
     "Redials._targets": limits.MEMBERS_KEPT_MAX + contacts.HINTS_MAX,
     "RelayingService._refused_at": network_limits.CONNECTIONS_MAX,
     "Requester._peers": network_limits.IDLE_STREAMS_MAX + network_limits.REQUESTS_MAX,
+    "_Lane._queues": newcomers.CHOSEN_WAITING_MAX,
     "_Peer.kept": network_limits.IDLE_STREAMS_PER_PEER_MAX,
     "_Queue._waiting": network_limits.REQUEST_STREAMS_PER_PEER_MAX * network_limits.CONNECTIONS_MAX,
 }

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import trio
 
-from p2pnode.config import DAY_S, HOUR_S, MINUTE_S, PUBLIC
+from p2pnode.config import DAY_S, HOUR_S, MINUTE_S
 from p2pnode.storage.names import PAIRS_DIRECTORY, parse_pair_name
+from testnet.sim.admission import SIMULATED
 from testnet.sim.faults import FaultKind
 from testnet.sim.judges import JudgementError
 from testnet.sim.run import HEALTHY, SEVERAL_SEGMENTS_BYTES, Run
@@ -16,7 +17,7 @@ from wire.ids import BlobId
 from wire.references import Reference
 
 QUICK = replace(
-    PUBLIC,
+    SIMULATED,
     provisional_lease_s=10 * MINUTE_S,
     collection_after_uptime_s=3 * MINUTE_S,
     collect_every_s=MINUTE_S,

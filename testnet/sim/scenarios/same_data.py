@@ -7,16 +7,17 @@ from dataclasses import replace
 
 import trio
 
-from p2pnode.config import MINUTE_S, PUBLIC
+from p2pnode.config import MINUTE_S
 from p2pnode.protocols.manifest import segment_bytes
 from p2pnode.services.results import PutResult
 from p2pnode.storage.names import PAIRS_DIRECTORY
+from testnet.sim.admission import SIMULATED
 from testnet.sim.faults import FaultKind
 from testnet.sim.machine import NodeDiedError, RunningNode
 from testnet.sim.run import HEALTHY, SMALL_BYTES, Run
 from testnet.sim.scenarios import scenario
 
-_SHORT = replace(PUBLIC, provisional_lease_s=80 * MINUTE_S, collection_after_uptime_s=10 * MINUTE_S)
+_SHORT = replace(SIMULATED, provisional_lease_s=80 * MINUTE_S, collection_after_uptime_s=10 * MINUTE_S)
 """A provisional lease of an hour or so instead of a day: still much longer than clocks may differ."""
 
 _LOOKS = 10
