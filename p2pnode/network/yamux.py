@@ -20,6 +20,7 @@ from p2pnode.network import limits
 from p2pnode.network.byte_channel import ConnectionLostError
 from p2pnode.network.pace import TokenBucket
 from p2pnode.network.resources import LimitReachedError, Reservation, Resources
+from p2pnode.network.silence import Silence
 from p2pnode.network.yamux_frames import BODY_BYTES_MAX, HEADER_BYTES, Flag, FrameError, Header, Kind, decode_header
 from p2pnode.network.yamux_stream import YamuxStream
 
@@ -345,10 +346,12 @@ class YamuxSession:
             stream.receive_end()
 
     async def _watch_loop(self) -> None:
+        every_s = self._ping_every_s / _CHECKS_PER_PING
+        silence = Silence(every_s=every_s, now=trio.current_time())
         while not self.is_over:
-            await trio.sleep(self._ping_every_s / _CHECKS_PER_PING)
+            await trio.sleep(every_s)
             now = trio.current_time()
-            silence_s = now - self._channel.last_arrival
+            silence_s = silence.look(now=now, last_arrival=self._channel.last_arrival)
             if silence_s >= limits.SILENT_PINGS * self._ping_every_s:
                 self.abort(f"the peer was silent for {silence_s:.0f} s")
                 return

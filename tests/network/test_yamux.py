@@ -175,6 +175,16 @@ async def test_a_peer_that_never_ends_its_side_cannot_make_us_keep_the_stream(au
             await far.write(b"too late")
 
 
+async def test_a_process_that_stood_still_for_minutes_loses_no_connection(autojump_clock: MockClock) -> None:
+    pair = Pair()
+    async with running(pair):
+        near, far = await pair.open()
+        autojump_clock.jump(120.0)  # As after SIGSTOP: all timers are late, and nothing came meanwhile.
+        await trio.sleep(PING_EVERY_S)
+        await near.write(b"more")
+        assert await far.read_exactly(4) == b"more"
+
+
 async def test_a_silent_peer_is_noticed_by_the_watch(autojump_clock: MockClock) -> None:
     pair = Pair()
     async with running(pair, is_server_alive=False):
