@@ -23,11 +23,14 @@ DEGREE_HIGH = 12
 DEGREE_BEST = 4
 """Of those that stay then, so many are the ones of the best standing: a crowd of newcomers cannot push them out."""
 
-LAZY_MIN = 6
-"""Peers outside the mesh that are offered the names of recent messages at a heartbeat, at least."""
+EAGER = 2
+"""Of the mesh, so many neighbours, drawn anew for each message, get at once what we pass on; the others are offered its
+name at the next heartbeat, unless they have shown by then that they have it. Two reach four fifths of any network, and
+the rest ask (ADR 0013). An author tells its whole mesh at once."""
 
-LAZY_SHARE = 4
-"""Or one in so many, when that is more: in a large network a message that the mesh lost is still found."""
+LAZY = 2
+"""Peers outside the mesh that are offered the names of recent messages at a heartbeat: over the heartbeats for which a
+message is offered it is six, whatever the meshes look like."""
 
 FRAME_BYTES_MAX = wire_limits.GOSSIP_BYTES_MAX + 64 * KIB
 """The longest frame of gossip: the longest message with its names and signature, and room for control beside it. What

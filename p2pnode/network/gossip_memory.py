@@ -1,15 +1,19 @@
-"""What gossip remembers of messages: the names of those seen, and for a few heartbeats the messages themselves.
+"""What gossip remembers of messages: the names of those seen, the latest messages themselves, and who is owed a name.
 
-Both are bounded, and neither has a thread: they age by being told the time.
+All are bounded, and none has a thread: they age by being told the time.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from p2pnode.network import gossip_limits
 from wire.ids import PeerId
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 class SeenNames:
@@ -103,3 +107,42 @@ class RecentMessages:
 
     def _drop(self, name: bytes) -> None:
         self._bytes -= len(self._kept.pop(name).frame)
+
+
+class OwedNames(Generic[Name]):
+    """The names that neighbours in a mesh are offered at the next heartbeat, because they did not get the messages.
+
+    Whoever shows before that it has a message, by sending it or by offering its name, is not told of it.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is owed."""
+        self._owed: dict[PeerId, dict[Name, str]] = {}
+
+    def owe(self, peer_ids: Iterable[PeerId], name: Name, topic: str) -> None:
+        """Note a name for these neighbours; the oldest of a neighbour goes when there are OFFERED_MAX."""
+        for peer_id in peer_ids:
+            names = self._owed.setdefault(peer_id, {})
+            names[name] = topic
+            if len(names) > gossip_limits.OFFERED_MAX:
+                del names[next(iter(names))]
+
+    def has(self, peer_id: PeerId, names: Iterable[Name]) -> None:
+        """Note that a neighbour has these messages."""
+        owed = self._owed.get(peer_id)
+        if owed:
+            for name in names:
+                owed.pop(name, None)
+
+    def forget(self, peer_id: PeerId) -> None:
+        """Owe nothing to a neighbour that is gone."""
+        self._owed.pop(peer_id, None)
+
+    def take(self) -> list[tuple[PeerId, str, list[Name]]]:
+        """Return who is to be offered what of which topic, and owe it no more."""
+        owed, self._owed = self._owed, {}
+        offers: dict[tuple[PeerId, str], list[Name]] = {}
+        for peer_id, names in owed.items():
+            for name, topic in names.items():
+                offers.setdefault((peer_id, topic), []).append(name)
+        return [(peer_id, topic, names) for (peer_id, topic), names in offers.items()]

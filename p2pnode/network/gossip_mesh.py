@@ -1,4 +1,4 @@
-"""Who takes part in one topic, and which of them get every message at once: the mesh of the GossipSub specification.
+"""Who takes part in one topic, and who of them hears of every message from us: the mesh of the GossipSub specification.
 
 Decisions only: time, standing and chance come in as arguments, and what is to be sent goes out as values.
 """
@@ -6,7 +6,7 @@ Decisions only: time, standing and chance come in as arguments, and what is to b
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from p2pnode.network import gossip_limits, gossip_standing
@@ -119,8 +119,15 @@ class TopicMesh:
 
     def offered(self, *, standing: StandingOf, shuffle: Shuffle) -> list[PeerId]:
         """Return the peers outside the mesh that are told the names of recent messages at this heartbeat."""
-        able = self._outside(standing, gossip_standing.GOSSIP_BELOW)
-        return shuffle(able)[: max(gossip_limits.LAZY_MIN, len(able) // gossip_limits.LAZY_SHARE)]
+        return shuffle(self._outside(standing, gossip_standing.GOSSIP_BELOW))[: gossip_limits.LAZY]
+
+    def next_hearers(self, *, but: Collection[PeerId], shuffle: Shuffle) -> tuple[list[PeerId], list[PeerId]]:
+        """Return who of the mesh gets a message that we pass on at once, and who is offered its name instead.
+
+        `but` are those who have it.
+        """
+        able = shuffle([peer_id for peer_id in self._mesh if peer_id not in but])
+        return able[: gossip_limits.EAGER], able[gossip_limits.EAGER :]
 
     def first_hearers(self, *, standing: StandingOf, shuffle: Shuffle) -> list[PeerId]:
         """Return who gets a message of our own: the mesh, and others as long as that is too small."""

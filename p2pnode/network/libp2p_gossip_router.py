@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from p2pnode.network import gossip_limits, gossip_standing
-from p2pnode.network.gossip_memory import RecentMessages, SeenNames
+from p2pnode.network.gossip_memory import OwedNames, RecentMessages, SeenNames
 from p2pnode.network.gossip_mesh import GraftAnswer, TopicMesh
 from p2pnode.network.gossip_standing import StandingOf, Standings
 from p2pnode.network.libp2p_gossip_streams import Neighbour
@@ -32,6 +32,7 @@ class Router:
         self.standings = Standings()
         self.seen = SeenNames(now=now)
         self.recent = RecentMessages()
+        self.owed = OwedNames[bytes]()
         self.drops: Counter[str] = Counter()
         """What was dropped since somebody looked, by the reason."""
 
@@ -49,6 +50,7 @@ class Router:
         """Let go of a peer that has no connection any more; its deeds stay known."""
         self.neighbours.pop(peer_id, None)
         self.standings.left(peer_id)
+        self.owed.forget(peer_id)
         for mesh in self.meshes.values():
             mesh.leave(peer_id)
 
@@ -113,6 +115,7 @@ class Router:
 
     def _hear_offers(self, neighbour: Neighbour, frame: Frame, answer: ControlFrame) -> None:
         offered = [name for topic, names in frame.offers() if topic in self.meshes for name in names]
+        self.owed.has(neighbour.peer_id, offered)
         room = gossip_limits.ASKED_MAX - neighbour.asked
         wanted = [name for name in dict.fromkeys(offered) if len(name) == NAME_BYTES and name not in self.seen][:room]
         if wanted:
@@ -134,6 +137,7 @@ class Router:
 
     def hear_message(self, neighbour: Neighbour, message: Message, *, now: float) -> None:
         """Check a message, and pass it on if it is accepted."""
+        self.owed.has(neighbour.peer_id, [message.name])
         if not self.is_news(message):
             return
         try:
@@ -147,7 +151,7 @@ class Router:
         match verdict:
             case Verdict.ACCEPT:
                 self.standings.brought_news(neighbour.peer_id, now=now)
-                self._pass_on(message, self.meshes[message.topic].members, via=neighbour.peer_id)
+                self._pass_on(message, via=neighbour.peer_id)
             case Verdict.REJECT:
                 self.reject(neighbour, BadMessageError(f"rejected in {message.topic}"), now=now)
             case Verdict.IGNORE:
@@ -175,13 +179,20 @@ class Router:
         """Send a message of our own."""
         self.seen.add(message.name, now=now)
         hearers = self.meshes[message.topic].first_hearers(standing=self._standing_at(now), shuffle=self._rng.shuffled)
-        self._pass_on(message, hearers, via=self._own_id)
+        self._send(message, [peer_id for peer_id in hearers if peer_id != message.author])
 
-    def _pass_on(self, message: Message, hearers: list[PeerId], *, via: PeerId) -> None:
+    def _pass_on(self, message: Message, *, via: PeerId) -> None:
+        """Send a message to some of the mesh, and remember to offer it to the others."""
+        has_it = (via, message.author)
+        at_once, later = self.meshes[message.topic].next_hearers(but=has_it, shuffle=self._rng.shuffled)
+        self.owed.owe(later, message.name, message.topic)
+        self._send(message, at_once)
+
+    def _send(self, message: Message, hearers: list[PeerId]) -> None:
         frame = message.frame()
         self.recent.put(message.name, message.topic, frame)
         for peer_id in hearers:
-            if peer_id not in (via, message.author) and not self.neighbours[peer_id].outbox.put(frame):
+            if not self.neighbours[peer_id].outbox.put(frame):
                 self.neighbours[peer_id].missed.add(message.topic)
                 self.drops["messages to a neighbour that reads too slowly; it is offered them later"] += 1
 
@@ -202,6 +213,9 @@ class Router:
                 hearers += [peer_id for peer_id in mesh.members if self._has_caught_up(peer_id, topic)]
                 for peer_id in hearers:
                     said[peer_id].offer(topic, names)
+        for peer_id, topic, owed in self.owed.take():
+            if standing(peer_id) >= gossip_standing.GOSSIP_BELOW:
+                said[peer_id].offer(topic, owed)
         for peer_id, control in said.items():
             self.neighbours[peer_id].outbox.put(control.frame(), is_control=True)
         for neighbour in self.neighbours.values():

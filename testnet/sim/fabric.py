@@ -311,7 +311,7 @@ class Fabric:
 
         `kind` is the protocol or topic that they count for.
         """
-        self.traffic.sent(source.name, kind, size)
+        self.traffic.sent(source.name, target.name, kind, size)
         return self._send(_Post(source, target, size, deliver), not_before=not_before)
 
     def post_gossip(
@@ -328,7 +328,7 @@ class Fabric:
 
         The second time is minutes later, when real gossip no longer knows that it has seen the message.
         """
-        self.traffic.sent(source.name, kind, size)
+        self.traffic.sent(source.name, target.name, kind, size)
         pair = (source.name, target.name)
         post = _Post(source, target, size, deliver)
         first = self._send(post, not_before=self.clock.current_time() + self.links.gossip_delay_s(pair))
@@ -336,9 +336,9 @@ class Fabric:
         if again_s is not None:
             self.clock.call_at(first + again_s, partial(self._arrive_again, post, forget))
 
-    def spend(self, source: Host, size: int, *, kind: str) -> None:
+    def spend(self, source: Host, target: Host, size: int, *, kind: str) -> None:
         """Take the uplink for bytes that would change nothing where they arrive, so that they need not travel."""
-        self.traffic.sent(source.name, kind, size)
+        self.traffic.sent(source.name, target.name, kind, size)
         self.links.spend(source.name, size, now=self.clock.current_time())
 
     def round_trip_s(self, one: Host | None = None, other: Host | None = None) -> float:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from p2pnode.network import gossip_limits
+from p2pnode.network.gossip_memory import OwedNames
 from p2pnode.network.gossip_mesh import GraftAnswer, TopicMesh
 from p2pnode.seams import GossipHandler, Verdict
 from testnet.sim.fabric import Fabric, Host
@@ -22,14 +23,23 @@ from wire.ids import PeerId
 SEEN_MAX = 100_000
 """Message ids kept, so that each message is handled once."""
 
-OFFERED_FOR_S = 3 * gossip_limits.HEARTBEAT_S
-"""How long a message is offered to others, and kept for those that ask for it."""
+OFFERED_FOR_S = gossip_limits.OFFERED_HEARTBEATS * gossip_limits.HEARTBEAT_S
+"""How long a message is offered to neighbours outside the mesh."""
 
-FRAME_BYTES = 32
-"""What a message or a control entry has around it."""
+KEPT_FOR_S = gossip_limits.RECENT_HEARTBEATS * gossip_limits.HEARTBEAT_S
+"""How long it is kept for those that ask for it."""
 
-ID_BYTES = 46
-"""The name of a message where it is offered or asked for: its author and a number."""
+SEALED_BYTES = 12 + 2 + 16
+"""What yamux and Noise put around each frame."""
+
+MESSAGE_BYTES = 126
+"""What GossipSub adds to the data and the topic of a message: author, number, signature and their tags."""
+
+CONTROL_BYTES = 7
+"""What it adds to the topic and the names in an offer; a wish names no topic."""
+
+NAME_BYTES = 48
+"""The name of a message where it is offered or asked for: its author and a number, and their tags."""
 
 
 class MessageId(NamedTuple):
@@ -37,6 +47,16 @@ class MessageId(NamedTuple):
 
     author: PeerId
     number: int
+
+
+def message_bytes(topic: str, data: bytes) -> int:
+    """Return how long a message is on the wire; a test compares it with the real frame."""
+    return SEALED_BYTES + MESSAGE_BYTES + len(topic) + len(data)
+
+
+def offer_bytes(topic: str, count: int) -> int:
+    """Return how long the offer of so many names is on the wire, within some bytes; a wish has no topic."""
+    return SEALED_BYTES + CONTROL_BYTES + len(topic) + NAME_BYTES * count
 
 
 class _Recent(NamedTuple):
@@ -67,6 +87,7 @@ class SimGossip:
         self._neighbours: dict[PeerId, SimGossip] = {}
         self._seen: dict[MessageId, None] = {}
         self._recent: dict[MessageId, _Recent] = {}
+        self._owed = OwedNames[MessageId]()
         self._is_beating = False
 
     @property
@@ -103,6 +124,7 @@ class SimGossip:
     def lose(self, peer_id: PeerId) -> None:
         """Our end of the connection with a neighbour is gone."""
         self._neighbours.pop(peer_id, None)
+        self._owed.forget(peer_id)
         for mesh in self._meshes.values():
             mesh.leave(peer_id)
         self._beat_soon()
@@ -137,13 +159,22 @@ class SimGossip:
         """Handle a message that came, once."""
         if not self._is_connected(source._host):
             return
+        self._owed.has(source.peer_id, [message])
         if message in self._seen:
-            self._fabric.traffic.duplicate(self._host.name, topic, FRAME_BYTES + len(data))
+            self._fabric.traffic.duplicate(self._host.name, topic, message_bytes(topic, data))
             return
+        self._take(message, topic, data, via=source.peer_id)
+
+    def hear_from_outside(self, author: PeerId, topic: str, data: bytes) -> None:
+        """Handle a message as if a node that this world does not have had sent it; for worlds that are a sample."""
+        self._take(MessageId(author, self._fabric.new_number()), topic, data, via=author)
+
+    def _take(self, message: MessageId, topic: str, data: bytes, *, via: PeerId) -> None:
         self._remember(message, topic, data)
-        if self._hears(self._handlers[topic], source.peer_id, data, topic) is Verdict.ACCEPT:
-            others = [each for each in self._meshes[topic].members if each not in (source.peer_id, message.author)]
-            self._send_all(others, message, topic, data)
+        if self._hears(self._handlers[topic], via, data, topic) is Verdict.ACCEPT:
+            at_once, later = self._meshes[topic].next_hearers(but=(via, message.author), shuffle=self._shuffled)
+            self._owed.owe(later, message, topic)
+            self._send_all(at_once, message, topic, data)
         else:
             self._recent.pop(message, None)  # What we do not pass on, we do not offer either.
 
@@ -158,9 +189,10 @@ class SimGossip:
                 self._send(other, message, topic, data)
 
     def _send(self, other: SimGossip, message: MessageId, topic: str, data: bytes) -> None:
-        size = FRAME_BYTES + len(data)
+        size = message_bytes(topic, data)
         if message in other._seen:
-            self._fabric.spend(self._host, size, kind=topic)
+            other._owed.has(self.peer_id, [message])
+            self._fabric.spend(self._host, other._host, size, kind=topic)
             self._fabric.traffic.duplicate(other._host.name, topic, size)
         else:
             deliver = partial(other.hear, self, message, topic, data)
@@ -192,9 +224,9 @@ class SimGossip:
             if self._lacks_members(mesh):
                 self._beat_soon()
         now = self._fabric.clock.current_time()
-        self._recent = {name: each for name, each in self._recent.items() if now - each.came_at < OFFERED_FOR_S}
+        self._recent = {name: each for name, each in self._recent.items() if now - each.came_at < KEPT_FOR_S}
         if self._recent:
-            self._offer()
+            self._offer(now)
             self._beat_soon()
 
     def _mend(self, topic: str, mesh: TopicMesh) -> None:
@@ -208,30 +240,31 @@ class SimGossip:
         inside = len(mesh.members)
         return inside < gossip_limits.DEGREE_LOW and inside < len(self._neighbours)
 
-    def _offer(self) -> None:
-        """Tell some neighbours outside the mesh what came lately; who lacks any of it asks for that."""
+    def _offer(self, now: float) -> None:
+        """Tell the mesh what it did not get, and some outside of it what came lately; who lacks it asks for it."""
+        for peer_id, topic, owed in self._owed.take():
+            if peer_id in self._neighbours:
+                self._offer_to(self._neighbours[peer_id], topic, owed)
         for topic, mesh in self._meshes.items():
-            names = {name for name, each in self._recent.items() if each.topic == topic}
-            if not names:
-                continue
-            inside = set(mesh.members)
-            outside = [each for each in self._neighbours if each in mesh and each not in inside]
-            wanted = max(gossip_limits.LAZY_MIN, len(outside) // gossip_limits.LAZY_SHARE)
-            for peer_id in self._rng.sample(outside, min(wanted, len(outside))):
-                self._offer_to(self._neighbours[peer_id], topic, names)
+            recent = [(name, each) for name, each in self._recent.items() if each.topic == topic]
+            names = [name for name, each in recent if now - each.came_at <= OFFERED_FOR_S]
+            if names:
+                for peer_id in mesh.offered(standing=_equal, shuffle=self._shuffled):
+                    self._offer_to(self._neighbours[peer_id], topic, names)
 
-    def _offer_to(self, other: SimGossip, topic: str, names: set[MessageId]) -> None:
-        size = FRAME_BYTES + ID_BYTES * len(names)
-        missing = sorted(names.difference(other._seen))
+    def _offer_to(self, other: SimGossip, topic: str, names: Sequence[MessageId]) -> None:
+        size = offer_bytes(topic, len(names))
+        other._owed.has(self.peer_id, names)
+        missing = [name for name in names if name not in other._seen]
         if missing:
             self._fabric.post(self._host, other._host, size, partial(other._ask, self, topic, missing), kind=topic)
         else:
-            self._fabric.spend(self._host, size, kind=topic)
+            self._fabric.spend(self._host, other._host, size, kind=topic)
 
     def _ask(self, source: SimGossip, topic: str, names: Sequence[MessageId]) -> None:
         missing = [name for name in names if name not in self._seen]
         if missing and self._is_connected(source._host):
-            size = FRAME_BYTES + ID_BYTES * len(missing)
+            size = offer_bytes("", len(missing))
             self._fabric.post(self._host, source._host, size, partial(source._give, self, missing), kind=topic)
 
     def _give(self, other: SimGossip, names: Sequence[MessageId]) -> None:

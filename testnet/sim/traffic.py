@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 OTHER = "other"
 """The kind of what belongs to no protocol: the opening, reset and end of things."""
@@ -11,11 +11,13 @@ OTHER = "other"
 
 @dataclass(slots=True)
 class Counts:
-    """What one node sent of one kind, and what it got of it though it had it already."""
+    """What one node sent and was sent of one kind, and what it got of it though it had it already."""
 
     messages: int = 0
     """Packets of a stream, or gossiped messages and control entries."""
     bytes: int = 0
+    received_bytes: int = 0
+    """What others sent to it, whether it arrived or not."""
     duplicates: int = 0
     duplicate_bytes: int = 0
 
@@ -23,8 +25,23 @@ class Counts:
         """Add another's counts to these."""
         self.messages += other.messages
         self.bytes += other.bytes
+        self.received_bytes += other.received_bytes
         self.duplicates += other.duplicates
         self.duplicate_bytes += other.duplicate_bytes
+
+    def copy(self) -> Counts:
+        """Return these counts as they are now."""
+        return replace(self)
+
+    def since(self, earlier: Counts) -> Counts:
+        """Return what was counted after an earlier copy was made."""
+        return Counts(
+            messages=self.messages - earlier.messages,
+            bytes=self.bytes - earlier.bytes,
+            received_bytes=self.received_bytes - earlier.received_bytes,
+            duplicates=self.duplicates - earlier.duplicates,
+            duplicate_bytes=self.duplicate_bytes - earlier.duplicate_bytes,
+        )
 
 
 class Traffic:
@@ -34,11 +51,12 @@ class Traffic:
         """Nothing was sent yet."""
         self._counts: dict[str, dict[str, Counts]] = {}
 
-    def sent(self, node: str, kind: str, size: int) -> None:
-        """Count a message of `size` bytes that a node sends."""
+    def sent(self, node: str, target: str, kind: str, size: int) -> None:
+        """Count a message of `size` bytes that a node sends to another."""
         counts = self.of(node, kind)
         counts.messages += 1
         counts.bytes += size
+        self.of(target, kind).received_bytes += size
 
     def duplicate(self, node: str, kind: str, size: int) -> None:
         """Count a gossiped message that a node got and had already; its sender counted it too."""

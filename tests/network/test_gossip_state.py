@@ -7,7 +7,7 @@ import random
 import pytest
 
 from p2pnode.network import gossip_limits, gossip_standing
-from p2pnode.network.gossip_memory import RecentMessages, SeenNames
+from p2pnode.network.gossip_memory import OwedNames, RecentMessages, SeenNames
 from p2pnode.network.gossip_mesh import GraftAnswer, TopicMesh
 from p2pnode.network.gossip_pace import Pace
 from p2pnode.network.gossip_standing import FAULTS_FREE, GRAYLIST_BELOW, HALF_LIFE_S, NEIGHBOURS_FREE, Standings
@@ -90,6 +90,31 @@ def test_kept_messages_never_take_more_than_their_bytes(monkeypatch: pytest.Monk
         assert recent.kept_bytes <= 100
     assert recent.serve(b"49", PEER) == bytes(10)
     assert recent.serve(b"39", PEER) is None
+
+
+def test_a_neighbour_is_owed_the_names_of_those_messages_that_it_did_not_show_to_have() -> None:
+    owed = OwedNames[bytes]()
+    one, other, gone = PEERS[:3]
+    owed.owe([one, other, gone], b"first", "topic")
+    owed.owe([one, other], b"second", "topic")
+    owed.owe([one], b"third", "elsewhere")
+    owed.has(other, [b"second", b"unknown"])
+    owed.has(PEERS[3], [b"first"])
+    owed.forget(gone)
+    assert owed.take() == [
+        (one, "topic", [b"first", b"second"]),
+        (one, "elsewhere", [b"third"]),
+        (other, "topic", [b"first"]),
+    ]
+    assert owed.take() == []
+
+
+def test_the_names_that_a_neighbour_is_owed_are_bounded_and_the_oldest_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gossip_limits, "OFFERED_MAX", 3)
+    owed = OwedNames[int]()
+    for number in range(10):
+        owed.owe([PEER], number, "topic")
+    assert owed.take() == [(PEER, "topic", [7, 8, 9])]
 
 
 # Standing.
@@ -273,9 +298,22 @@ def test_names_are_offered_outside_the_mesh_and_never_to_peers_of_bad_standing()
     mesh = _mesh(40)
     bad = PEERS[-1]
     offered = mesh.offered(standing=lambda peer_id: -21.0 if peer_id == bad else 0.0, shuffle=_same)
-    assert len(offered) == 35 // gossip_limits.LAZY_SHARE
+    assert len(offered) == gossip_limits.LAZY
     assert not set(offered) & {*mesh.members, bad}
-    assert len(_mesh(12).offered(standing=_good, shuffle=_same)) == gossip_limits.LAZY_MIN
+    assert _mesh(gossip_limits.DEGREE_LOW).offered(standing=_good, shuffle=_same) == []
+
+
+def test_what_is_passed_on_goes_to_some_of_the_mesh_and_its_name_to_all_others_that_lack_it() -> None:
+    mesh = _mesh(20)
+    for peer_id in PEERS[4:12]:
+        mesh.graft(peer_id, now=0, standing=0)
+    via, author = mesh.members[0], mesh.members[5]
+    at_once, later = mesh.next_hearers(but=(via, author), shuffle=lambda peers: list(reversed(peers)))
+    assert len(at_once) == gossip_limits.EAGER
+    assert at_once == list(reversed(mesh.members))[: gossip_limits.EAGER]
+    assert sorted([*at_once, *later, via, author]) == sorted(mesh.members)
+    small = _mesh(gossip_limits.EAGER + 1)
+    assert small.next_hearers(but=(small.members[0],), shuffle=_same) == (small.members[1:], [])
 
 
 def test_our_own_message_goes_to_others_while_the_mesh_is_small() -> None:

@@ -90,17 +90,51 @@ def offering(names: list[bytes], topic: str = TOPIC) -> Frame:
     return heard(control.frame())
 
 
-def test_a_message_goes_to_the_mesh_but_not_back_and_not_to_its_author(rng: random.Random) -> None:
+def test_a_message_goes_to_some_of_the_mesh_at_once_and_its_name_to_the_others_but_not_back(rng: random.Random) -> None:
     bench = Bench(rng, 4)
     for neighbour in bench.neighbours:
         assert [frame.grafts() for frame in told(neighbour)] == [[TOPIC]]
     message = bench.message()
-    bench.router.hear_message(bench.neighbours[0], message, now=1)
-    assert told(bench.neighbours[0]) == []
-    for neighbour in bench.neighbours[1:]:
-        assert [list(frame.messages()) for frame in told(neighbour)] == [[message]]
-    bench.router.hear_message(bench.neighbours[1], message, now=1)
+    source, *others = bench.neighbours
+    bench.router.hear_message(source, message, now=1)
+    assert told(source) == []
+    at_once = [[sent for frame in told(neighbour) for sent in frame.messages()] for neighbour in others]
+    heard_it = [neighbour for neighbour, sent in zip(others, at_once, strict=True) if sent == [message]]
+    (left_out,) = [neighbour for neighbour in others if neighbour not in heard_it]
+    assert len(heard_it) == gossip_limits.EAGER
+    bench.router.hear_message(others[0], message, now=1)
     assert [told(neighbour) for neighbour in bench.neighbours] == [[], [], [], []]
+    bench.router.heartbeat(now=2)
+    is_owed = left_out is not others[0]  # It has sent it to us by then.
+    assert [offers(told(neighbour)) for neighbour in (source, *heard_it)] == [[], [], []]
+    assert offers(told(left_out)) == [message.name] * is_owed
+    bench.router.heartbeat(now=3)
+    assert [told(neighbour) for neighbour in bench.neighbours] == [[], [], [], []]
+
+
+def test_our_own_message_goes_to_the_whole_mesh_at_once(rng: random.Random) -> None:
+    bench = Bench(rng, 4)
+    message = bench.message()
+    bench.router.publish(message, now=1)
+    for neighbour in bench.neighbours:
+        assert [list(frame.messages()) for frame in told(neighbour)] == [[], [message]]
+    bench.router.heartbeat(now=2)
+    assert [told(neighbour) for neighbour in bench.neighbours] == [[], [], [], []]
+
+
+def test_who_offers_what_we_were_about_to_offer_is_not_told_and_a_peer_that_left_is_owed_nothing(
+    rng: random.Random,
+) -> None:
+    bench = Bench(rng, 4)
+    message = bench.message()
+    bench.router.hear_message(bench.neighbours[0], message, now=1)
+    for neighbour in bench.neighbours:
+        told(neighbour)
+    for neighbour in bench.neighbours[1:3]:
+        bench.router.hear_control(neighbour, offering([message.name]), now=1)
+    bench.router.forget(bench.neighbours[3].peer_id)
+    bench.router.heartbeat(now=2)
+    assert [offers(told(neighbour)) for neighbour in bench.neighbours] == [[], [], [], []]
 
 
 def test_what_a_slow_neighbour_missed_is_counted_and_offered_when_it_has_caught_up(rng: random.Random) -> None:

@@ -6,11 +6,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import trio
+from libp2p.crypto.ed25519 import Ed25519PrivateKey
 
+from crypto.peer_id import peer_id_of
 from p2pnode.network import gossip_limits
+from p2pnode.network.libp2p_gossip_wire import ControlFrame, sign_message
 from p2pnode.seams import Verdict
 from testnet.sim.clock import SimClock, run_in_virtual_time
 from testnet.sim.fabric import Fabric
+from testnet.sim.gossip import SEALED_BYTES, message_bytes, offer_bytes
 from testnet.sim.network import SimNetwork
 from testnet.sim.rng import generator
 from testnet.sim.trace import Trace
@@ -97,10 +101,12 @@ def test_everybody_hears_a_message_once_and_it_is_sent_a_few_times_for_each(seed
         total = crowd.fabric.traffic.total(kind=TOPIC)
         whole = total.duplicates + MANY - 1
         offers = total.messages - before - whole
-        assert MANY < whole < MANY * gossip_limits.DEGREE_HIGH
+        assert MANY < whole < MANY * (gossip_limits.EAGER + 1)
         assert offers >= MANY
-        assert total.duplicate_bytes == total.duplicates * 1032
-        assert total.bytes >= whole * 1032
+        size = message_bytes(TOPIC, bytes(1000))
+        assert total.duplicate_bytes == total.duplicates * size
+        assert total.bytes >= whole * size
+        assert total.received_bytes == total.bytes
 
     play(claim, seed)
 
@@ -133,7 +139,7 @@ def test_who_is_in_no_mesh_of_the_only_neighbour_is_offered_what_it_missed(seed:
         assert len(inside) <= gossip_limits.DEGREE_HIGH
         outside = {number for number, each in enumerate(crowd.networks) if each.peer_id not in inside and number}
         heard = Counter[int]()
-        for number in range(8):  # At each heartbeat others are drawn, six of them.
+        for number in range(20):  # At each heartbeat others are drawn.
             await crowd.say(0, b"news %d" % number)
             assert set(crowd.heard[b"news %d" % number].values()) == {1}
             heard.update(crowd.heard[b"news %d" % number])
@@ -152,3 +158,14 @@ def test_a_mesh_is_mutual(seed: int) -> None:
         assert all(gossip_limits.DEGREE_LOW <= len(mesh) <= gossip_limits.DEGREE_HIGH for mesh in meshes.values())
 
     play(claim, seed)
+
+
+def test_a_simulated_message_and_offer_are_as_long_as_the_real_frames(rng: random.Random) -> None:
+    key = Ed25519PrivateKey.new(rng.randbytes(32))
+    author = PeerId(peer_id_of(key.get_public_key().to_bytes()))
+    data = rng.randbytes(300)
+    message = sign_message(key, author, number=7, topic=TOPIC, data=data)
+    assert message_bytes(TOPIC, data) == SEALED_BYTES + len(message.frame())
+    control = ControlFrame()
+    control.offer(TOPIC, [message.name] * 5)
+    assert abs(offer_bytes(TOPIC, 5) - SEALED_BYTES - len(control.frame())) <= 4
