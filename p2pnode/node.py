@@ -128,7 +128,14 @@ class Node:
 
     async def run(self, *, task_status: OnRunning) -> None:
         """Open the store, listen and serve until cancelled; started once the node can put and get."""
-        store = await SliverStore.open(self._files, self._offload, self._clock, quota_bytes=self._config.quota_bytes)
+        config = self._config
+        store = await SliverStore.open(
+            self._files,
+            self._offload,
+            self._clock,
+            quota_bytes=config.quota_bytes,
+            trash_s=config.profile.trash_s,
+        )
         requester = Requester(self._network, self._clock, self._config.profile)
         try:
             self._build(store, requester)

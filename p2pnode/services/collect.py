@@ -1,4 +1,4 @@
-"""Collecting what unfinished uploads left behind, once its provisional lease is over."""
+"""Collecting what has expired: what unfinished uploads left behind, and what nobody has renewed."""
 
 from __future__ import annotations
 
@@ -32,5 +32,7 @@ async def _collect(context: Context) -> None:
         collected = await context.store.collect(context.clock.wall())
         if collected.pairs:
             log.info("collected %d expired pairs, %d bytes", len(collected.pairs), collected.bytes_freed)
+        if collected.trashed:
+            log.info("moved %d pairs to the trash: their leases have ended", len(collected.trashed))
         if not collected.has_more:
             return

@@ -22,6 +22,7 @@ from p2pnode.storage.database import Database, IndexFailedError
 from p2pnode.storage.names import directory_of, temporary_name
 from p2pnode.storage.quota import Quota
 from wire import limits
+from wire.ids import Digest
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,12 @@ def is_damage(error: OSError) -> bool:
 class Engine:
     """The shared parts of one open store."""
 
-    def __init__(self, files: Files, clock: Clock, *, quota_bytes: int) -> None:
+    def __init__(self, files: Files, clock: Clock, *, quota_bytes: int, trash_s: int) -> None:
         """Hold the parts; `recovery` fills them."""
         self.files = files
         self.clock = clock
+        self.trash_s = trash_s
+        """How long expired data stays in the trash."""
         self.database = Database(files)
         self.quota = Quota(quota_bytes)
         self.mutation = threading.RLock()
@@ -58,6 +61,8 @@ class Engine:
         """Per purpose, a number above every sequence ever given out; durable in its file."""
         self.unwanted: set[str] = set()
         """Files of collected pairs that are still to be removed; guarded by `mutation`."""
+        self.certificate_seen = Digest(bytes(Digest.length))
+        """Up to here ended certificates were looked at; guarded by `mutation`."""
         self.generation = 0
         """How often the index was rebuilt since the store was opened."""
         self._failure: str | None = None

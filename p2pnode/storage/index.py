@@ -10,6 +10,7 @@ import enum
 import sqlite3
 from dataclasses import dataclass
 
+from p2pnode.storage.names import pair_name, trash_name
 from p2pnode.storage.rows import Cell, Row, uint64_cell, uint64_of
 from p2pnode.storage.schema import METADATA, PAIR_LEASES, PAIRS
 from wire import limits
@@ -26,6 +27,8 @@ class PairState(enum.IntEnum):
     HELD = 0
     LOST = 1
     """Damaged or gone: never served. Its row and what is left of its file stay until a new copy or its lease's end."""
+    TRASHED = 2
+    """Its last lease has ended, but not long ago: promised no more, read if asked for, and back with a renewal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +44,24 @@ class PairRow:
     provisional_until: int = 0
     final_until: int = 0
     """The end of the longest final lease that took effect."""
+    trashed_at: int = 0
+    """Since when it is in the trash."""
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        if self.state is PairState.TRASHED:
+            return trash_name(self.blob_id, self.shard, self.trashed_at)
+        return pair_name(self.blob_id, self.shard)
+
+    @property
+    def until(self) -> int:
+        """When the last lease ends."""
+        return max(self.provisional_until, self.final_until)
 
 
 def _pair(row: Row) -> PairRow:
-    blob_id, shard, n, state, file_bytes, provisional_until, final_until = row
+    blob_id, shard, n, state, file_bytes, provisional_until, final_until, trashed_at = row
     assert isinstance(blob_id, bytes)
     return PairRow(
         blob_id=BlobId(blob_id),
@@ -54,6 +71,7 @@ def _pair(row: Row) -> PairRow:
         file_bytes=int(file_bytes),
         provisional_until=uint64_of(provisional_until),
         final_until=uint64_of(final_until),
+        trashed_at=uint64_of(trashed_at),
     )
 
 
@@ -80,11 +98,43 @@ def lost_pairs(connection: sqlite3.Connection, count_max: int) -> list[PairRow]:
 
 def expired_pairs(connection: sqlite3.Connection, *, before: int, count_max: int) -> list[PairRow]:
     """Return pairs that never had an effective final lease and whose provisional leases ended before `before`."""
-    where = "WHERE final_until = ? AND provisional_until < ? ORDER BY provisional_until LIMIT ?"
-    rows = PAIRS.each(connection, where, (uint64_cell(0), uint64_cell(before), count_max))
-    found = [_pair(row) for row in rows]
-    assert all(each.final_until == 0 and each.provisional_until < before for each in found)
+    where = "WHERE final_until = ? AND provisional_until < ? AND state != ? ORDER BY provisional_until LIMIT ?"
+    parameters = (uint64_cell(0), uint64_cell(before), PairState.TRASHED, count_max)
+    found = [_pair(row) for row in PAIRS.each(connection, where, parameters)]
+    assert all(each.final_until == 0 and each.until < before for each in found)
     return found
+
+
+def ended_pairs(connection: sqlite3.Connection, *, before: int, count_max: int) -> list[PairRow]:
+    """Return held pairs that had a final lease, and whose leases have all ended before `before`."""
+    return _ended(connection, PairState.HELD, before=before, count_max=count_max)
+
+
+def ended_lost_pairs(connection: sqlite3.Connection, *, before: int, count_max: int) -> list[PairRow]:
+    """Return lost pairs that had a final lease, and whose leases have all ended before `before`."""
+    return _ended(connection, PairState.LOST, before=before, count_max=count_max)
+
+
+def _ended(connection: sqlite3.Connection, state: PairState, *, before: int, count_max: int) -> list[PairRow]:
+    where = "WHERE state = ? AND final_until > ? AND final_until < ? AND provisional_until < ? LIMIT ?"
+    end = uint64_cell(before)
+    parameters = (state, uint64_cell(0), end, end, count_max)
+    found = [_pair(row) for row in PAIRS.each(connection, where, parameters)]
+    assert all(each.final_until > 0 and each.until < before for each in found)
+    return found
+
+
+def trashed_pairs(connection: sqlite3.Connection, *, count_max: int, before: int = limits.UINT64_MAX) -> list[PairRow]:
+    """Return pairs that went to the trash before `before`, the earliest first."""
+    where = "WHERE state = ? AND trashed_at < ? ORDER BY trashed_at, blob_id, shard LIMIT ?"
+    return [_pair(row) for row in PAIRS.each(connection, where, (PairState.TRASHED, uint64_cell(before), count_max))]
+
+
+def leased_trash(connection: sqlite3.Connection, *, now: int, count_max: int) -> list[PairRow]:
+    """Return pairs in the trash with a lease that has not ended."""
+    where = "WHERE state = ? AND (final_until >= ? OR provisional_until >= ?) LIMIT ?"
+    end = uint64_cell(now)
+    return [_pair(row) for row in PAIRS.each(connection, where, (PairState.TRASHED, end, end, count_max))]
 
 
 def put_pair(connection: sqlite3.Connection, row: PairRow) -> None:
@@ -97,6 +147,7 @@ def put_pair(connection: sqlite3.Connection, row: PairRow) -> None:
         row.file_bytes,
         uint64_cell(row.provisional_until),
         uint64_cell(row.final_until),
+        uint64_cell(row.trashed_at),
     )
     PAIRS.put(connection, cells)
 

@@ -1,6 +1,7 @@
 """The index of leases and certificates: which pairs are under which lease, and where each record's file is.
 
-A provisional lease takes effect at once, a final one when its certificate is here. What took effect stays in effect.
+A provisional lease takes effect at once, a final one when its certificate is here, or when it renews one that had taken
+effect. What took effect stays in effect until its end or its owner's tombstone, which `lease_merging` weighs.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ import sqlite3
 from dataclasses import dataclass, replace
 
 from p2pnode.errors import LeaseError
+from p2pnode.protocols.lease_merging import end_of, renews, replaces
 from p2pnode.protocols.receipts import pairs_of
 from p2pnode.storage.index import PairRow, pair, pairs_of_blob, put_pair
-from p2pnode.storage.rows import Row, uint64_cell, uint64_of
-from p2pnode.storage.schema import CERTIFICATE_BLOBS, CERTIFICATES, LEASE_RECORDS, LEASES, PAIR_LEASES
+from p2pnode.storage.recordfile import kept
+from p2pnode.storage.rows import Row, Table, uint64_cell, uint64_of
+from p2pnode.storage.schema import CERTIFICATE_BLOBS, CERTIFICATES, LEASE_RECORDS, LEASES, PAIR_LEASES, TOMBSTONES
+from p2pnode.storage.tombstone_index import tombstone_for
 from wire import limits
 from wire.codec import decode, encode
 from wire.ids import BlobId, Digest
 from wire.messages import CommitLease
-from wire.records import Certificate, Envelope, Lease, LeaseKind
+from wire.records import Certificate, Envelope, Lease, LeaseKind, Tombstone
 from wire.signed import Signed
 
 LEASES_PER_PAIR_MAX = 64
@@ -43,25 +47,33 @@ class CertificateRow:
 def put_lease(connection: sqlite3.Connection, lease: Signed[Lease]) -> None:
     """Keep a lease."""
     if LEASES.row(connection, lease.digest) is None:
-        record = lease.record
-        LEASES.put(connection, (bytes(lease.digest), encode(lease.envelope), record.kind, uint64_cell(record.end)))
+        cells = (encode(lease.envelope), bytes(lease.record.target), bytes(lease.signer))
+        LEASES.put(connection, (bytes(lease.digest), *cells))
 
 
 def lease(connection: sqlite3.Connection, digest: bytes) -> Signed[Lease] | None:
     """Return a lease that is kept."""
     row = LEASES.row(connection, digest)
-    if row is None:
-        return None
+    return None if row is None else _lease(row)
+
+
+def leases_of_owner(connection: sqlite3.Connection, tombstone: Signed[Tombstone]) -> list[Signed[Lease]]:
+    """Return the leases that are kept of a tombstone's target and signer."""
+    parameters = (bytes(tombstone.record.target), bytes(tombstone.signer))
+    return [_lease(row) for row in LEASES.rows(connection, "WHERE target = ? AND owner = ?", parameters)]
+
+
+def _lease(row: Row) -> Signed[Lease]:
     assert isinstance(row[1], bytes)
-    envelope = decode(row[1], Envelope, bytes_max=_ENVELOPE_BYTES_MAX)
-    return Signed(decode(envelope.body, Lease, bytes_max=limits.RECORD_BYTES_MAX), envelope)
+    return kept(decode(row[1], Envelope, bytes_max=_ENVELOPE_BYTES_MAX), Lease)
 
 
 def add_lease(connection: sqlite3.Connection, row: PairRow, lease: Signed[Lease], *, is_certified: bool) -> PairRow:
     """Put a pair under a lease and return its new row, written already.
 
-    A provisional lease takes effect at once, a final one only when it is certified. Raises `LeaseError` when the pair
-    is under LEASES_PER_PAIR_MAX leases already; a certified one is never refused, because others count on it.
+    A provisional lease takes effect at once, a final one only when it is certified, or renews one in effect: the caller
+    knows. Raises `LeaseError` when the pair is under LEASES_PER_PAIR_MAX leases already; a certified one is never
+    refused, because others count on it.
     """
     is_provisional = lease.record.kind == LeaseKind.PROVISIONAL
     known = PAIR_LEASES.row(connection, row.blob_id, row.shard, lease.digest)
@@ -76,10 +88,11 @@ def add_lease(connection: sqlite3.Connection, row: PairRow, lease: Signed[Lease]
     put_lease(connection, lease)
     is_effective = is_provisional or is_certified or (known is not None and bool(known[3]))
     PAIR_LEASES.put(connection, (bytes(row.blob_id), row.shard, bytes(lease.digest), int(is_effective)))
+    end = end_of(lease, tombstone_for(connection, lease))
     if is_provisional:
-        row = replace(row, provisional_until=max(row.provisional_until, lease.record.end))
+        row = replace(row, provisional_until=max(row.provisional_until, end))
     elif is_effective:
-        row = replace(row, final_until=max(row.final_until, lease.record.end))
+        row = replace(row, final_until=max(row.final_until, end))
     put_pair(connection, row)
     return row
 
@@ -89,11 +102,44 @@ def has_lease(connection: sqlite3.Connection, row: PairRow, lease: Digest) -> bo
     return PAIR_LEASES.row(connection, row.blob_id, row.shard, lease) is not None
 
 
+def leases_under(connection: sqlite3.Connection, row: PairRow) -> list[tuple[Signed[Lease], bool]]:
+    """Return the leases that a pair is under, each with whether it is in effect, in the order of their digests."""
+    found = []
+    rows = PAIR_LEASES.rows(connection, "WHERE blob_id = ? AND shard = ? ORDER BY lease", (row.blob_id, row.shard))
+    for _, _, digest, is_effective in rows:
+        assert isinstance(digest, bytes)
+        under = lease(connection, digest)
+        if under is not None:
+            found.append((under, bool(is_effective)))
+    return found
+
+
 def leases_of_pair(connection: sqlite3.Connection, row: PairRow) -> list[Signed[Lease]]:
     """Return the leases that a pair is under, pending or not, in the order of their digests."""
-    rows = PAIR_LEASES.rows(connection, "WHERE blob_id = ? AND shard = ? ORDER BY lease", (row.blob_id, row.shard))
-    found = [lease(connection, each[2]) for each in rows if isinstance(each[2], bytes)]
+    return [each for each, _ in leases_under(connection, row)]
+
+
+def pairs_under(connection: sqlite3.Connection, lease: Digest) -> list[PairRow]:
+    """Return the pairs under a lease, pending or not."""
+    rows = PAIR_LEASES.rows(connection, "WHERE lease = ?", (bytes(lease),))
+    found = [pair(connection, BlobId(each[0]), int(each[1])) for each in rows if isinstance(each[0], bytes)]
     return [each for each in found if each is not None]
+
+
+def is_renewal(connection: sqlite3.Connection, row: PairRow, lease: Signed[Lease]) -> bool:
+    """Tell whether a lease renews one that is in effect for a pair."""
+    return any(is_effective and renews(lease, each) for each, is_effective in leases_under(connection, row))
+
+
+def forget_replaced(connection: sqlite3.Connection, rows: list[PairRow], lease: Signed[Lease]) -> list[Digest]:
+    """Take pairs from under the leases that one in effect replaces. Returns the records that nobody needs now."""
+    gone: list[Digest] = []
+    for row in rows:
+        for each in leases_of_pair(connection, row):
+            if replaces(lease, each):
+                PAIR_LEASES.delete(connection, row.blob_id, row.shard, each.digest)
+                gone.append(each.digest)
+    return drop_unused_leases(connection, gone)
 
 
 def put_lease_record(connection: sqlite3.Connection, record: Digest, lease: Digest) -> None:
@@ -166,44 +212,83 @@ def certificates_of_blob(connection: sqlite3.Connection, blob_id: BlobId) -> lis
     return sorted(found, key=lambda each: (-each.lease_end, -each.holders, each.digest))
 
 
-def put_certificate(connection: sqlite3.Connection, certificate: Signed[Certificate], lease: Signed[Lease]) -> None:
+def put_certificate(
+    connection: sqlite3.Connection, certificate: Signed[Certificate], lease: Signed[Lease]
+) -> list[PairRow]:
     """Keep a certificate in place of the one that was kept for its page, and let its lease take effect.
 
-    Raises `LeaseError` when one of the blobs has CERTIFICATES_PER_BLOB_MAX of them already.
+    Returns the pairs that are here of the page. Raises `LeaseError` when one of the blobs has
+    CERTIFICATES_PER_BLOB_MAX of them already.
     """
     row = certificate_row(certificate, lease)
     earlier = certificate_of_page(connection, row.lease, row.page_index)
     if earlier is not None:
         delete_certificate(connection, earlier.digest)
     put_lease(connection, lease)
-    CERTIFICATES.put(
-        connection,
-        (bytes(row.digest), bytes(row.lease), row.page_index, uint64_cell(row.lease_end), row.holders),
-    )
+    _put_certificate_row(connection, replace(row, lease_end=end_of(lease, tombstone_for(connection, lease))))
+    rows: list[PairRow] = []
     for blob_id in certificate.record.page.blob_ids:
         count = len(CERTIFICATE_BLOBS.rows(connection, "WHERE blob_id = ?", (blob_id,)))
         if count >= CERTIFICATES_PER_BLOB_MAX:
             message = f"blob {blob_id} has {count} certificates here already, the most that are kept"
             raise LeaseError(message)
         CERTIFICATE_BLOBS.put(connection, (bytes(blob_id), bytes(row.digest)))
-        for each in pairs_of_blob(connection, blob_id):
-            add_lease(connection, each, lease, is_certified=True)
+        rows += [add_lease(connection, each, lease, is_certified=True) for each in pairs_of_blob(connection, blob_id)]
+    return rows
 
 
-def delete_certificate(connection: sqlite3.Connection, digest: Digest) -> None:
-    """Forget a certificate; the leases that took effect by it stay in effect."""
+def end_certificates(connection: sqlite3.Connection, lease: Digest, end: int) -> None:
+    """Note that a lease ends earlier than it says, with all of its certificates."""
+    for row in CERTIFICATES.rows(connection, "WHERE lease = ?", (bytes(lease),)):
+        _put_certificate_row(connection, replace(_certificate(row), lease_end=end))
+
+
+def _put_certificate_row(connection: sqlite3.Connection, row: CertificateRow) -> None:
+    cells = (bytes(row.digest), bytes(row.lease), row.page_index, uint64_cell(row.lease_end), row.holders)
+    CERTIFICATES.put(connection, cells)
+
+
+def ended_certificates(
+    connection: sqlite3.Connection, *, before: int, after: Digest, count_max: int
+) -> list[CertificateRow]:
+    """Return certificates whose lease ended before `before`, in the order of their digests, from beyond `after` on."""
+    where = "WHERE lease_end < ? AND certificate > ? ORDER BY certificate LIMIT ?"
+    rows = CERTIFICATES.rows(connection, where, (uint64_cell(before), bytes(after), count_max))
+    return [_certificate(row) for row in rows]
+
+
+def is_certificate_needed(connection: sqlite3.Connection, row: CertificateRow) -> bool:
+    """Tell whether a certificate that has ended still says something: of a pair that is here, and nobody says it later.
+
+    A renewal that was not certified anew leaves it the only one that names the holders.
+    """
+    blobs = [
+        BlobId(each[0])
+        for each in CERTIFICATE_BLOBS.rows(connection, "WHERE certificate = ?", (bytes(row.digest),))
+        if isinstance(each[0], bytes)
+    ]
+    here = [blob_id for blob_id in blobs if pairs_of_blob(connection, blob_id)]
+    return any(certificates_of_blob(connection, blob_id)[0].lease_end <= row.lease_end for blob_id in here)
+
+
+def delete_certificate(connection: sqlite3.Connection, digest: Digest) -> Digest | None:
+    """Forget a certificate; the leases that took effect by it stay in effect. Returns its lease."""
+    row = CERTIFICATES.row(connection, digest)
     CERTIFICATES.delete(connection, digest)
     for blob_id, _ in CERTIFICATE_BLOBS.rows(connection, "WHERE certificate = ?", (digest,)):
         CERTIFICATE_BLOBS.delete(connection, blob_id, digest)
+    return None if row is None else _certificate(row).lease
 
 
-def records_between(connection: sqlite3.Connection, low: bytes, high: bytes) -> dict[Digest, bool]:
-    """Return the digests from `low` to `high` of all records with a file; True for a certificate's."""
-    found: dict[Digest, bool] = {}
-    for table, column in ((CERTIFICATES, "certificate"), (LEASE_RECORDS, "record")):
+def records_between(connection: sqlite3.Connection, low: bytes, high: bytes) -> dict[Digest, Table]:
+    """Return the digests from `low` to `high` of all records with a file, each with the table that knows it."""
+    found: dict[Digest, Table] = {}
+    for table, column in ((CERTIFICATES, "certificate"), (LEASE_RECORDS, "record"), (TOMBSTONES, "tombstone")):
+        position = [name for name, _ in table.columns].index(column)
         for row in table.each(connection, f"WHERE {column} BETWEEN ? AND ?", (low, high)):
-            assert isinstance(row[0], bytes)
-            found[Digest(row[0])] = table is CERTIFICATES
+            digest = row[position]
+            assert isinstance(digest, bytes)
+            found[Digest(digest)] = table
     return found
 
 
@@ -221,12 +306,9 @@ def add_certified_leases(connection: sqlite3.Connection, row: PairRow) -> PairRo
     return row
 
 
-def add_lease_to_page(connection: sqlite3.Connection, lease: Signed[Lease], record: CommitLease) -> int:
-    """Put those pairs of a lease record that have a row under its lease. Returns how many. Raises as `add_lease`."""
-    count = 0
-    for blob_id, shard in pairs_of(record.page, record.shard_sets):
-        row = pair(connection, blob_id, shard)
-        if row is not None:
-            add_lease(connection, row, lease, is_certified=False)
-            count += 1
-    return count
+def add_lease_to_page(
+    connection: sqlite3.Connection, lease: Signed[Lease], record: CommitLease, *, is_certified: bool
+) -> list[PairRow]:
+    """Put those pairs of a lease record that have a row under its lease; return them. Raises as `add_lease`."""
+    rows = [pair(connection, blob_id, shard) for blob_id, shard in pairs_of(record.page, record.shard_sets)]
+    return [add_lease(connection, row, lease, is_certified=is_certified) for row in rows if row is not None]

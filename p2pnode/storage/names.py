@@ -1,8 +1,12 @@
 """The names of files in the data directory. Pure.
 
     pairs/<first 2 hex digits of the blob id>/<blob id>-<shard>.pair
+    pairs/<the same>/<blob id>-<shard>.pair.trash-<since when it is in the trash, in seconds since 1970>
     records/<first 2 hex digits of the digest>/<digest>.rec
     sequences.rec, index.db
+
+A file goes to the trash by a rename within its directory, which no crash leaves half done: what is in the trash, and
+since when, is still known when the index is lost.
 
 At a million files each of the 256 directories has some four thousand. A file is written under its name with a
 `.tmp-<number>` behind it, in the same directory, and then renamed.
@@ -20,6 +24,7 @@ RECORDS_DIRECTORY = "records"
 SEQUENCES_NAME = "sequences.rec"
 
 _PAIR_NAME = re.compile(r"([0-9a-f]{64})-(0|[1-9][0-9]{0,3})\.pair")
+_TRASH_NAME = re.compile(r"(.+)\.trash-(0|[1-9][0-9]{0,19})")
 _RECORD_NAME = re.compile(r"([0-9a-f]{64})\.rec")
 _PREFIX = re.compile(r"[0-9a-f]{2}")
 _TEMPORARY = re.compile(r".+\.tmp-[0-9]+")
@@ -46,6 +51,18 @@ def parse_pair_name(name: str) -> PairKey | None:
     """Return the pair that a name without its directory stands for, None when it is no pair's."""
     match = _PAIR_NAME.fullmatch(name)
     return None if match is None else PairKey(BlobId(bytes.fromhex(match[1])), ShardIndex(int(match[2])))
+
+
+def trash_name(blob_id: BlobId, shard: int, trashed_at: int) -> str:
+    """Return the name of a pair's file while it is in the trash."""
+    return f"{pair_name(blob_id, shard)}.trash-{trashed_at}"
+
+
+def parse_trash_name(name: str) -> tuple[PairKey, int] | None:
+    """Return the pair that a name without its directory stands for, and since when it is in the trash; None else."""
+    match = _TRASH_NAME.fullmatch(name)
+    key = None if match is None else parse_pair_name(match[1])
+    return None if match is None or key is None else (key, int(match[2]))
 
 
 def record_directory(digest: Digest) -> str:

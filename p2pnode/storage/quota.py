@@ -19,6 +19,8 @@ class Usage:
     used_bytes: int
     reserved_bytes: int
     """What writes under way may still add."""
+    trash_bytes: int
+    """What of `used_bytes` is in the trash."""
     pairs: int
     """Pairs held intact, as far as is known."""
     free_bytes: int
@@ -32,15 +34,17 @@ class Quota:
         """Start with nothing used."""
         self._quota_bytes = quota_bytes
         self._used_bytes = 0
+        self._trash_bytes = 0
         self._reserved_bytes = 0
         self._pairs = 0
         self._disk_bytes = 0
         self._lock = threading.Lock()
 
-    def reset(self, *, used_bytes: int, pairs: int) -> None:
+    def reset(self, *, used_bytes: int, trash_bytes: int, pairs: int) -> None:
         """Begin with what recovery found; reservations stay."""
         with self._lock:
             self._used_bytes = used_bytes
+            self._trash_bytes = trash_bytes
             self._pairs = pairs
 
     def reserve(self, byte_count: int) -> Reservation:
@@ -57,10 +61,11 @@ class Quota:
             self._reserved_bytes += byte_count
         return Reservation(self, byte_count)
 
-    def change(self, *, used_bytes: int = 0, pairs: int = 0, reserved_bytes: int = 0) -> None:
+    def change(self, *, used_bytes: int = 0, trash_bytes: int = 0, pairs: int = 0, reserved_bytes: int = 0) -> None:
         """Add to the figures, all in one step."""
         with self._lock:
             self._used_bytes += used_bytes
+            self._trash_bytes += trash_bytes
             self._pairs += pairs
             self._reserved_bytes += reserved_bytes
 
@@ -77,6 +82,7 @@ class Quota:
                 quota_bytes=self._quota_bytes,
                 used_bytes=self._used_bytes,
                 reserved_bytes=self._reserved_bytes,
+                trash_bytes=self._trash_bytes,
                 pairs=self._pairs,
                 free_bytes=min(room, self._disk_bytes),
             )

@@ -10,7 +10,7 @@ from p2pnode.errors import CorruptSliverError, LocalStorageError, NotFoundError
 from p2pnode.storage import index, lease_index
 from p2pnode.storage.engine import Engine, is_damage
 from p2pnode.storage.index import PairRow, PairState
-from p2pnode.storage.names import pair_name, record_name
+from p2pnode.storage.names import record_name
 from p2pnode.storage.pairfile import (
     HEADER_READ_BYTES,
     PairHeaderSize,
@@ -65,25 +65,24 @@ def read_sliver(engine: Engine, blob_id: BlobId, axis: Axis, sliver: int) -> byt
     raise _corrupt(blob_id, f"{axis.name.lower()} sliver {sliver}")
 
 
-def header_of_file(engine: Engine, blob_id: BlobId, shard: int) -> PairHeaderSize:
+def header_of_file(engine: Engine, row: PairRow) -> PairHeaderSize:
     """Read and check a pair file's header. Raises `OSError`, `DamagedFileError` or `NewerFormatError`."""
-    name = pair_name(blob_id, shard)
-    start = engine.files.read(name, count=HEADER_READ_BYTES)
+    start = engine.files.read(row.name, count=HEADER_READ_BYTES)
     header_bytes = header_bytes_of(start)
     if header_bytes > len(start):
-        start = engine.files.read(name, count=header_bytes)
-    return header_of(start, blob_id=blob_id, shard=shard)
+        start = engine.files.read(row.name, count=header_bytes)
+    return header_of(start, blob_id=row.blob_id, shard=row.shard)
 
 
-def check_whole_file(engine: Engine, blob_id: BlobId, shard: int) -> None:
+def check_whole_file(engine: Engine, row: PairRow) -> None:
     """Read and check every byte of a pair's file. Raises `OSError`, `DamagedFileError` or `NewerFormatError`."""
-    verify_pair_file(engine.files.read(pair_name(blob_id, shard)), blob_id=blob_id, shard=shard)
+    verify_pair_file(engine.files.read(row.name), blob_id=row.blob_id, shard=row.shard)
 
 
 def condemn(engine: Engine, row: PairRow, reason: str) -> bool:
-    """Mark a pair lost whose file was found damaged, unless by now the file is intact or the pair is not held any more.
+    """Mark a pair lost whose file was found damaged, unless by now the file is intact or the pair is not kept any more.
 
-    Returns whether it is lost.
+    Returns whether it is lost. One in the trash was promised to nobody: it stays there, and is not told as lost.
     """
     with engine.mutation:
         with engine.database.reading() as connection:
@@ -93,7 +92,7 @@ def condemn(engine: Engine, row: PairRow, reason: str) -> bool:
         if current.state is PairState.LOST:
             return True
         try:
-            check_whole_file(engine, row.blob_id, row.shard)
+            check_whole_file(engine, current)
         except DamagedFileError:
             pass
         except NewerFormatError:
@@ -104,7 +103,8 @@ def condemn(engine: Engine, row: PairRow, reason: str) -> bool:
         else:
             return False
         log.error("%s is damaged and counts as lost: %s", _told(row), reason)
-        _mark_lost(engine, current)
+        if current.state is PairState.HELD:
+            _mark_lost(engine, current)
         return True
 
 
@@ -174,9 +174,9 @@ def _row_of_sliver(engine: Engine, blob_id: BlobId, axis: Axis, sliver: int) -> 
 
 
 def _read_from_file(engine: Engine, row: PairRow, axis: Axis) -> bytes:
-    size = header_of_file(engine, row.blob_id, row.shard)
+    size = header_of_file(engine, row)
     start, count = sliver_place(size, axis)
-    data = engine.files.read(pair_name(row.blob_id, row.shard), offset=start, count=count)
+    data = engine.files.read(row.name, offset=start, count=count)
     check_sliver(size.header, axis, data)
     return data
 
@@ -185,7 +185,7 @@ def _mark_lost(engine: Engine, row: PairRow) -> None:
     """Write it down; where that fails the next read finds the damage again, so nothing wrong is served."""
     try:
         with engine.writing_disk():
-            file_bytes = engine.size_or_zero(pair_name(row.blob_id, row.shard))
+            file_bytes = engine.size_or_zero(row.name)
             with engine.database.writing() as connection:
                 index.put_pair(connection, replace(row, state=PairState.LOST, file_bytes=file_bytes))
     except LocalStorageError as error:

@@ -1,7 +1,8 @@
 """The files of signed records and of numbers that must never go back: a sealed body of one known type. Pure.
 
-Three kinds: a certificate's envelope; a lease that pairs were put under after they were stored, as the `CommitLease`
-that asked for it; and the ceilings below which every sequence number counts as used.
+A certificate's envelope; a lease that pairs were put under after they were stored, as the `CommitLease` that asked for
+it, or inside a `KeptRenewal` when it took effect at once; a tombstone; or the ceilings below which every sequence
+number counts as used.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from wire.codec import ListOf, Nested, Text, UInt, decode, encode, wire_type
 from wire.errors import WireError
 from wire.ids import Digest
 from wire.messages import CommitLease
-from wire.records import Certificate, Envelope, Lease
+from wire.records import Certificate, Envelope, Lease, Tombstone
 from wire.signed import Signed
 
 MAGIC = b"p2p-reco"
@@ -49,10 +50,29 @@ class SequenceCeilings:
     ceilings: Annotated[tuple[SequenceCeiling, ...], ListOf(Nested(SequenceCeiling), PURPOSES_MAX)]
 
 
-StoredRecord = Envelope | CommitLease | SequenceCeilings
+@wire_type(0x83)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptTombstone:
+    """An owner's tombstone, kept so that no lease that it ends comes back."""
+
+    tombstone: Annotated[Envelope, Nested(Envelope)]
+
+
+@wire_type(0x84)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRenewal:
+    """A renewal that took effect when it came, because the lease that it renews had done so: that one may be gone."""
+
+    commit: Annotated[CommitLease, Nested(CommitLease)]
+
+
+LeaseRecord = CommitLease | KeptRenewal
+"""The file of a lease that came after its pairs."""
+
+StoredRecord = Envelope | LeaseRecord | KeptTombstone | SequenceCeilings
 """What a record file may hold; an `Envelope` is a certificate's."""
 
-K = TypeVar("K", Certificate, Lease)
+K = TypeVar("K", Certificate, Lease, Tombstone)
 
 
 def record_bytes(record: StoredRecord) -> bytes:
@@ -64,7 +84,8 @@ def read_record(data: bytes) -> StoredRecord:
     """Return the record in a file's bytes. Raises `DamagedFileError` or `NewerFormatError`."""
     body = unseal(data, magic=MAGIC, version=VERSION, body_bytes_max=BODY_BYTES_MAX)
     try:
-        record = decode(body, Envelope, CommitLease, SequenceCeilings, bytes_max=BODY_BYTES_MAX)
+        kinds = (Envelope, CommitLease, KeptRenewal, KeptTombstone, SequenceCeilings)
+        record = decode(body, *kinds, bytes_max=BODY_BYTES_MAX)
     except WireError as error:
         message = f"the record cannot be read: {error}"
         raise DamagedFileError(message) from error
@@ -72,7 +93,7 @@ def read_record(data: bytes) -> StoredRecord:
     return record
 
 
-def lease_record_digest(record: CommitLease) -> Digest:
+def lease_record_digest(record: LeaseRecord) -> Digest:
     """Return the name under which a lease record is kept."""
     return Digest(tagged_hash(b"p2pnode/lease record", encode(record)))
 

@@ -8,7 +8,8 @@ from p2pnode.errors import HomeError
 from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.rows import Table
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1 knew no trash and no tombstones. An index of an earlier version is built anew from the files."""
 
 META = Table("meta", (("name", "TEXT"), ("value", "INTEGER")), 1)
 PAIRS = Table(
@@ -21,11 +22,12 @@ PAIRS = Table(
         ("file_bytes", "INTEGER"),
         ("provisional_until", "BLOB"),
         ("final_until", "BLOB"),
+        ("trashed_at", "BLOB"),
     ),
     2,
 )
 METADATA = Table("metadata", (("blob_id", "BLOB"), ("record", "BLOB")), 1)
-LEASES = Table("leases", (("lease", "BLOB"), ("envelope", "BLOB"), ("kind", "INTEGER"), ("lease_end", "BLOB")), 1)
+LEASES = Table("leases", (("lease", "BLOB"), ("envelope", "BLOB"), ("target", "BLOB"), ("owner", "BLOB")), 1)
 PAIR_LEASES = Table(
     "pair_leases", (("blob_id", "BLOB"), ("shard", "INTEGER"), ("lease", "BLOB"), ("is_effective", "INTEGER")), 3
 )
@@ -40,6 +42,11 @@ CERTIFICATES = Table(
         ("holders", "INTEGER"),
     ),
     1,
+)
+TOMBSTONES = Table(
+    "tombstones",
+    (("target", "BLOB"), ("owner", "BLOB"), ("tombstone", "BLOB"), ("envelope", "BLOB"), ("kept_until", "BLOB")),
+    2,
 )
 CERTIFICATE_BLOBS = Table("certificate_blobs", (("blob_id", "BLOB"), ("certificate", "BLOB")), 2)
 MEMBERS = Table("members", (("signer", "BLOB"), ("sequence", "BLOB"), ("time", "BLOB"), ("envelope", "BLOB")), 1)
@@ -59,6 +66,7 @@ TABLES = (
     LEASE_RECORDS,
     CERTIFICATES,
     CERTIFICATE_BLOBS,
+    TOMBSTONES,
     MEMBERS,
     CONTACTS,
     COUNTERS,
@@ -70,7 +78,10 @@ program does not mind them, so they need no new version."""
 
 _INDEXES = (
     "CREATE INDEX pairs_by_end ON pairs (final_until, provisional_until)",
-    "CREATE INDEX pairs_by_state ON pairs (state)",
+    "CREATE INDEX pairs_by_state ON pairs (state, trashed_at)",
+    "CREATE INDEX leases_by_target ON leases (target, owner)",
+    "CREATE INDEX tombstones_by_record ON tombstones (tombstone)",
+    "CREATE INDEX tombstones_by_end ON tombstones (kept_until)",
     "CREATE INDEX pair_leases_by_lease ON pair_leases (lease)",
     "CREATE INDEX lease_records_by_lease ON lease_records (lease)",
     "CREATE INDEX certificates_by_lease ON certificates (lease, page_index)",
@@ -93,6 +104,9 @@ def create_or_check_schema(connection: sqlite3.Connection) -> None:
     found = META.row(connection, _SCHEMA)
     if found is None:
         message = "the index does not say which schema it has"
+        raise DamagedIndexError(message)
+    if isinstance(found[1], int) and found[1] < SCHEMA_VERSION:
+        message = f"the index has schema version {found[1]}, an earlier one than {SCHEMA_VERSION}"
         raise DamagedIndexError(message)
     if found[1] != SCHEMA_VERSION:
         message = (

@@ -13,19 +13,20 @@ import trio
 
 from p2pnode.membership.contact import Contact
 from p2pnode.seams import Clock, Files, Offload
-from p2pnode.storage import collection, leasing, members, numbers, reader, sequences, writer
+from p2pnode.storage import burying, collection, leasing, members, numbers, reader, sequences, trash, writer
 from p2pnode.storage.collection import Collected
 from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.engine import Engine
 from p2pnode.storage.quota import Usage
 from p2pnode.storage.reader import HeldBlob
 from p2pnode.storage.recovery import open_engine, rebuild_index
+from p2pnode.storage.trash import TrashedPair
 from wire import limits
 from wire.ids import Axis, BlobId, ShardIndex
-from wire.records import Certificate, Envelope, GroupPage, Lease, MetadataRecord, ShardSet
+from wire.records import Certificate, Envelope, GroupPage, Lease, MetadataRecord, ShardSet, Tombstone
 from wire.signed import Signed
 
-__all__ = ["Collected", "HeldBlob", "SliverStore", "Usage"]
+__all__ = ["Collected", "HeldBlob", "SliverStore", "TrashedPair", "Usage"]
 
 T = TypeVar("T")
 
@@ -34,6 +35,10 @@ READS_MAX = 4
 
 WRITES_MAX = 4
 """Writes that run at a time: their fsyncs overlap, their commits queue for one lock."""
+
+
+TRASH_S_DEFAULT = 7 * 24 * 3600
+"""How long what has expired stays in the trash unless a profile says otherwise."""
 
 
 class SliverStore:
@@ -53,12 +58,14 @@ class SliverStore:
         self._writes = trio.CapacityLimiter(WRITES_MAX)
 
     @classmethod
-    async def open(cls, files: Files, offload: Offload, clock: Clock, *, quota_bytes: int) -> Self:
+    async def open(
+        cls, files: Files, offload: Offload, clock: Clock, *, quota_bytes: int, trash_s: int = TRASH_S_DEFAULT
+    ) -> Self:
         """Open the store and recover from whatever happened: see `p2pnode.storage.recovery`.
 
         Raises `HomeError` when a newer version of the program wrote it.
         """
-        return cls(await offload.run(open_engine, files, clock, quota_bytes), offload)
+        return cls(await offload.run(open_engine, files, clock, quota_bytes, trash_s), offload)
 
     async def store_pair(
         self,
@@ -71,8 +78,9 @@ class SliverStore:
     ) -> None:
         """Keep a pair under one or two leases. The caller has verified all of it, and does not change the buffers.
 
-        A pair that is held intact is put under the leases that are new; a damaged one is replaced. Raises `QuotaError`
-        or `LeaseError` (too many leases on one pair); both leave nothing behind.
+        A pair that is held intact, or in the trash, is put under the leases that are new; a damaged one is replaced.
+        Raises `QuotaError` or `LeaseError` (too many leases on one pair, or its owner has ended one of these); both
+        leave nothing behind.
         """
         new = writer.NewPair(
             blob_id=blob_id,
@@ -85,7 +93,7 @@ class SliverStore:
         await self._call(self._writes, writer.store_pair, new)
 
     async def read_sliver(self, blob_id: BlobId, axis: Axis, index: int) -> bytes:
-        """Return a sliver, verified against its file's checksums just now.
+        """Return a sliver, verified against its file's checksums just now; one in the trash is still read.
 
         Raises `NotFoundError` when its pair is not kept here, `CorruptSliverError` when it is damaged or gone; then
         the pair counts as lost from now on.
@@ -93,7 +101,7 @@ class SliverStore:
         return await self._call(self._reads, reader.read_sliver, blob_id, axis, index)
 
     async def held(self, blob_id: BlobId) -> HeldBlob | None:
-        """Return what is kept of a blob; None when nothing is. Damaged pairs are not among its shards."""
+        """Return what is kept of a blob; None when nothing is. Its shards leave out what is damaged or in the trash."""
         return await self._call(self._reads, reader.held, blob_id)
 
     async def missing(self, pairs: Sequence[tuple[BlobId, ShardIndex]]) -> list[tuple[BlobId, ShardIndex]]:
@@ -110,8 +118,10 @@ class SliverStore:
     async def commit_lease(self, lease: Signed[Lease], page: GroupPage, shard_sets: Sequence[ShardSet]) -> None:
         """Put the named pairs of a page under a lease: a final one is pending until it is certified.
 
-        All or nothing. Raises `NotFoundError` when one of the pairs is not held, `LeaseError` when one has too many
-        leases, `WireError` when the shard sets do not fit the page.
+        A renewal takes effect at once when all of the pairs are under a final lease in effect of the same owner for the
+        same target with a lower sequence, and it takes them out of the trash. All or nothing. Raises `NotFoundError`
+        when one of the pairs is not held, `LeaseError` when one has too many leases or the owner has ended this one,
+        `WireError` when the shard sets do not fit the page.
         """
         await self._call(self._writes, leasing.commit_lease, lease, page, shard_sets)
 
@@ -119,7 +129,8 @@ class SliverStore:
         """Keep a certificate; its lease takes effect for every pair held of its page, and for those stored later.
 
         It replaces the one that is kept for the same lease and page unless that names more holders. Works without any
-        pair of the page. Raises `LeaseError` when one of the blobs has too many certificates.
+        pair of the page, and takes those that are here out of the trash. Raises `LeaseError` when one of the blobs has
+        too many certificates, or the owner has ended the lease.
         """
         await self._call(self._writes, leasing.certify, certificate, lease)
 
@@ -129,12 +140,36 @@ class SliverStore:
         """Return the certificates of a blob, the longest lease first, among equals the one with more holders."""
         return await self._call(self._reads, reader.certificates, blob_id, count_max)
 
-    async def collect(self, now: float) -> Collected:
-        """Remove pairs that only ever had provisional leases, all of which ended before `now` (wall clock).
+    async def bury(self, tombstone: Signed[Tombstone]) -> bool:
+        """Let a verified tombstone end its signer's leases for its target, up to its sequence; no other owner's.
 
-        A bounded number at a time: call again while `has_more`. The caller decides when the clock can be trusted.
+        It is kept until none of these could still run, so that they do not come back; a lease with a higher sequence
+        lives. Returns False when it ends nothing that is here, and is not kept.
+        """
+        return await self._call(self._writes, burying.bury, tombstone)
+
+    async def collect(self, now: float) -> Collected:
+        """Remove what only provisional leases covered, all of which ended before `now` (wall clock), and old trash.
+
+        What had a final lease goes to the trash when its last lease has ended. A bounded number at a time: call again
+        while `has_more`. The caller decides when the clock can be trusted.
         """
         return await self._call(self._writes, collection.collect, now)
+
+    async def trash(self) -> list[TrashedPair]:
+        """Return what is in the trash, the earliest first, at most `trash.TRASH_LISTED_MAX` pairs."""
+        return await self._call(self._reads, trash.listed)
+
+    async def restore(self, blob_id: BlobId) -> int:
+        """Let the time in the trash begin anew for a blob's pairs; return how many there are.
+
+        Only a lease takes data out of the trash: this gives the owner the time to renew it. Raises `NotFoundError`.
+        """
+        return await self._call(self._writes, trash.restore, blob_id)
+
+    async def empty_trash(self) -> Collected:
+        """Remove what is in the trash, whatever its time. A bounded number at a time: call again while `has_more`."""
+        return await self._call(self._writes, collection.empty_trash)
 
     async def save_members(self, envelopes: Sequence[Envelope], contacts: Sequence[Contact] = ()) -> None:
         """Keep verified member records, per signer the one with the highest sequence, and what we know of peers.

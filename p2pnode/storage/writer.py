@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from p2pnode.errors import CallerError, DiskFullError, LeaseError, LocalStorageError
-from p2pnode.storage import index, lease_index, reader
+from p2pnode.storage import burying, index, lease_index, reader, trash
 from p2pnode.storage.engine import Engine, is_damage, is_full
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.names import pair_directory, pair_name, record_name
 from p2pnode.storage.pairfile import make_header, sealed_header
 from p2pnode.storage.quota import Reservation
-from p2pnode.storage.recordfile import lease_record_digest, record_bytes
+from p2pnode.storage.recordfile import KeptRenewal, LeaseRecord, lease_record_digest, record_bytes
 from p2pnode.storage.sealed import DamagedFileError, NewerFormatError
 from wire.ids import BlobId, ShardIndex
 from wire.messages import CommitLease
@@ -46,9 +46,24 @@ def store_pair(engine: Engine, new: NewPair) -> None:
         message = f"shard {new.shard} of n = {new.metadata.n} under {len(new.leases)} leases cannot be stored"
         raise CallerError(message)
     with engine.writing_disk():
+        burying.refuse_buried(engine, *new.leases)
+        _take_out_of_trash(engine, new)
         if _is_held_intact(engine, new) and _add_leases(engine, new):
             return
         _write(engine, new)
+
+
+def _take_out_of_trash(engine: Engine, new: NewPair) -> None:
+    """Have a pair that is in the trash back, before it is put under new leases; a damaged one is gone then."""
+    with engine.mutation:
+        with engine.database.reading() as connection:
+            row = index.pair(connection, new.blob_id, new.shard)
+        if row is None or row.state is not PairState.TRASHED:
+            return
+        if trash.is_intact(engine, row):
+            trash.take_back(engine, [row])
+        else:
+            trash.drop_damaged(engine, row)
 
 
 def _is_held_intact(engine: Engine, new: NewPair) -> bool:
@@ -58,7 +73,7 @@ def _is_held_intact(engine: Engine, new: NewPair) -> bool:
     if row is None or row.state is not PairState.HELD:
         return False
     try:
-        reader.check_whole_file(engine, new.blob_id, new.shard)
+        reader.check_whole_file(engine, row)
     except DamagedFileError as error:
         return not reader.condemn(engine, row, str(error))
     except NewerFormatError as error:
@@ -90,8 +105,10 @@ def _lease_record(new: NewPair, lease: Signed[Lease]) -> CommitLease:
     return CommitLease(lease=lease.envelope, page=page, shard_sets=(ShardSet(shard=new.shard, blobs=b"\x01"),))
 
 
-def keep_lease_record(engine: Engine, lease: Signed[Lease], record: CommitLease) -> None:
+def keep_lease_record(engine: Engine, lease: Signed[Lease], record: LeaseRecord) -> None:
     """Write a lease record's file, then put its pairs, all of them held, under the lease. Call it under `mutation`."""
+    takes_effect = isinstance(record, KeptRenewal)
+    commit = record.commit if isinstance(record, KeptRenewal) else record
     digest = lease_record_digest(record)
     name = record_name(digest)
     with engine.database.reading() as connection:
@@ -100,11 +117,14 @@ def keep_lease_record(engine: Engine, lease: Signed[Lease], record: CommitLease)
     try:
         with engine.database.writing() as connection:
             lease_index.put_lease_record(connection, digest, lease.digest)
-            lease_index.add_lease_to_page(connection, lease, record)
+            rows = lease_index.add_lease_to_page(connection, lease, commit, is_certified=takes_effect)
+            replaced = lease_index.forget_replaced(connection, rows, lease) if takes_effect else []
     except (DiskFullError, LeaseError):
         if not was_known:  # Other pairs of the page may rely on it.
             engine.discard(name)
         raise
+    for each in replaced:
+        engine.discard(record_name(each))
 
 
 def _write(engine: Engine, new: NewPair) -> None:
@@ -177,6 +197,7 @@ def _commit_row(engine: Engine, new: NewPair, file_bytes: int) -> None:
             provisional_until=earlier.provisional_until if earlier else 0,
             final_until=earlier.final_until if earlier else 0,
         )
+        assert earlier is None or earlier.state is PairState.LOST, "else its file would be under another name"
         index.put_metadata(connection, new.blob_id, new.metadata)
         for lease in new.leases:
             row = lease_index.add_lease(connection, row, lease, is_certified=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from p2pnode.storage import collection, engine, reader, recovery, sequences, writer
+from p2pnode.storage import collection, engine, reader, recovery, recovery_records, sequences, writer
 from testnet.sim import disk_harness
 from testnet.sim.directory import SimFile
 from testnet.sim.disk_harness import Share, Tally, try_flip, try_history
@@ -77,7 +77,7 @@ def leave_unfinished_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forget_the_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequences, "_raise_ceiling", lambda *_: None)
+    monkeypatch.setattr(sequences, "raise_ceiling", lambda *_: None)
 
 
 def serve_without_looking(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def serve_without_looking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def adopt_no_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery, "_adopt_record", lambda *_: True)
+    monkeypatch.setattr(recovery_records, "_adopt_record", lambda *_: True)
 
 
 def forget_leases_of_a_replaced_pair(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,8 +93,8 @@ def forget_leases_of_a_replaced_pair(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def collect_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    forget = collection._forget
-    monkeypatch.setattr(collection, "_forget", lambda target, now: forget(target, now + 12 * 3600))
+    expired = collection._expired
+    monkeypatch.setattr(collection, "_expired", lambda target, before: expired(target, before + 12 * 3600))
 
 
 def free_no_room(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -315,4 +315,4 @@ def test_what_is_provisional_and_stays_is_found(seed: int, monkeypatch: pytest.M
         await trio.sleep(limits.CLOCK_SKEW_SECONDS + allowed_s)
         await court.check()
 
-    assert judgement(seed, play, says="after its provisional lease", profile=SHORT).judge == space.NAME
+    assert judgement(seed, play, says="after its last lease", profile=SHORT).judge == space.NAME

@@ -14,6 +14,7 @@ import trio
 
 from p2pnode.seams import Files
 from p2pnode.storage.files import DiskFiles
+from p2pnode.storage.names import parse_trash_name
 from p2pnode.storage.pairfile import pair_of_shard
 from p2pnode.storage.store import SliverStore
 from tests import factories
@@ -164,7 +165,8 @@ def records(where: Path | Files) -> list[str]:
 def check_accounting(target: SliverStore, where: Path | Files) -> None:
     """Check that the space accounted is the space used, and that nothing half-made lies about."""
     files = tree(where)
-    assert not [name for name in [*files, *records(where)] if not name.endswith((".pair", ".rec"))]
+    half_made = [name for name in [*files, *records(where)] if not name.endswith((".pair", ".rec"))]
+    assert not [name for name in half_made if parse_trash_name(name.rpartition("/")[2]) is None]
     usage = target.usage()
     assert usage.used_bytes == sum(files.values())
     assert usage.reserved_bytes == 0

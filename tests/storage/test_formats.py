@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from crypto.hashing import blake2b_256, tagged_hash
 from p2pnode.storage import pairfile, recordfile
+from p2pnode.storage.names import parse_pair_name, parse_trash_name, trash_name
 from p2pnode.storage.pairfile import (
     PairHeader,
     check_sliver,
@@ -21,7 +22,15 @@ from p2pnode.storage.pairfile import (
     sliver_place,
     verify_pair_file,
 )
-from p2pnode.storage.recordfile import SequenceCeiling, SequenceCeilings, kept, read_record, record_bytes
+from p2pnode.storage.recordfile import (
+    KeptRenewal,
+    KeptTombstone,
+    SequenceCeiling,
+    SequenceCeilings,
+    kept,
+    read_record,
+    record_bytes,
+)
 from p2pnode.storage.sealed import SEAL_BYTES, DamagedFileError, NewerFormatError, seal, unseal
 from tests import factories
 from tests.storage.helpers import make_pair
@@ -107,6 +116,48 @@ def test_a_record_file_has_these_bytes() -> None:
           c440 22*64                 # signature
     """)
     assert record_bytes(ENVELOPE).hex() == (start + tagged_hash(b"p2pnode/sealed", start)).hex()
+
+
+def test_a_tombstones_file_has_these_bytes() -> None:
+    start = golden("""
+        7032702d7265636f             # magic: p2p-reco
+        0001                         # format version 1
+        00000070                     # 112 bytes of record follow
+        92                           # array of 2
+          cc83                       # tag: KeptTombstone
+          94                         # array of 4
+            01                       # tag: Envelope, of a tombstone
+            c405 6c65617365          # body
+            c420 11*32               # signer
+            c440 22*64               # signature
+    """)
+    record = KeptTombstone(tombstone=ENVELOPE)
+    assert record_bytes(record).hex() == (start + tagged_hash(b"p2pnode/sealed", start)).hex()
+    assert read_record(record_bytes(record)) == record
+
+
+def test_a_renewals_file_has_the_request_in_it() -> None:
+    commit = factories.commit_lease()
+    body = encode(commit)
+    start = golden(f"""
+        7032702d7265636f             # magic: p2p-reco
+        0001                         # format version 1
+        {len(body) + 3:08x}          # so many bytes of record follow
+        92                           # array of 2
+          cc84                       # tag: KeptRenewal
+          {body.hex()}               # CommitLease
+    """)
+    record = KeptRenewal(commit=commit)
+    assert record_bytes(record).hex() == (start + tagged_hash(b"p2pnode/sealed", start)).hex()
+    assert read_record(record_bytes(record)) == record
+
+
+def test_a_name_in_the_trash_is_read_back_and_no_other_passes_for_one() -> None:
+    name = trash_name(BLOB, 2, 1_800_000_000).rpartition("/")[2]
+    assert parse_trash_name(name) == ((BLOB, 2), 1_800_000_000)
+    assert parse_pair_name(name) is None
+    for other in (name + "x", name[:-10] + "01", name.replace("-2.", "-02."), f"{'a' * 64}-2.pair", "x.trash-5"):
+        assert parse_trash_name(other) is None
 
 
 def test_a_file_of_ceilings_has_these_bytes() -> None:

@@ -44,14 +44,15 @@ async def test_a_pending_final_lease_does_not_keep_a_pair(tmp_path: Path, rng: r
     await target.close()
 
 
-async def test_a_certified_lease_keeps_a_pair_even_after_its_end(tmp_path: Path, rng: random.Random) -> None:
-    """What follows the end is the trash, which is not collection's business."""
+async def test_a_certified_lease_keeps_a_pair_to_its_end(tmp_path: Path, rng: random.Random) -> None:
+    """What follows is the trash: see `test_trash.py`."""
     target = await open_store(DiskFiles(tmp_path))
     pair = make_pair(rng)
     await store(target, pair)
     await target.commit_lease(pair.final, pair.page, pair.shard_sets)
     await target.certify(pair.certificate, pair.final)
-    assert (await target.collect(FINAL_END + 100 * DAY_S)).pairs == ()
+    collected = await target.collect(FINAL_END)
+    assert (collected.pairs, collected.trashed) == ((), ())
     await check_readable(target, pair)
     await target.close()
 

@@ -15,7 +15,7 @@ from p2pnode.storage import database, index
 from p2pnode.storage.files import DiskFiles
 from p2pnode.storage.pairfile import MAGIC
 from p2pnode.storage.rows import Table
-from p2pnode.storage.schema import COUNTERS, MEMBERS, META, TABLES
+from p2pnode.storage.schema import COUNTERS, MEMBERS, META, SCHEMA_VERSION, TABLES
 from p2pnode.storage.sealed import seal
 from p2pnode.storage.store import SliverStore
 from testnet.sim.files import SimFiles
@@ -197,10 +197,10 @@ async def test_a_newer_index_is_refused_and_not_touched(tmp_path: Path, rng: ran
     await store(target, pair)
     await target.close()
     connection = sqlite3.connect(tmp_path / "index.db")
-    META.put(connection, ("schema", 2))
+    META.put(connection, ("schema", SCHEMA_VERSION + 1))
     connection.commit()
     connection.close()
-    with pytest.raises(HomeError, match=r"schema version 2.*start the newer version"):
+    with pytest.raises(HomeError, match=r"schema version 3.*start the newer version"):
         await open_store(DiskFiles(tmp_path))
     assert not [name for name in DiskFiles(tmp_path).names("") if ".damaged" in name]
 
@@ -385,4 +385,4 @@ async def test_a_directory_that_cannot_be_used_is_a_storage_error(tmp_path: Path
 
 
 def test_every_pair_state_has_its_number_on_disk() -> None:
-    assert [state.value for state in index.PairState] == [0, 1]
+    assert [state.value for state in index.PairState] == [0, 1, 2]

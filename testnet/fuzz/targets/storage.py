@@ -26,11 +26,15 @@ from p2pnode.storage.names import (
     pair_name,
     parse_pair_name,
     parse_record_name,
+    parse_trash_name,
     record_name,
     temporary_name,
+    trash_name,
 )
 from p2pnode.storage.pairfile import header_of, make_header, sealed_header, sliver_place, verify_pair_file
 from p2pnode.storage.recordfile import (
+    KeptRenewal,
+    KeptTombstone,
     SequenceCeiling,
     SequenceCeilings,
     kept,
@@ -47,7 +51,7 @@ from testnet.fuzz.values import random_value
 from wire import limits
 from wire.ids import Axis, BlobId, ShardIndex
 from wire.messages import CommitLease
-from wire.records import Certificate, Envelope, Lease
+from wire.records import Certificate, Envelope, Lease, Tombstone
 
 SEALED_FRAMING = r"DamagedFileError: (cut short|expected|a body has|the checksum)"
 _ERRORS = (DamagedFileError, NewerFormatError)
@@ -56,7 +60,7 @@ _SHARD = 1
 
 def targets() -> list[Target]:
     """Return the targets of this file."""
-    kinds = (Envelope, CommitLease, SequenceCeilings)
+    kinds = (Envelope, CommitLease, KeptRenewal, KeptTombstone, SequenceCeilings)
     return [
         Target(
             name="storage/pair-header",
@@ -144,9 +148,11 @@ def _pair(data: bytes) -> None:
 def _record(data: bytes) -> object:
     record = read_record(data)
     assert record_bytes(record) == data
-    if isinstance(record, CommitLease):
+    if isinstance(record, CommitLease | KeptRenewal):
         lease_record_digest(record)
-        return kept(record.lease, Lease).record
+        return kept(record.commit.lease if isinstance(record, KeptRenewal) else record.lease, Lease).record
+    if isinstance(record, KeptTombstone):
+        return kept(record.tombstone, Tombstone).record
     return kept(record, Certificate).record if isinstance(record, Envelope) else record
 
 
@@ -155,6 +161,8 @@ def _records(rng: random.Random) -> list[bytes]:
     made = (
         honest.file_commit(3),
         honest.honest_blob().commit(0),
+        KeptRenewal(commit=honest.honest_blob().commit(0)),
+        KeptTombstone(tombstone=honest.file_certificate(3).envelope),
         honest.file_certificate(3).envelope,
         ceilings,
         random_value(SequenceCeilings, rng),
@@ -167,18 +175,23 @@ def _name(data: bytes) -> str:
     key = parse_pair_name(name)
     if key is not None:
         assert pair_name(key.blob_id, key.shard).rpartition("/")[2] == name
+    trashed = parse_trash_name(name)
+    if trashed is not None:
+        assert trash_name(*trashed[0], trashed[1]).rpartition("/")[2] == name
+    assert not (key and trashed), "a file in the trash passes for one that is held"
     digest = parse_record_name(name)
     if digest is not None:
         assert record_name(digest).rpartition("/")[2] == name
     is_half_made = is_temporary(name)
-    assert not (is_half_made and (key or digest)), "a file that was never finished passes for one that was"
-    return f"{key is not None} {digest is not None} {is_half_made}"
+    assert not (is_half_made and (key or trashed or digest)), "a file that was never finished passes for one that was"
+    return f"{key is not None} {trashed is not None} {digest is not None} {is_half_made}"
 
 
 def _names(_rng: random.Random) -> list[bytes]:
     pair = pair_name(_BLOB_ID, 7).rpartition("/")[2]
     record = lease_record_digest(honest.file_commit(3)).hex() + ".rec"
-    return [bytes_of(each) for each in (pair, record, temporary_name(pair, 3), "index.db")]
+    trashed = trash_name(_BLOB_ID, 7, 1_800_000_000).rpartition("/")[2]
+    return [bytes_of(each) for each in (pair, trashed, record, temporary_name(pair, 3), "index.db")]
 
 
 def _manifests() -> Target:

@@ -9,16 +9,19 @@ from collections.abc import Iterator
 
 from p2pnode.protocols.receipts import pairs_of
 from p2pnode.storage.names import RECORDS_DIRECTORY, PairKey, is_prefix, record_name
-from p2pnode.storage.recordfile import lease_record_digest, read_record
+from p2pnode.storage.recordfile import KeptRenewal, KeptTombstone, lease_record_digest, read_record
 from p2pnode.storage.sealed import DamagedFileError, NewerFormatError
 from testnet.sim.files import SimFiles
 from testnet.sim.judges.pairs import HeldLease, held_lease, lease_digest
 from wire import limits
 from wire.codec import decode
 from wire.errors import WireError
-from wire.ids import Digest
+from wire.ids import Digest, PublicKey
 from wire.messages import CommitLease
-from wire.records import Certificate, Envelope
+from wire.records import Certificate, Envelope, Tombstone
+
+Record = CommitLease | KeptRenewal | Certificate | KeptTombstone
+"""What of the record files is judged by."""
 
 
 class RecordInspector:
@@ -26,17 +29,20 @@ class RecordInspector:
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
-        self._read: dict[bytes, CommitLease | Certificate | None] = {}
+        self._read: dict[bytes, Record | None] = {}
 
     def has_lease_record(self, files: SimFiles, record: CommitLease) -> bool:
         """Tell whether a lease record survives every power loss at this moment."""
-        data = files.certain(record_name(lease_record_digest(record)))
-        return data is not None and self.read(data) == record
+        for kept in (record, KeptRenewal(commit=record)):
+            data = files.certain(record_name(lease_record_digest(kept)))
+            if data is not None and self.read(data) == kept:
+                return True
+        return False
 
     def covers(self, files: SimFiles, lease: Digest, key: PairKey) -> bool:
         """Tell whether some record that survives a power loss puts a pair under a lease."""
         for data in self._certain_records(files):
-            record = self.read(data)
+            record = _commit(self.read(data))
             if record is None or lease_digest(record.lease) != lease:
                 continue
             if isinstance(record, Certificate):
@@ -55,14 +61,30 @@ class RecordInspector:
         """Return the leases that pairs were put under after they were stored, as the record files say now."""
         found: dict[PairKey, list[HeldLease]] = {}
         for data in self._certain_records(files):
-            record = self.read(data)
+            record = _commit(self.read(data))
             if isinstance(record, CommitLease):
                 lease = held_lease(record.lease)
                 for blob_id, shard in pairs_of(record.page, record.shard_sets):
                     found.setdefault(PairKey(blob_id, shard), []).append(lease)
         return found
 
-    def read(self, data: bytes) -> CommitLease | Certificate | None:
+    def renewals(self, files: SimFiles) -> dict[PairKey, set[Digest]]:
+        """Return, by pair, the leases that took effect without a certificate, because they renew one in effect."""
+        found: dict[PairKey, set[Digest]] = {}
+        for data in self._certain_records(files):
+            record = self.read(data)
+            if isinstance(record, KeptRenewal):
+                for blob_id, shard in pairs_of(record.commit.page, record.commit.shard_sets):
+                    found.setdefault(PairKey(blob_id, shard), set()).add(lease_digest(record.commit.lease))
+        return found
+
+    def tombstones(self, files: SimFiles) -> list[tuple[PublicKey, Tombstone]]:
+        """Return the tombstones that survive every power loss at this moment, each with its signer."""
+        found = [self.read(data) for data in self._certain_records(files)]
+        envelopes = [each.tombstone for each in found if isinstance(each, KeptTombstone)]
+        return [(each.signer, decode(each.body, Tombstone, bytes_max=limits.RECORD_BYTES_MAX)) for each in envelopes]
+
+    def read(self, data: bytes) -> Record | None:
         """Return what a record file holds; None when it holds something else, or nothing that can be read."""
         if data not in self._read:
             self._read[data] = _parsed(data)
@@ -78,11 +100,28 @@ class RecordInspector:
                         yield data
 
 
-def _parsed(data: bytes) -> CommitLease | Certificate | None:
+def end_of(lease: HeldLease, tombstones: list[tuple[PublicKey, Tombstone]]) -> int:
+    """Return when a lease ends: at its end, or when its own owner has ended it."""
+    end = lease.record.end
+    for owner, tombstone in tombstones:
+        is_its = owner == lease.owner and tombstone.target == lease.record.target
+        if is_its and lease.record.is_deletable and tombstone.sequence >= lease.record.sequence:
+            end = min(end, tombstone.time)
+    return end
+
+
+def _commit(record: Record | None) -> CommitLease | Certificate | None:
+    """Return what puts pairs under a lease."""
+    if isinstance(record, KeptRenewal):
+        return record.commit
+    return None if isinstance(record, KeptTombstone) else record
+
+
+def _parsed(data: bytes) -> Record | None:
     try:
         record = read_record(data)
         if isinstance(record, Envelope):
             return decode(record.body, Certificate, bytes_max=limits.RECORD_BYTES_MAX)
     except (DamagedFileError, NewerFormatError, WireError):
         return None
-    return record if isinstance(record, CommitLease) else None
+    return record if isinstance(record, CommitLease | KeptRenewal | KeptTombstone) else None

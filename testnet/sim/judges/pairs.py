@@ -13,14 +13,21 @@ from functools import lru_cache
 from crypto.hashing import blake2b_256, tagged_hash
 from p2pnode.coding import BadShardCountError, BlobMetadata, CodingError, check_metadata
 from p2pnode.coding.sliver import sliver_hash
-from p2pnode.storage.names import PAIRS_DIRECTORY, PairKey, is_prefix, pair_name, parse_pair_name
+from p2pnode.storage.names import (
+    PAIRS_DIRECTORY,
+    PairKey,
+    is_prefix,
+    pair_name,
+    parse_pair_name,
+    parse_trash_name,
+)
 from p2pnode.storage.pairfile import PairHeader, header_of
 from p2pnode.storage.sealed import DamagedFileError, NewerFormatError
 from testnet.sim.files import SimFiles
 from wire import limits
 from wire.codec import decode
 from wire.errors import WireError
-from wire.ids import Axis, BlobId, Digest
+from wire.ids import Axis, BlobId, Digest, PublicKey
 from wire.records import Envelope, Lease, LeaseKind, MetadataRecord
 
 LEASES_REMEMBERED_MAX = 256
@@ -32,6 +39,7 @@ class HeldLease:
     """A lease in a pair's file or in a record, by its digest."""
 
     digest: Digest
+    owner: PublicKey
     record: Lease
 
     @property
@@ -69,7 +77,8 @@ def lease_digest(envelope: Envelope) -> Digest:
 @lru_cache(maxsize=LEASES_REMEMBERED_MAX)
 def held_lease(envelope: Envelope) -> HeldLease:
     """Return a lease by its digest. Raises `WireError`."""
-    return HeldLease(lease_digest(envelope), decode(envelope.body, Lease, bytes_max=limits.RECORD_BYTES_MAX))
+    lease = decode(envelope.body, Lease, bytes_max=limits.RECORD_BYTES_MAX)
+    return HeldLease(lease_digest(envelope), envelope.signer, lease)
 
 
 class PairInspector:
@@ -150,11 +159,22 @@ class PairInspector:
 
 def pair_files(files: SimFiles) -> Iterator[tuple[str, PairKey]]:
     """Yield the name and the pair of each pair file that is there now, in the order of the names."""
+    for name in _names(files):
+        key = parse_pair_name(name.rpartition("/")[2])
+        if key is not None:
+            yield name, key
+
+
+def trash_files(files: SimFiles) -> Iterator[tuple[str, PairKey, int]]:
+    """Yield the name, the pair and the time of each pair file in the trash, in the order of the names."""
+    for name in _names(files):
+        found = parse_trash_name(name.rpartition("/")[2])
+        if found is not None:
+            yield name, *found
+
+
+def _names(files: SimFiles) -> Iterator[str]:
     for prefix in files.peek_names(PAIRS_DIRECTORY):
-        if not is_prefix(prefix):
-            continue
-        directory = f"{PAIRS_DIRECTORY}/{prefix}"
-        for base in files.peek_names(directory):
-            key = parse_pair_name(base)
-            if key is not None:
-                yield f"{directory}/{base}", key
+        if is_prefix(prefix):
+            directory = f"{PAIRS_DIRECTORY}/{prefix}"
+            yield from (f"{directory}/{base}" for base in files.peek_names(directory))

@@ -20,7 +20,7 @@ from p2pnode.storage.sealed import DamagedFileError
 from p2pnode.storage.store import SliverStore
 from testnet.sim.clock import WALL_EPOCH_S
 from testnet.sim.judges.judgement import Findings, JudgementError
-from testnet.sim.judges.leases import RecordInspector
+from testnet.sim.judges.leases import RecordInspector, end_of
 from testnet.sim.judges.pairs import HeldLease, PairInspector, WholePair, held_lease, lease_digest
 from testnet.sim.judges.receipts import BadBatchError, check_batch, open_batch
 from testnet.sim.judges.wiretap import Told, Wiretap
@@ -199,13 +199,19 @@ class PromiseJudge:
         """Tell whether a lease still runs, by every clock that is right within the tolerated skew."""
         now = WALL_EPOCH_S + self._world.clock.current_time() + limits.CLOCK_SKEW_SECONDS
         running = [lease for lease in promise.leases.values() if lease.record.end > now]
-        return any(lease.is_provisional or self._is_in_effect(node, lease.digest) for lease in running)
+        kept = [each for each in running if each.is_provisional or self._is_in_effect(node, each.digest)]
+        if not kept:
+            return False
+        tombstones = self._records.tombstones(self._world.machines[node].files)
+        return any(end_of(lease, tombstones) > now for lease in kept)
 
     def _is_in_effect(self, node: str, lease: Digest) -> bool:
         if (node, lease) in self._in_effect:
             return True
-        kept = self._records.certificates(self._world.machines[node].files)
-        if any(lease_digest(each.lease) == lease for each in kept):
+        files = self._world.machines[node].files
+        kept = self._records.certificates(files)
+        renewed = self._records.renewals(files).values()
+        if any(lease_digest(each.lease) == lease for each in kept) or any(lease in each for each in renewed):
             self._in_effect.add((node, lease))
             return True
         return False

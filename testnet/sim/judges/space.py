@@ -1,9 +1,9 @@
-"""Invariant 7: the space accounted is the space used, nothing leased goes early, what is provisional goes in time.
+"""Invariant 7: the space accounted is the space used, nothing leased goes early, and what has expired goes in time.
 
 Used is what the pair files on the disk have; the node's account must agree at every check. A pair that was once there
-so that no power loss could take it must stay until its leases have ended; one that only ever had provisional leases
-must be gone once those have ended and the node has been up, undisturbed and in contact for as long as its profile asks
-before it collects.
+so that no power loss could take it must stay until its leases have ended, or their own owners have ended them. Then it
+must be gone, or in the trash if it had a final lease, and gone from there after the trash time: each once the node has
+been up, undisturbed and in contact for as long as its profile asks before it collects.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from p2pnode.storage.names import PairKey
 from testnet.sim.clock import WALL_EPOCH_S
 from testnet.sim.files import CAPACITY_BYTES
 from testnet.sim.judges.judgement import JudgementError
-from testnet.sim.judges.leases import RecordInspector
-from testnet.sim.judges.pairs import HeldLease, PairInspector, WholePair, lease_digest, pair_files
+from testnet.sim.judges.leases import RecordInspector, end_of
+from testnet.sim.judges.pairs import HeldLease, PairInspector, WholePair, lease_digest, pair_files, trash_files
 from testnet.sim.machine import Life, Machine
 from testnet.sim.world import World
 from wire import limits
@@ -44,10 +44,9 @@ class _Undisturbed:
 
 @dataclass(frozen=True, slots=True)
 class _Lodger:
-    """A pair on a disk: until when its leases keep it, and whether only provisional ones do. Seconds since 1970."""
+    """A pair on a disk and the leases that keep it: provisional ones, and final ones in effect."""
 
-    end: int
-    is_provisional: bool
+    leases: tuple[HeldLease, ...]
 
 
 class SpaceJudge:
@@ -72,14 +71,15 @@ class SpaceJudge:
             if not self._world.is_honest(name):
                 continue
             present = dict(pair_files(machine.files))
+            trash = list(trash_files(machine.files))
             if machine.is_ready:
-                self._check_account(machine, list(present))
+                self._check_account(machine, [*present, *(path for path, _, _ in trash)])
                 self._check_reserved(machine)
             lodgers = self._census(machine, present)
             self._check_gone(name, machine, set(present.values()))
-            self._check_stays(machine, lodgers)
+            self._check_stays(machine, lodgers, trash)
             self._lodgers.update({(name, key): each for key, each in lodgers.items()})
-            count += len(present)
+            count += len(present) + len(trash)
         return count
 
     # ------------------------------------------------------------------ the account
@@ -109,8 +109,9 @@ class SpaceJudge:
     # ------------------------------------------------------------------ who lodges here
 
     def _census(self, machine: Machine, present: dict[str, PairKey]) -> dict[PairKey, _Lodger]:
-        """Return the pairs that no power loss could take, with the end of their leases."""
+        """Return the pairs that no power loss could take, with their leases."""
         later = self._records.later_leases(machine.files)
+        renewals = self._records.renewals(machine.files)
         in_effect: dict[Digest, set[BlobId]] = {}
         for certificate in self._records.certificates(machine.files):
             in_effect.setdefault(lease_digest(certificate.lease), set()).update(certificate.page.blob_ids)
@@ -119,32 +120,44 @@ class SpaceJudge:
             pair = self._pairs.whole(machine.name, name, machine.files.certain(name))
             if isinstance(pair, WholePair):
                 leases = [*pair.leases, *later.get(key, ())]
-                final = [each for each in leases if key.blob_id in in_effect.get(each.digest, ())]
-                found[key] = _lodger([each for each in leases if each.is_provisional], final)
+                renewed = renewals.get(key, set())
+                final = [
+                    each for each in leases if each.digest in renewed or key.blob_id in in_effect.get(each.digest, ())
+                ]
+                found[key] = _Lodger((*(each for each in leases if each.is_provisional), *final))
         return found
+
+    def _end(self, machine: Machine, lodger: _Lodger) -> int:
+        """Return when the last lease ends, in seconds since 1970."""
+        tombstones = self._records.tombstones(machine.files)
+        return max((end_of(each, tombstones) for each in lodger.leases), default=0)
 
     def _check_gone(self, name: str, machine: Machine, present: set[PairKey]) -> None:
         """Check that whoever lodged here at the last check and is gone now had no lease any more."""
         now = self._now()
         for owner, key in [each for each in self._lodgers if each[0] == name and each[1] not in present]:
             lodger = self._lodgers.pop((owner, key))
-            left_s = lodger.end - now
+            left_s = self._end(machine, lodger) - now
             if left_s > limits.CLOCK_SKEW_SECONDS:
                 what = f"shard {key.shard} of {key.blob_id.text()} is gone {left_s:.0f} s before its lease ends"
                 raise JudgementError(NAME, what, node=machine.name, subject=key.blob_id.text())
 
     # ------------------------------------------------------------------ who should have left
 
-    def _check_stays(self, machine: Machine, lodgers: dict[PairKey, _Lodger]) -> None:
+    def _check_stays(
+        self, machine: Machine, lodgers: dict[PairKey, _Lodger], trash: list[tuple[str, PairKey, int]]
+    ) -> None:
         undisturbed_s = self._undisturbed_s(machine)
         profile = self._world.profile
         allowed_s = COLLECTIONS_MISSED_MAX * profile.collect_every_s + profile.member_record_every_s
         if undisturbed_s < profile.collection_after_uptime_s + allowed_s:
             return
-        for key, lodger in sorted(lodgers.items()):
-            over_s = self._now() - lodger.end
-            if lodger.is_provisional and min(over_s, undisturbed_s) > limits.CLOCK_SKEW_SECONDS + allowed_s:
-                what = f"shard {key.shard} of {key.blob_id.text()} stays {over_s:.0f} s after its provisional lease"
+        ends = {key: self._end(machine, lodger) for key, lodger in lodgers.items()}
+        over = [(key, self._now() - end, "its last lease") for key, end in sorted(ends.items())]
+        over += [(key, self._now() - at - profile.trash_s, "its time in the trash") for _, key, at in trash]
+        for key, over_s, what_ended in over:
+            if min(over_s, undisturbed_s) > limits.CLOCK_SKEW_SECONDS + allowed_s:
+                what = f"shard {key.shard} of {key.blob_id.text()} stays {over_s:.0f} s after {what_ended}"
                 raise JudgementError(NAME, what, node=machine.name, subject=key.blob_id.text())
 
     def _undisturbed_s(self, machine: Machine) -> float:
@@ -167,8 +180,3 @@ class SpaceJudge:
 
     def _now(self) -> float:
         return WALL_EPOCH_S + self._world.clock.current_time()
-
-
-def _lodger(provisional: list[HeldLease], final: list[HeldLease]) -> _Lodger:
-    ends = [each.record.end for each in (*provisional, *final)]
-    return _Lodger(max(ends, default=0), is_provisional=not final)
