@@ -242,6 +242,7 @@ class Node:
                     addresses=record.addresses,
                     connected=peer_id in connected,
                     seconds_since_contact=None if member.contact_at is None else now - member.contact_at,
+                    fresh=self._membership.table.is_fresh(peer_id, now=now),
                     capacity_bytes=record.capacity_bytes,
                     free_bytes=record.free_bytes,
                     software=record.software,

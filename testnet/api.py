@@ -52,6 +52,12 @@ def active_peers(node: NodeState) -> set[str]:
     return {peer["peer_id"] for peer in peers if peer["state"] == "active"}
 
 
+def fresh_peers(node: NodeState) -> set[str]:
+    """Return the peer ids of the members whose record the node calls fresh. Raises as `ask` does."""
+    peers = ask(node, "/v1/peers", timeout_s=30)["peers"]
+    return {peer["peer_id"] for peer in peers if peer["fresh"]}
+
+
 def blob_status(node: NodeState, reference: str) -> dict[str, Any]:
     """Return what the node knows about a blob or file. Raises as `ask` does."""
     return ask(node, f"/v1/blobs/{quote(reference, safe='')}/status", timeout_s=30)

@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 from p2pnode.errors import CallerError, NoDaemonError, P2PNodeError
 from testnet import api, client, homes, pids, state
+from testnet.forks import FD, Forked, Forks
 from testnet.signals import never_stops
 from testnet.state import NetworkState, NodeState
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 START_TIMEOUT_S = 120.0
-"""Ten nodes take about 15 s of CPU time until they know each other: 10 s on two idle cores, a minute on loaded ones."""
+"""Ten nodes take some seconds of CPU time until they know each other; a loaded machine takes its time."""
 STOP_GRACE_S = 5.0
 """How long a node may take to stop cleanly before it is killed."""
 KILL_TIMEOUT_S = 10.0
@@ -60,19 +62,23 @@ class Testnet:
         directory: Path,
         *,
         tied: bool = True,
-        program: Sequence[str] = client.COMMAND,
+        program: Sequence[str] | None = None,
         make_home: homes.MakeHome = homes.make_home,
         check: Callable[[], None] = never_stops,
     ) -> None:
-        """Keep everything in `directory`; nothing is started. `check` is called while waiting and may raise."""
+        """Keep everything in `directory`; nothing is started. `check` is called while waiting and may raise.
+
+        Without a `program` the nodes are forks of one process that has loaded ours, where forks are safe.
+        """
         self.directory = directory
         self._tied = tied
-        self._program = tuple(program)
+        self._program = tuple(program or client.COMMAND)
+        self._forks = Forks() if program is None and sys.platform == "linux" else None
         self._make_home = make_home
         self._check = check
         self._network = f"testnet-{secrets.token_hex(4)}"
         self._nodes: dict[str, NodeState] = {}
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children: dict[str, subprocess.Popen[bytes] | Forked] = {}
         self._pipe: tuple[int, int] | None = None
 
     @classmethod
@@ -160,6 +166,8 @@ class Testnet:
     def stop(self, *, grace_s: float = STOP_GRACE_S) -> None:
         """End every node: SIGTERM, then SIGKILL after the grace. What they wrote stays."""
         self._end(list(self.nodes), grace_s=grace_s)
+        if self._forks is not None:
+            self._forks.close()
         if self._pipe is not None:
             for end in self._pipe:
                 os.close(end)
@@ -192,25 +200,32 @@ class Testnet:
         self._wait_listening(names, deadline)
 
     def _spawn(self, node: NodeState, arguments: list[str]) -> None:
-        command = [*self._program, "run", *arguments]
         inherited: tuple[int, ...] = ()
         if self._tied:
             self._pipe = self._pipe or os.pipe()
             inherited = (self._pipe[0],)
-            command += ["--exit-with-fd", str(self._pipe[0])]
         with node.log.open("ab") as log:
-            child = subprocess.Popen(
-                command,
-                env=client.environment(node.home),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                pass_fds=inherited,
-                # A Ctrl-C on the terminal reaches us only: we decide when the nodes end.
-                start_new_session=True,
-            )
+            child = self._start_process(["run", *arguments], client.environment(node.home), log.fileno(), inherited)
         self._children[node.name] = child
         self._nodes[node.name] = replace(node, process=pids.mark_of(child.pid))
+
+    def _start_process(
+        self, arguments: list[str], environment: dict[str, str], log: int, inherited: tuple[int, ...]
+    ) -> subprocess.Popen[bytes] | Forked:
+        if self._forks is not None:
+            tie = ["--exit-with-fd", f"{FD}0"] if inherited else []
+            return self._forks.start([*arguments, *tie], environment=environment, log=log, inherited=inherited)
+        tie = ["--exit-with-fd", str(inherited[0])] if inherited else []
+        return subprocess.Popen(
+            [*self._program, *arguments, *tie],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=inherited,
+            # A Ctrl-C on the terminal reaches us only: we decide when the nodes end.
+            start_new_session=True,
+        )
 
     def _wait_listening(self, names: list[str], deadline: float) -> None:
         waiting = list(names)
@@ -273,8 +288,10 @@ class Testnet:
         pids.wait_ended(marks, timeout_s=KILL_TIMEOUT_S)
         for node in nodes:
             child = self._children.pop(node.name, None)
-            if child is not None:
+            if isinstance(child, subprocess.Popen):
                 child.wait(KILL_TIMEOUT_S)
+            elif child is not None:
+                child.poll()
 
     def _save(self) -> None:
         state.save(self.directory, NetworkState(network=self._network, nodes=self.nodes))

@@ -78,6 +78,8 @@ class PeerStatus:
     addresses: tuple[str, ...]
     connected: bool
     seconds_since_contact: float | None
+    fresh: bool
+    """Whether its record was renewed lately; new data goes to no other."""
     capacity_bytes: int
     free_bytes: int
     software: str

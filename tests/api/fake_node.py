@@ -57,6 +57,7 @@ class FakeNode:
                 addresses=("/ip4/192.0.2.7/tcp/4710",),
                 connected=True,
                 seconds_since_contact=2.5,
+                fresh=True,
                 capacity_bytes=1000,
                 free_bytes=400,
                 software="p2pnode/0.1.0",

@@ -94,6 +94,7 @@ def test_peers_json_has_exactly_these_fields(cli: Cli, daemon: FakeDaemon) -> No
                 "addresses": ["/ip4/192.0.2.7/tcp/4710"],
                 "connected": True,
                 "seconds_since_contact": 2.5,
+                "fresh": True,
                 "capacity_bytes": 1000,
                 "free_bytes": 400,
                 "software": "p2pnode/0.1.0",

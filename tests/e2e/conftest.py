@@ -1,4 +1,7 @@
-"""Networks of real nodes for the end-to-end tests. A module says with `NODES` how many it needs."""
+"""Networks of real nodes for the end-to-end tests.
+
+A module says with `NODES` how many it needs, and with `START_TIMEOUT_S` how long they may take to start.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from testnet import client, pids
-from testnet.processes import Testnet
+from testnet.processes import START_TIMEOUT_S, Testnet
 from tests.conftest import RUN_SEED
 
 NODES_DEFAULT = 10
@@ -61,7 +64,7 @@ def testnet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """Real nodes that know each other; afterwards not one of their processes is left."""
     count = getattr(request.module, "NODES", NODES_DEFAULT)
     with Testnet(tmp_path_factory.mktemp("testnet")) as network:
-        network.start(count)
+        network.start(count, timeout_s=getattr(request.module, "START_TIMEOUT_S", START_TIMEOUT_S))
         yield network
         marks = [node.process for node in network.nodes if node.process is not None]
     assert [mark for mark in marks if pids.is_running(mark)] == []
