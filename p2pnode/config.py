@@ -48,6 +48,8 @@ class Profile:
     """How long a newcomer is watched before it counts as vetted; 0 switches vetting off."""
     dials_private_addresses: bool
     """Whether loopback, private and link-local addresses are dialled and announced."""
+    vetting_audits: int = 20
+    """Audits of ours that a newcomer passes before it counts as vetted: at one in half an hour, ten hours' worth."""
     finds_lan_peers: bool = True
     """Whether a node may look for others on the local network, unless its settings say no."""
 

@@ -250,6 +250,10 @@ class Node:
             )
         return tuple(rows)
 
+    def refused(self) -> dict[str, int]:
+        """See `NodeFace`."""
+        return self._context.refusals.counts()
+
     def info(self) -> NodeInfo:
         """See `NodeFace`."""
         usage = self._store.usage()

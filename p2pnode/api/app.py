@@ -91,7 +91,8 @@ class _Paths:
 
     async def peers(self) -> Response:
         """Tell which members are known."""
-        return JSONResponse({"peers": [dataclasses.asdict(peer) for peer in self._node.peers()]})
+        peers = [dataclasses.asdict(peer) for peer in self._node.peers()]
+        return JSONResponse({"peers": peers, "refused": self._node.refused()})
 
     async def node_info(self) -> Response:
         """Tell about the node."""

@@ -83,6 +83,14 @@ class OpenDownload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeersReport:
+    """The members that a daemon knows, and how often it refused what peers said, by the reason."""
+
+    peers: list[PeerStatus]
+    refused: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonClient:
     """The daemon of one home. Every method raises `P2PNodeError`s only."""
 
@@ -131,12 +139,15 @@ class DaemonClient:
         query = f"?size={size}" if shards is None else f"?size={size}&shards={shards}"
         return _made(StoragePlan, self._ask("/v1/plan" + query))
 
-    def peers(self) -> list[PeerStatus]:
-        """Tell which members the daemon knows."""
-        answer = self._ask("/v1/peers").get("peers")
-        if not isinstance(answer, list):
+    def peers(self) -> PeersReport:
+        """Tell which members the daemon knows, and what it refused."""
+        answer = self._ask("/v1/peers")
+        peers, refused = answer.get("peers"), answer.get("refused")
+        if not isinstance(peers, list):
             raise _bad_answer("no list of peers")
-        return [_made(PeerStatus, each) for each in answer]
+        if not isinstance(refused, dict) or not all(type(count) is int for count in refused.values()):
+            raise _bad_answer("no counts of what was refused")
+        return PeersReport(peers=[_made(PeerStatus, each) for each in peers], refused=refused)
 
     def info(self) -> NodeInfo:
         """Tell about the node."""

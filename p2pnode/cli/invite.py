@@ -43,7 +43,7 @@ def invite(*, as_json: JsonOption = False, quiet: QuietOption = False, home: Hom
             profile=info.profile,
             parameter_hash=bytes.fromhex(parameters.parameter_hash),
             secret=secret,
-            members=(_own(info), *_others(daemon.peers())),
+            members=(_own(info), *_others(daemon.peers().peers)),
         )
         code = invitation.text()
         if as_json:

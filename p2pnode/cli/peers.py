@@ -23,15 +23,19 @@ WIDTH_WITHOUT_TERMINAL = 200
 
 @app.command()
 def peers(*, as_json: JsonOption = False, home: HomeOption = HOME_DEFAULT) -> None:
-    """List the members that this node knows."""
+    """List the members that this node knows, and count what it refused of peers."""
     with reporting(as_json=as_json):
-        known = daemon_of(home).peers()
+        report = daemon_of(home).peers()
         if as_json:
-            print_json({"peers": [dataclasses.asdict(peer) for peer in known]})
-        elif known:
-            _print_table(known)
+            print_json({"peers": [dataclasses.asdict(peer) for peer in report.peers], "refused": report.refused})
+            return
+        if report.peers:
+            _print_table(report.peers)
         else:
             print("no other member is known yet")
+        if report.refused:
+            counts = ", ".join(f"{one_line(reason)} {count}" for reason, count in report.refused.items())
+            print(f"refused since the start: {counts}")
 
 
 def _print_table(known: list[PeerStatus]) -> None:

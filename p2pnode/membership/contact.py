@@ -22,6 +22,8 @@ class Contact:
     is_anchor: bool
     addresses: tuple[str, ...]
     """Addresses at which we reached it, the latest first; WORKED_ADDRESSES_MAX at most."""
+    audits_passed: int = 0
+    """Audits of ours that it passed, as far as they are counted."""
 
 
 def with_address(worked: tuple[str, ...], address: str) -> tuple[str, ...]:

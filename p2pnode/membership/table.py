@@ -18,6 +18,7 @@ from p2pnode.membership.contact import Contact, with_address
 from p2pnode.membership.domains import domain_of
 from p2pnode.membership.liveness import Liveness, liveness
 from p2pnode.membership.summary import Summary
+from p2pnode.membership.vetting import is_vetted, with_pass
 from wire import limits
 from wire.ids import PeerId
 from wire.records import MemberRecord, MemberState
@@ -45,6 +46,8 @@ class Member:
     """Our wall clock at the first contact of all, None when there was none yet."""
     seen_at: float = 0.0
     """Our wall clock at the last contact."""
+    audits_passed: int = 0
+    """Audits of ours that it passed in this and earlier lives; no more than vetting asks for."""
 
     @property
     def record(self) -> MemberRecord:
@@ -130,6 +133,7 @@ class MemberTable:
         if member is None:
             return
         member.met_at, member.seen_at, member.worked = contact.met_at, contact.seen_at, contact.addresses
+        member.audits_passed = contact.audits_passed
         if contact.is_anchor:
             self.anchors |= {contact.peer_id}
 
@@ -141,6 +145,7 @@ class MemberTable:
                 met_at=int(member.met_at),
                 seen_at=int(member.seen_at),
                 is_anchor=peer_id in self.anchors,
+                audits_passed=member.audits_passed,
                 addresses=member.worked,
             )
             for peer_id, member in self.members()
@@ -165,12 +170,27 @@ class MemberTable:
                 peer_id=peer_id,
                 domain=self.domain(peer_id),
                 met_at=member.met_at,
-                is_vetted=max(wall - member.met_at, 0) >= self._profile.vetting_s,
+                is_vetted=self.is_vetted(peer_id, wall=wall),
                 is_lost=self.liveness(peer_id, now=now) is Liveness.LOST,
             )
             for peer_id, member in self.members()
             if member.met_at is not None
         ]
+
+    def audit_passed(self, peer_id: PeerId) -> None:
+        """Note that a member has passed an audit of ours."""
+        member = self._members.get(peer_id)
+        if member is not None:
+            member.audits_passed = with_pass(self._profile, member.audits_passed)
+
+    def is_vetted(self, peer_id: PeerId, *, wall: float) -> bool:
+        """Tell whether we rely on a peer; always on ourselves, and never on one that is no member."""
+        if peer_id == self._own:
+            return True
+        member = self._members.get(peer_id)
+        return member is not None and is_vetted(
+            self._profile, met_at=member.met_at, audits_passed=member.audits_passed, wall=wall
+        )
 
     def is_absent(self, peer_id: PeerId, *, now: float) -> bool:
         """Tell whether nobody has heard of a member for long: we have not, and its record is old as well."""
@@ -213,8 +233,7 @@ class MemberTable:
             if member.met_at is None or member.contact_at is None or not self.is_fresh(peer_id, now=now):
                 continue
             if self.liveness(peer_id, now=now) is Liveness.ACTIVE:
-                is_vetted = wall - member.met_at >= self._profile.vetting_s
-                leads[is_vetted].append(wall - member.record.time - (now - member.heard_at))
+                leads[self.is_vetted(peer_id, wall=wall)].append(wall - member.record.time - (now - member.heard_at))
         chosen = leads[True] or leads[False]
         return median(chosen) if chosen else None
 

@@ -170,6 +170,10 @@ class NodeFace(Protocol):
         """Tell which members are known, in the order of their ids."""
         ...
 
+    def refused(self) -> dict[str, int]:
+        """Tell how often something that peers said was refused since the start, by the reason; `Refused` names them."""
+        ...
+
     def info(self) -> NodeInfo:
         """Tell about this node."""
         ...

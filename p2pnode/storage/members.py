@@ -9,7 +9,7 @@ from crypto.peer_id import public_key_of
 from p2pnode.membership.contact import Contact
 from p2pnode.storage.engine import Engine
 from p2pnode.storage.rows import Cell, Row, uint64_cell, uint64_of
-from p2pnode.storage.schema import CONTACTS, MEMBERS
+from p2pnode.storage.schema import CONTACTS, MEMBERS, VETTING
 from wire import limits
 from wire.codec import decode, encode
 from wire.ids import PeerId
@@ -32,6 +32,9 @@ def save_members(engine: Engine, envelopes: Sequence[Envelope], contacts: Sequen
             row = _contact_row(contact)
             if CONTACTS.row(connection, contact.peer_id) != row:
                 CONTACTS.put(connection, row)
+            passed = (bytes(contact.peer_id), contact.audits_passed)
+            if contact.audits_passed and VETTING.row(connection, contact.peer_id) != passed:
+                VETTING.put(connection, passed)
         for record, envelope in records:
             known = MEMBERS.row(connection, envelope.signer)
             if known is None or uint64_of(known[1]) < record.sequence:
@@ -46,6 +49,7 @@ def _drop_oldest(connection: sqlite3.Connection) -> None:
         clause = "WHERE is_anchor = 0 ORDER BY seen_at, peer_id LIMIT ?"
         for row in CONTACTS.rows(connection, clause, (too_many,)):
             CONTACTS.delete(connection, row[0])
+            VETTING.delete(connection, row[0])
     too_many = connection.execute("SELECT count(*) FROM members").fetchone()[0] - limits.MEMBERS_KEPT_MAX
     if too_many > 0:
         anchors = [_bytes(row[0]) for row in CONTACTS.rows(connection, "WHERE is_anchor = 1")]
@@ -65,7 +69,9 @@ def load_members(engine: Engine) -> list[Envelope]:
 def load_contacts(engine: Engine) -> list[Contact]:
     """Return the histories that are kept, in the order of peer ids."""
     with engine.database.reading() as connection:
-        return [_contact_of(row) for row in CONTACTS.rows(connection, "ORDER BY peer_id")]
+        passed = {_bytes(row[0]): row[1] for row in VETTING.rows(connection, "")}
+        rows = CONTACTS.rows(connection, "ORDER BY peer_id")
+    return [_contact_of(row, audits_passed=passed.get(_bytes(row[0]), 0)) for row in rows]
 
 
 def _contact_row(contact: Contact) -> Row:
@@ -73,12 +79,14 @@ def _contact_row(contact: Contact) -> Row:
     return (bytes(contact.peer_id), *times, int(contact.is_anchor), "\n".join(contact.addresses))
 
 
-def _contact_of(row: Row) -> Contact:
+def _contact_of(row: Row, *, audits_passed: Cell) -> Contact:
+    assert isinstance(audits_passed, int), "only numbers are written to this column"
     return Contact(
         peer_id=PeerId(_bytes(row[0])),
         met_at=uint64_of(row[1]),
         seen_at=uint64_of(row[2]),
         is_anchor=bool(row[3]),
+        audits_passed=audits_passed,
         addresses=tuple(str(row[4]).split("\n")) if row[4] else (),
     )
 

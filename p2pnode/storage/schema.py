@@ -55,6 +55,7 @@ CONTACTS = Table(
     (("peer_id", "BLOB"), ("met_at", "BLOB"), ("seen_at", "BLOB"), ("is_anchor", "INTEGER"), ("addresses", "TEXT")),
     1,
 )
+VETTING = Table("vetting", (("peer_id", "BLOB"), ("audits_passed", "INTEGER")), 1)
 COUNTERS = Table("counters", (("purpose", "TEXT"), ("value", "BLOB")), 1)
 
 TABLES = (
@@ -69,10 +70,11 @@ TABLES = (
     TOMBSTONES,
     MEMBERS,
     CONTACTS,
+    VETTING,
     COUNTERS,
 )
 
-_ADDED_LATER = (CONTACTS,)
+_ADDED_LATER = (CONTACTS, VETTING)
 """Tables that an index of this version may lack, because an earlier program made it. They may be empty, and an earlier
 program does not mind them, so they need no new version."""
 

@@ -50,6 +50,7 @@ class FakeNode:
         self.put_gate.set()
         self.cancelled = trio.Event()
         """Set when a put or get was cancelled."""
+        self.refused_counts: dict[str, int] = {}
         self.peer_list: tuple[PeerStatus, ...] = (
             PeerStatus(
                 peer_id=PEER_ID,
@@ -168,6 +169,10 @@ class FakeNode:
     def peers(self) -> tuple[PeerStatus, ...]:
         """Tell of the one other."""
         return self.peer_list
+
+    def refused(self) -> dict[str, int]:
+        """Tell of what it was given to tell."""
+        return self.refused_counts
 
     def info(self) -> NodeInfo:
         """Tell about itself."""

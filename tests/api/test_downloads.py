@@ -141,7 +141,8 @@ async def test_status_peers_and_node_are_told_exactly(served: Served) -> None:
                 "free_bytes": 400,
                 "software": "p2pnode/0.1.0",
             }
-        ]
+        ],
+        "refused": {},
     }
     assert (await served.client.get("/v1/node")).json() == {
         "peer_id": PEER_ID,

@@ -99,9 +99,17 @@ def test_peers_json_has_exactly_these_fields(cli: Cli, daemon: FakeDaemon) -> No
                 "free_bytes": 400,
                 "software": "p2pnode/0.1.0",
             }
-        ]
+        ],
+        "refused": {},
     }
     assert daemon.node.asked == []
+
+
+def test_peers_count_what_was_refused_and_why(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.node.refused_counts = {"bad record": 3, "no admission work": 1}
+    lines = cli("peers").out.decode().splitlines()
+    assert lines[-1] == "refused since the start: bad record 3, no admission work 1"
+    assert cli("peers", "--json").json()["refused"] == {"bad record": 3, "no admission work": 1}
 
 
 def test_peers_are_a_line_each_and_no_id_is_cut(cli: Cli, daemon: FakeDaemon) -> None:
@@ -117,7 +125,7 @@ def test_peers_are_a_line_each_and_no_id_is_cut(cli: Cli, daemon: FakeDaemon) ->
 def test_no_peers_are_told_in_words(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.node.peer_list = ()
     assert cli("peers").out == b"no other member is known yet\n"
-    assert cli("peers", "--json").json() == {"peers": []}
+    assert cli("peers", "--json").json() == {"peers": [], "refused": {}}
 
 
 @pytest.mark.parametrize("arguments", [["peers"], ["stat", reference_of(b"x")], ["get", reference_of(b"x")]])

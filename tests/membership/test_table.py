@@ -205,6 +205,8 @@ def test_who_was_never_met_is_no_acquaintance_and_who_was_met_lately_is_not_vett
     for number in (1, 2):
         members.consider(signed_member(number), now=NOW, wall=TIME)
     members.contact(peer_id(1), now=NOW, wall=TIME)
+    for _ in range(PUBLIC.vetting_audits):
+        members.audit_passed(peer_id(1))
     (young,) = members.acquaintances(now=NOW, wall=TIME + PUBLIC.vetting_s - 1)
     (old,) = members.acquaintances(now=NOW + PUBLIC.long_grace_s, wall=TIME + PUBLIC.vetting_s)
     assert (young.peer_id, young.is_vetted, young.is_lost) == (peer_id(1), False, False)

@@ -30,7 +30,7 @@ def contact(number: int, *, seen_at: int = factories.TIME, is_anchor: bool = Fal
 async def test_histories_survive_reopening_and_the_later_one_counts(tmp_path: Path) -> None:
     target = await open_store(DiskFiles(tmp_path))
     assert await target.load_contacts() == []
-    bare = dataclasses.replace(contact(3), addresses=())
+    bare = dataclasses.replace(contact(3), addresses=(), audits_passed=7)
     await target.save_members([], [contact(1, is_anchor=True), contact(2), bare])
     newer = contact(1, seen_at=factories.TIME + 5)
     await target.save_members([], [newer])  # It lost its seat meanwhile.

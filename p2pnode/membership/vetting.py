@@ -1,0 +1,27 @@
+"""Vetting: who was here long enough and kept its promises often enough to be relied on (PROTOCOL section 2).
+
+The one definition. It is our own view: nobody's word for somebody else counts, so who would deceive us has to serve us.
+Time alone is cheap, and audits alone can be passed in an hour by one machine with a thousand names; both together cost
+three days of real storage for each identity.
+"""
+
+from __future__ import annotations
+
+from p2pnode.config import Profile
+
+
+def is_vetted(profile: Profile, *, met_at: float | None, audits_passed: int, wall: float) -> bool:
+    """Tell whether a peer counts as vetted at `wall`; `met_at` is our wall clock at the first contact of all.
+
+    Where vetting is off everybody does, also whom we never met.
+    """
+    if not profile.vetting_s:
+        return True
+    if met_at is None or audits_passed < profile.vetting_audits:
+        return False
+    return wall - met_at >= profile.vetting_s
+
+
+def with_pass(profile: Profile, audits_passed: int) -> int:
+    """Return the number of passed audits after one more; what is enough is not counted on."""
+    return min(audits_passed + 1, profile.vetting_audits)
