@@ -44,6 +44,7 @@ def _print_for_a_person(found: StoragePlan) -> None:
         [
             ("size", f"{human_bytes(found.size)}{cut}"),
             ("shards", f"{found.n}; any {found.shards_to_read} give the data back"),
+            ("why not more", found.limited_by),
             ("takes", overhead(found.stored_bytes, found.size)),
             ("nodes", f"{found.nodes} of {found.members}; any {found.nodes_that_may_fail} may fail"),
             ("domains", f"{found.domains} failure domains; any {found.domains_that_may_fail} may fail together"),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from p2pnode.placement.assignment import NUMBER_BYTES, Assignment, exponential, numbers
 from p2pnode.placement.shape import SHARDS_DEFAULT_MAX
+from p2pnode.placement.spread import Caps, caps_of
 from wire.ids import PeerId, ShardIndex
 
 LOOKUP_SHARDS = 16
@@ -30,6 +31,10 @@ class Candidate:
     weight: float
     domain: str
     """The failure domain; two candidates of one domain are not used for one blob while there are enough others."""
+    wide: str = ""
+    """The wide prefix that its address is in; empty when it says nothing about shared fate."""
+    is_vetted: bool = True
+    """Whether we rely on it: newcomers get few shards of a blob."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Committee:
     seed: bytes
     holders: tuple[Candidate, ...]
     candidates: tuple[Candidate, ...]
+    caps: Caps
 
     @property
     def n(self) -> int:
@@ -48,13 +54,21 @@ class Committee:
     def spares(self, shard: ShardIndex, *, taken: Collection[PeerId]) -> list[Candidate]:
         """Return who comes next for a shard, best first, leaving out those that are taken.
 
-        Domains that have fewest of the taken come first, so that a domain is used twice only when it must be. The
-        holder that is to be replaced does not count for its own.
+        Domains that have fewest of the taken come first, so that a domain is used twice only when it must be, and a
+        wide prefix that has its share comes last. Where newcomers have theirs, none of them is named. The holder that
+        is to be replaced does not count for its own.
         """
-        in_domain = Counter(each.domain for each in self.candidates if each.peer_id in taken)
-        in_domain[self.holders[shard].domain] -= 1
-        left = [each for each in self.candidates if each.peer_id not in taken]
-        return sorted(rank(self.seed, shard, left), key=lambda each: in_domain[each.domain])
+        replaced = self.holders[shard].peer_id
+        keep = [each for each in self.candidates if each.peer_id in taken and each.peer_id != replaced]
+        in_domain, in_wide = Counter(each.domain for each in keep), Counter(each.wide for each in keep if each.wide)
+        unvetted = sum(not each.is_vetted for each in keep)
+        has_room = self.caps.unvetted_max is None or unvetted < self.caps.unvetted_max
+        left = [each for each in self.candidates if each.peer_id not in taken and (each.is_vetted or has_room)]
+
+        def order(each: Candidate) -> tuple[bool, int]:
+            return in_wide[each.wide] >= self.caps.prefix_max, in_domain[each.domain]
+
+        return sorted(rank(self.seed, shard, left), key=order)
 
 
 def capacity_weights(capacities: Sequence[int]) -> list[float]:
@@ -79,14 +93,16 @@ def assign(seed: bytes, n: int, candidates: Sequence[Candidate]) -> Committee:
     """Propose a holder for each of n shards.
 
     One shard per node and per domain while there are enough of them; beyond, nodes first and then shards per node are
-    kept even. Raises `ValueError` when there is no candidate at all.
+    kept even. Wide prefixes and newcomers have no more than `spread.py` says. Raises `ValueError` when there is no
+    candidate at all.
     """
     if not candidates:
         message = "placement needs at least one candidate"
         raise ValueError(message)
     ordered = sorted(candidates, key=lambda each: each.peer_id)  # So the first of equal numbers wins.
-    holders = Assignment(seed, n, ordered).holders()
-    return Committee(seed, tuple(ordered[at] for at in holders), tuple(candidates))
+    caps = caps_of(n, ordered)
+    holders = Assignment(seed, n, ordered, caps).holders()
+    return Committee(seed, tuple(ordered[at] for at in holders), tuple(candidates), caps)
 
 
 def lookup_order(seed: bytes, candidates: Sequence[Candidate]) -> list[Candidate]:

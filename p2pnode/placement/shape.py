@@ -32,6 +32,8 @@ class StoragePlan:
 
     size: int
     n: int
+    limited_by: str
+    """Why n is not larger."""
     segments: int
     segment_bytes: int
     stored_bytes: int

@@ -11,6 +11,7 @@ from p2pnode.placement import shape
 from p2pnode.placement.candidates import propose
 from p2pnode.placement.rendezvous import Candidate
 from p2pnode.placement.shape import StoragePlan
+from p2pnode.placement.spread import DefaultShards, default_for
 from p2pnode.protocols.manifest import ENTRY_BYTES_MAX, entries_max, segment_bytes
 from wire import limits
 
@@ -21,20 +22,20 @@ _SEEDS = [bytes([number]) * 32 for number in range(8)]
 """A committee differs from blob to blob; the plan tells of the weakest of these."""
 
 
-def choose_shards(shards: int | None, *, members: int, size: int) -> int:
+def choose_shards(shards: int | None, candidates: Sequence[Candidate], *, size: int) -> DefaultShards:
     """Return n: what the user wants, else the default. Raises `TooFewHoldersError` or `CallerError`."""
-    if members < shape.MEMBERS_MIN:
+    if len(candidates) < shape.MEMBERS_MIN:
         message = (
-            f"members known, this node included: {members}; at least {shape.MEMBERS_MIN} are needed to store "
+            f"members known, this node included: {len(candidates)}; at least {shape.MEMBERS_MIN} are needed to store "
             f"anything; wait until 'p2pnode peers' shows more, or give --bootstrap an address of the network"
         )
         raise TooFewHoldersError(message)
     if shards is None:
-        return shape.default_shards(members=members, size=size)
+        return default_for(candidates, size=size)
     if not limits.SHARDS_MIN <= shards <= limits.SHARDS_MAX:
         message = f"--shards must be {limits.SHARDS_MIN} to {limits.SHARDS_MAX}, got {shards}"
         raise CallerError(message)
-    return shards
+    return DefaultShards(shards, "your choice")
 
 
 def plan_storage(size: int, candidates: Sequence[Candidate], *, shards: int | None) -> StoragePlan:
@@ -42,7 +43,8 @@ def plan_storage(size: int, candidates: Sequence[Candidate], *, shards: int | No
     if not 0 <= size <= limits.FILE_BYTES_MAX:
         message = f"a file has 0 to {limits.FILE_BYTES_MAX} bytes, got {size}"
         raise CallerError(message)
-    n = choose_shards(shards, members=len(candidates), size=size)
+    chosen = choose_shards(shards, candidates, size=size)
+    n = chosen.n
     segments = max(-(-size // segment_bytes(n)), 1)
     proposed = [propose(seed, n, candidates) for seed in _SEEDS]
     committees = [each.holders for each in proposed]
@@ -51,6 +53,7 @@ def plan_storage(size: int, candidates: Sequence[Candidate], *, shards: int | No
     return StoragePlan(
         size=size,
         n=n,
+        limited_by=chosen.limited_by,
         segments=segments,
         segment_bytes=segment_bytes(n),
         stored_bytes=stored_bytes(size, n=n),

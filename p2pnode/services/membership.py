@@ -118,7 +118,10 @@ class Membership:
 
     def known_candidates(self) -> list[Candidate]:
         """Return everyone known, however long silent: who may keep what was placed earlier."""
-        return make_candidates(self.own, self.table.members())
+        wall = self._context.clock.wall()
+        return make_candidates(
+            self.own, self.table.members(), is_vetted=lambda peer_id: self.table.is_vetted(peer_id, wall=wall)
+        )
 
     def liveness(self, peer_id: PeerId) -> Liveness:
         """Return the state of a peer by its silence."""

@@ -67,7 +67,7 @@ class Putter:
         if size is None and shards is None:
             # From here on the length no longer decides n, so a stream need not tell its own in advance.
             size = await cutter.peek(shape.SIZE_THAT_DECIDES)
-        n = choose_shards(shards, members=len(candidates), size=size or 0)
+        n = await self._context.offload.run(_choose_shards, shards, candidates, size or 0)
         write = _Write(self._context, candidates, n, sequence=await self._context.store.next_sequence("lease"))
         first = await cutter.cut(segment_bytes(n))
         if await cutter.peek(1) == 0:
@@ -256,6 +256,10 @@ class _Write:
         return make_blob_lease(
             self._context.owner, blob_id, self._terms(kind), network=self._context.network_name, kind=kind
         )
+
+
+def _choose_shards(shards: int | None, candidates: Sequence[Candidate], size: int) -> int:
+    return choose_shards(shards, candidates, size=size).n
 
 
 def _receipts_of_blob(placed: PlacedBlob) -> list[HeldReceipts]:

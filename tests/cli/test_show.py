@@ -50,6 +50,7 @@ def test_plan_json_has_exactly_these_fields(cli: Cli, daemon: FakeDaemon) -> Non
     assert cli("plan", "--size", "1GB", "--json").json() == {
         "size": 10**9,
         "n": 10,
+        "limited_by": "members: each of them holds one shard, and some are left to take over",
         "segments": 545,
         "segment_bytes": 1_834_952,
         "stored_bytes": 3_932_168_820,

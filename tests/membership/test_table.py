@@ -9,7 +9,6 @@ import pytest
 from crypto.peer_id import peer_id_to_text
 from p2pnode.config import PUBLIC, TESTNET
 from p2pnode.membership.contact import WORKED_ADDRESSES_MAX, Contact
-from p2pnode.membership.domains import domain_of
 from p2pnode.membership.liveness import Liveness, liveness
 from p2pnode.membership.table import MemberTable
 from tests.factories import TIME, key, member_record, peer_id, signed, signed_member
@@ -245,20 +244,3 @@ def test_absent_is_who_is_silent_to_us_and_whose_record_is_old() -> None:
 )
 def test_silence_leads_through_the_states_at_the_profile_times(silence: float, state: Liveness) -> None:
     assert liveness(silence, PUBLIC) is state
-
-
-@pytest.mark.parametrize(
-    ("address", "domain"),
-    [
-        ("/ip4/8.8.4.4/tcp/1", "8.8.4.0/24"),
-        ("/ip6/2606:4700:1:2::3/tcp/1", "2606:4700:1::/48"),
-        ("/ip4/127.0.0.1/tcp/1", "peer:me"),
-        ("/ip4/192.168.1.4/tcp/1", "peer:me"),
-        ("/ip6/fe80::1/tcp/1", "peer:me"),
-        ("/ip4/nonsense/tcp/1", "peer:me"),
-        ("/dns4/example.org/tcp/1", "peer:me"),
-        ("", "peer:me"),
-    ],
-)
-def test_a_public_prefix_is_a_domain_and_anything_else_is_one_of_its_own(address: str, domain: str) -> None:
-    assert domain_of("me", address) == domain
