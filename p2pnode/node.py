@@ -80,6 +80,8 @@ class NodeConfig:
     owner: SigningKey
     bootstrap: tuple[str, ...]
     quota_bytes: int
+    disk_free_min_bytes: int | None = None
+    """How much stays free on the disk; None for the least that a store needs."""
     work: bytes = b""
     """The solution of the admission work, in a network that asks for it."""
     domain_tag: str = ""
@@ -315,6 +317,7 @@ async def open_node(
         owner=home.owner,
         bootstrap=tuple(bootstrap) or settings.bootstrap,
         quota_bytes=settings.quota_bytes,
+        disk_free_min_bytes=settings.disk_free_min_bytes,
         work=home.work,
         domain_tag=settings.domain_tag,
         has_announced=bool(announce or settings.announce),

@@ -98,6 +98,13 @@ class Files(Protocol):
         """Return a file's size in bytes."""
         ...
 
+    def space_bytes(self, name: str) -> int:
+        """Return what a file takes on the disk in whole blocks, or a directory without what is in it; `""` is the root.
+
+        What `du` counts. Raises FileNotFoundError.
+        """
+        ...
+
     def free_bytes(self) -> int:
         """Return the bytes that may still be written to the disk."""
         ...

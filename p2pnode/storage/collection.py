@@ -20,6 +20,7 @@ from p2pnode.storage import index, lease_index, tombstone_index, trash
 from p2pnode.storage.engine import Engine
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.names import directory_of, record_name
+from p2pnode.storage.quota import on_disk
 from wire import limits
 from wire.ids import BlobId, Digest, ShardIndex
 
@@ -116,8 +117,6 @@ def _remove(engine: Engine, rows: Sequence[PairRow]) -> int:
         engine.discard(record_name(digest))
     for directory in sorted({directory_of(row.name) for row in rows}):
         engine.files.sync_directory(directory)
-    if rows:
-        engine.note_disk()
     return bytes_freed
 
 
@@ -129,7 +128,7 @@ def _forget(engine: Engine, rows: Sequence[PairRow]) -> list[Digest]:
         records = lease_index.drop_unused_leases(connection, leases)
     engine.quota.change(
         pairs=-sum(row.state is PairState.HELD for row in rows),
-        trash_bytes=-sum(row.file_bytes for row in rows if row.state is PairState.TRASHED),
+        trash_bytes=-sum(on_disk(row.file_bytes) for row in rows if row.state is PairState.TRASHED),
     )
     return records
 
@@ -139,7 +138,6 @@ def _remove_file(engine: Engine, name: str) -> int:
     file_bytes = engine.size_or_zero(name)
     if file_bytes:
         engine.files.remove(name)
-        engine.quota.change(used_bytes=-file_bytes)
     engine.unwanted.discard(name)
     return file_bytes
 

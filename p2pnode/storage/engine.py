@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 
 from p2pnode.errors import DiskFullError, LocalStorageError
 from p2pnode.seams import Clock, Files
+from p2pnode.storage.accounted import AccountedFiles
 from p2pnode.storage.database import Database, IndexFailedError
 from p2pnode.storage.names import directory_of, temporary_name
 from p2pnode.storage.quota import Quota
@@ -27,7 +28,8 @@ from wire.ids import Digest
 log = logging.getLogger(__name__)
 
 DISK_RESERVE_BYTES = 16 * limits.MIB
-"""Room on the disk that pairs leave free: without it a full disk could not even record that something was deleted."""
+"""Room on the disk that pairs leave free unless a setting says more: without it a full disk could not even record that
+something was deleted."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
@@ -48,14 +50,18 @@ def is_damage(error: OSError) -> bool:
 class Engine:
     """The shared parts of one open store."""
 
-    def __init__(self, files: Files, clock: Clock, *, quota_bytes: int, trash_s: int) -> None:
+    def __init__(
+        self, files: Files, clock: Clock, *, quota_bytes: int, trash_s: int, disk_free_min_bytes: int | None = None
+    ) -> None:
         """Hold the parts; `recovery` fills them."""
-        self.files = files
+        self.quota = Quota(quota_bytes)
+        self.files = AccountedFiles(files, self.quota)
+        self.disk_free_min_bytes = DISK_RESERVE_BYTES if disk_free_min_bytes is None else disk_free_min_bytes
+        """Room on the disk that pairs leave free."""
         self.clock = clock
         self.trash_s = trash_s
         """How long expired data stays in the trash."""
         self.database = Database(files)
-        self.quota = Quota(quota_bytes)
         self.mutation = threading.RLock()
         self.ceilings: dict[str, int] = {}
         """Per purpose, a number above every sequence ever given out; durable in its file."""
@@ -90,6 +96,9 @@ class Engine:
         except IndexFailedError as error:
             self.fail(str(error))
             raise
+        finally:
+            with contextlib.suppress(OSError):  # Figures only; the next change measures again.
+                self._measure()
 
     def fail(self, reason: str) -> None:
         """Refuse every further write."""
@@ -99,17 +108,18 @@ class Engine:
     def check_disk_room(self, byte_count: int) -> None:
         """Raise `DiskFullError` unless the disk takes a file of this size and keeps its reserve."""
         free_bytes = self.files.free_bytes()
-        self.quota.note_disk(max(0, free_bytes - DISK_RESERVE_BYTES))
-        if free_bytes < byte_count + DISK_RESERVE_BYTES:
+        self.quota.note_disk(free_bytes, kept_free_bytes=self.disk_free_min_bytes)
+        if free_bytes < byte_count + self.disk_free_min_bytes:
             message = (
-                f"the disk has {free_bytes} bytes left, {byte_count} are needed and {DISK_RESERVE_BYTES} stay in"
-                " reserve: free some space"
+                f"the disk has {free_bytes} bytes left, {byte_count} are needed and {self.disk_free_min_bytes} stay"
+                " free: free some space"
             )
             raise DiskFullError(message)
 
-    def note_disk(self) -> None:
-        """Ask the disk how much room it has, for `usage`."""
-        self.quota.note_disk(max(0, self.files.free_bytes() - DISK_RESERVE_BYTES))
+    def _measure(self) -> None:
+        """Ask how much room the disk has and what the index takes by now, for `usage`."""
+        self.files.measure_root()
+        self.quota.note_disk(self.files.free_bytes(), kept_free_bytes=self.disk_free_min_bytes)
 
     def write_temporary(self, name: str, parts: Sequence[bytes | memoryview]) -> str:
         """Write a file under a name of its own beside `name`, fsynced, and return that name.

@@ -18,6 +18,9 @@ from p2pnode.errors import CallerError
 DATABASE_BUSY_S = 10.0
 """How long SQLite waits for another connection (a backup tool, say) before it fails."""
 
+STAT_BLOCK_BYTES = 512
+"""The unit of `st_blocks`, whatever the blocks of the file system."""
+
 _DIRECTORY_MODE = 0o700
 
 _SYNC_COMMAND: int | None = getattr(fcntl, "F_FULLFSYNC", None)
@@ -83,6 +86,10 @@ class DiskFiles:
     def size(self, name: str) -> int:
         """Return a file's size in bytes."""
         return self._path(name).stat().st_size
+
+    def space_bytes(self, name: str) -> int:
+        """Return what a file or directory takes on the disk in whole blocks."""
+        return self._directory(name).lstat().st_blocks * STAT_BLOCK_BYTES
 
     def free_bytes(self) -> int:
         """Return what an ordinary user may still write to the disk."""

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 from p2pnode.errors import QuotaError
 
+BLOCK_BYTES = 4096
+"""The block of nearly every file system: room is reserved in these; what a file really took is counted afterwards."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """How full the store is. `used_bytes` is the sum of the sizes of all pair files on disk, damaged ones too."""
+    """How full the store is. `used_bytes` is what the data directory takes on its disk, all of it, as `du` counts."""
 
     quota_bytes: int
     used_bytes: int
@@ -25,6 +28,13 @@ class Usage:
     """Pairs held intact, as far as is known."""
     free_bytes: int
     """What may still be stored: the quota's room, or the disk's where that is less."""
+    disk_free_bytes: int
+    """What the disk has left, the part that stays free included."""
+
+
+def on_disk(byte_count: int) -> int:
+    """Return what a file of this length takes."""
+    return -(-byte_count // BLOCK_BYTES) * BLOCK_BYTES
 
 
 class Quota:
@@ -38,12 +48,22 @@ class Quota:
         self._reserved_bytes = 0
         self._pairs = 0
         self._disk_bytes = 0
+        self._disk_room_bytes = 0
         self._lock = threading.Lock()
 
-    def reset(self, *, used_bytes: int, trash_bytes: int, pairs: int) -> None:
-        """Begin with what recovery found; reservations stay."""
+    def set_used(self, used_bytes: int) -> None:
+        """Begin to count anew."""
         with self._lock:
             self._used_bytes = used_bytes
+
+    def set_quota(self, quota_bytes: int) -> None:
+        """Grow or shrink; below what is used nothing more is accepted until enough has gone."""
+        with self._lock:
+            self._quota_bytes = quota_bytes
+
+    def reset(self, *, trash_bytes: int, pairs: int) -> None:
+        """Begin with what recovery found; reservations stay."""
+        with self._lock:
             self._trash_bytes = trash_bytes
             self._pairs = pairs
 
@@ -51,7 +71,7 @@ class Quota:
         """Set room aside. Raises `QuotaError` with the figures when there is too little."""
         with self._lock:
             room = self._quota_bytes - self._used_bytes - self._reserved_bytes
-            if byte_count > room:
+            if byte_count > max(0, room):  # What needs nothing is welcome in a quota that was shrunk, too.
                 message = (
                     f"the quota has no room for {byte_count} bytes: {self._used_bytes} of {self._quota_bytes} are used"
                     f" and {self._reserved_bytes} reserved by writes under way; raise quota_bytes in config.toml,"
@@ -69,10 +89,11 @@ class Quota:
             self._pairs += pairs
             self._reserved_bytes += reserved_bytes
 
-    def note_disk(self, free_bytes: int) -> None:
-        """Remember what the disk said last."""
+    def note_disk(self, free_bytes: int, *, kept_free_bytes: int) -> None:
+        """Remember what the disk said last, and how much of it stays free."""
         with self._lock:
             self._disk_bytes = free_bytes
+            self._disk_room_bytes = max(0, free_bytes - kept_free_bytes)
 
     def usage(self) -> Usage:
         """Return the figures of this moment."""
@@ -84,24 +105,20 @@ class Quota:
                 reserved_bytes=self._reserved_bytes,
                 trash_bytes=self._trash_bytes,
                 pairs=self._pairs,
-                free_bytes=min(room, self._disk_bytes),
+                free_bytes=min(room, self._disk_room_bytes),
+                disk_free_bytes=self._disk_bytes,
             )
 
 
 class Reservation:
-    """Room set aside for one write; it ends by `use` or `release`, whichever comes first."""
+    """Room set aside for one write, until that is done or has failed."""
 
     def __init__(self, quota: Quota, byte_count: int) -> None:
         """Stand for room that is reserved already."""
         self._quota = quota
         self._byte_count = byte_count
 
-    def use(self, byte_count: int) -> None:
-        """The file is in place: count what it added instead, in the same step."""
-        self._quota.change(used_bytes=byte_count, reserved_bytes=-self._byte_count)
-        self._byte_count = 0
-
     def release(self) -> None:
-        """Give back what was not used."""
+        """Give the room back: what was written counts as used by now."""
         self._quota.change(reserved_bytes=-self._byte_count)
         self._byte_count = 0

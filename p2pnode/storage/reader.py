@@ -21,6 +21,7 @@ from p2pnode.storage.pairfile import (
     sliver_place,
     verify_pair_file,
 )
+from p2pnode.storage.quota import on_disk
 from p2pnode.storage.recordfile import read_record
 from p2pnode.storage.sealed import DamagedFileError, NewerFormatError
 from wire.ids import Axis, BlobId, PairIndex, ShardIndex
@@ -191,7 +192,7 @@ def _mark_lost(engine: Engine, row: PairRow) -> None:
     except LocalStorageError as error:
         log.warning("cannot note that %s is lost: %s", _told(row), error)
         return
-    engine.quota.change(used_bytes=file_bytes - row.file_bytes, pairs=-1)
+    engine.quota.change(used_bytes=on_disk(file_bytes) - on_disk(row.file_bytes), pairs=-1)
 
 
 def _told(row: PairRow) -> str:

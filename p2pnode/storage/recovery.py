@@ -25,6 +25,7 @@ from p2pnode.storage.names import (
     parse_pair_name,
     parse_trash_name,
 )
+from p2pnode.storage.quota import on_disk
 from p2pnode.storage.reader import check_whole_file, header_of_file
 from p2pnode.storage.recordfile import kept
 from p2pnode.storage.recovery_records import reconcile_records
@@ -46,14 +47,14 @@ log = logging.getLogger(__name__)
 _PARENTS = (PAIRS_DIRECTORY, RECORDS_DIRECTORY)
 
 
-def open_engine(files: Files, clock: Clock, quota_bytes: int, trash_s: int) -> Engine:
+def open_engine(files: Files, clock: Clock, quota_bytes: int, trash_s: int, disk_free_min_bytes: int | None) -> Engine:
     """Return an open store. Raises `HomeError` for a newer index, `DiskFullError` or `LocalStorageError`."""
-    engine = Engine(files, clock, quota_bytes=quota_bytes, trash_s=trash_s)
+    engine = Engine(files, clock, quota_bytes=quota_bytes, trash_s=trash_s, disk_free_min_bytes=disk_free_min_bytes)
     try:
         with engine.writing_disk():
             for directory in _PARENTS:
-                files.make_directory(directory)
-            _remove_unfinished(files)
+                engine.files.make_directory(directory)
+            _remove_unfinished(engine.files)
             _open_index(engine)
             _reconcile(engine)
     except BaseException:
@@ -103,18 +104,17 @@ def _replace_index(engine: Engine) -> None:
 
 def _reconcile(engine: Engine) -> None:
     """Make the index agree with the files, one directory and one transaction at a time."""
-    used_bytes = trash_bytes = pairs = 0
+    engine.files.measure()
+    trash_bytes = pairs = 0
     for prefix in _prefixes(engine, PAIRS_DIRECTORY, PAIRS):
         for row in _reconcile_pairs(engine, prefix):
-            used_bytes += row.file_bytes
-            trash_bytes += row.file_bytes if row.state is PairState.TRASHED else 0
+            trash_bytes += on_disk(row.file_bytes) if row.state is PairState.TRASHED else 0
             pairs += row.state is PairState.HELD
     for prefix in _prefixes(engine, RECORDS_DIRECTORY, CERTIFICATES, LEASE_RECORDS):
         for name in reconcile_records(engine, prefix):
             engine.files.remove(name)
-    engine.quota.reset(used_bytes=used_bytes, trash_bytes=trash_bytes, pairs=pairs)
+    engine.quota.reset(trash_bytes=trash_bytes, pairs=pairs)
     engine.ceilings = sequences.read_ceilings(engine)
-    engine.note_disk()
 
 
 def _prefixes(engine: Engine, parent: str, *tables: Table) -> list[str]:

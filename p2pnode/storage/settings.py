@@ -17,6 +17,9 @@ from wire import limits
 QUOTA_BYTES_DEFAULT = 10 * 1024 * limits.MIB
 """What a new node offers unless told otherwise: 10 GiB are noticed on no disk of today."""
 
+DISK_FREE_MIN_BYTES_DEFAULT = 1024 * limits.MIB
+"""What other programs need to go on when a quota is larger than its disk: systems stumble below about a gigabyte."""
+
 PORT_MAX = 65_535
 
 _SHOWN_CHARS_MAX = 200
@@ -34,7 +37,8 @@ _COMMENTS = {
     "listen": "Addresses to listen on, as multiaddrs.",
     "announce": "Addresses to tell to others instead of those found (behind a router, say).",
     "bootstrap": "Addresses of nodes to begin with, each with /p2p/<peer id> at its end.",
-    "quota_bytes": "How many bytes of other people's data this node keeps at most.",
+    "quota_bytes": "How many bytes this node's data may take on the disk.",
+    "disk_free_min_bytes": "How many bytes stay free on the disk: nothing new is accepted below that.",
     "lan_discovery": "Whether to look for nodes of this network on the local network (mDNS), and be found there.",
     "port_mapping": "Whether to ask the router (UPnP, NAT-PMP) to open the port for this node.",
     "domain_tag": "A name for your nodes that fail together, such as those in one house; empty for none.",
@@ -55,6 +59,7 @@ class HomeSettings:
     announce: tuple[str, ...] = ()
     bootstrap: tuple[str, ...] = ()
     quota_bytes: int = QUOTA_BYTES_DEFAULT
+    disk_free_min_bytes: int = DISK_FREE_MIN_BYTES_DEFAULT
     lan_discovery: bool = True
     port_mapping: bool = True
     domain_tag: str = ""
@@ -72,9 +77,11 @@ class HomeSettings:
             raise HomeError(message)
         for name in ("listen", "announce", "bootstrap"):
             _check_addresses(name, getattr(self, name))
-        if not 0 <= self.quota_bytes < 1 << 63:
-            message = f"quota_bytes = {_shown(self.quota_bytes)}: expected 0 or a positive number of bytes"
-            raise HomeError(message)
+        for name in ("quota_bytes", "disk_free_min_bytes"):
+            value = getattr(self, name)
+            if not 0 <= value < 1 << 63:
+                message = f"{name} = {_shown(value)}: expected 0 or a positive number of bytes"
+                raise HomeError(message)
         if len(self.domain_tag) > limits.DOMAIN_TAG_CHARS_MAX or not self.domain_tag.isprintable():
             message = (
                 f"domain_tag = {_shown(self.domain_tag)}: expected at most {limits.DOMAIN_TAG_CHARS_MAX} characters"
@@ -225,6 +232,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "announce": _texts,
     "bootstrap": _texts,
     "quota_bytes": _number,
+    "disk_free_min_bytes": _number,
     "lan_discovery": _yes_or_no,
     "port_mapping": _yes_or_no,
     "domain_tag": _text,

@@ -59,13 +59,22 @@ class SliverStore:
 
     @classmethod
     async def open(
-        cls, files: Files, offload: Offload, clock: Clock, *, quota_bytes: int, trash_s: int = TRASH_S_DEFAULT
+        cls,
+        files: Files,
+        offload: Offload,
+        clock: Clock,
+        *,
+        quota_bytes: int,
+        trash_s: int = TRASH_S_DEFAULT,
+        disk_free_min_bytes: int | None = None,
     ) -> Self:
         """Open the store and recover from whatever happened: see `p2pnode.storage.recovery`.
 
+        `disk_free_min_bytes` is how much pairs leave free on the disk; by default `engine.DISK_RESERVE_BYTES`.
+
         Raises `HomeError` when a newer version of the program wrote it.
         """
-        return cls(await offload.run(open_engine, files, clock, quota_bytes, trash_s), offload)
+        return cls(await offload.run(open_engine, files, clock, quota_bytes, trash_s, disk_free_min_bytes), offload)
 
     async def store_pair(
         self,
@@ -205,6 +214,14 @@ class SliverStore:
     def usage(self) -> Usage:
         """Return how full the store is, from memory."""
         return self._engine.quota.usage()
+
+    def set_quota(self, quota_bytes: int) -> None:
+        """Grow or shrink the quota at once.
+
+        Below what is used nothing more is accepted until leases have run out; what is leased is never dropped for it.
+        The caller keeps the number, in the settings.
+        """
+        self._engine.quota.set_quota(quota_bytes)
 
     async def close(self) -> None:
         """Close; work under way is done before or fails whole, and calls after it raise `LocalStorageError`."""

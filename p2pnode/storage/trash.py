@@ -16,6 +16,7 @@ from p2pnode.storage import index, reader
 from p2pnode.storage.engine import Engine, is_damage
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.names import directory_of
+from p2pnode.storage.quota import on_disk
 from p2pnode.storage.sealed import DamagedFileError
 from wire.ids import BlobId, ShardIndex
 
@@ -39,13 +40,13 @@ class TrashedPair:
 def put_away(engine: Engine, rows: Sequence[PairRow], *, at: int) -> None:
     """Move held pairs to the trash. Call it under `mutation`. Raises `OSError` or `DiskFullError`: nothing moved."""
     _move(engine, rows, [replace(row, state=PairState.TRASHED, trashed_at=at) for row in rows])
-    engine.quota.change(pairs=-len(rows), trash_bytes=sum(row.file_bytes for row in rows))
+    engine.quota.change(pairs=-len(rows), trash_bytes=_space(rows))
 
 
 def take_back(engine: Engine, rows: Sequence[PairRow]) -> None:
     """Move pairs out of the trash. Call it under `mutation`. Raises `OSError` or `DiskFullError`: nothing moved."""
     _move(engine, rows, [replace(row, state=PairState.HELD, trashed_at=0) for row in rows])
-    engine.quota.change(pairs=len(rows), trash_bytes=-sum(row.file_bytes for row in rows))
+    engine.quota.change(pairs=len(rows), trash_bytes=-_space(rows))
 
 
 def drop_damaged(engine: Engine, row: PairRow) -> None:
@@ -53,7 +54,7 @@ def drop_damaged(engine: Engine, row: PairRow) -> None:
     engine.files.remove(row.name)
     with engine.database.writing() as connection:
         index.put_pair(connection, replace(row, state=PairState.LOST, file_bytes=0, trashed_at=0))
-    engine.quota.change(used_bytes=-row.file_bytes, trash_bytes=-row.file_bytes)
+    engine.quota.change(trash_bytes=-_space([row]))
 
 
 def is_intact(engine: Engine, row: PairRow) -> bool:
@@ -115,6 +116,10 @@ def _move(engine: Engine, rows: Sequence[PairRow], moved: Sequence[PairRow]) -> 
             engine.files.rename(new_name, old_name)
         _sync(engine, rows)
         raise
+
+
+def _space(rows: Sequence[PairRow]) -> int:
+    return sum(on_disk(row.file_bytes) for row in rows)
 
 
 def _sync(engine: Engine, rows: Sequence[PairRow]) -> None:

@@ -14,7 +14,7 @@ from p2pnode.storage.engine import Engine, is_damage, is_full
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.names import pair_directory, pair_name, record_name
 from p2pnode.storage.pairfile import make_header, sealed_header
-from p2pnode.storage.quota import Reservation
+from p2pnode.storage.quota import on_disk
 from p2pnode.storage.recordfile import KeptRenewal, LeaseRecord, lease_record_digest, record_bytes
 from p2pnode.storage.sealed import DamagedFileError, NewerFormatError
 from wire.ids import BlobId, ShardIndex
@@ -139,21 +139,21 @@ def _write(engine: Engine, new: NewPair) -> None:
     start = sealed_header(header)
     file_bytes = len(start) + len(new.primary) + len(new.secondary)
     # A damaged copy is replaced: its bytes are accounted and become free.
-    reservation = engine.quota.reserve(max(0, file_bytes - engine.size_or_zero(new.name)))
+    reservation = engine.quota.reserve(max(0, on_disk(file_bytes) - on_disk(engine.size_or_zero(new.name))))
     try:
         engine.check_disk_room(file_bytes)
         temporary = engine.write_temporary(new.name, [start, new.primary, new.secondary])
-        try:
-            with engine.mutation:
-                if _add_leases(engine, new):  # Somebody else stored it meanwhile.
-                    engine.discard(temporary)
-                else:
-                    _publish(engine, new, temporary, file_bytes, reservation)
-        except BaseException:
-            engine.discard(temporary)  # No error when it has its own name by now.
-            raise
     finally:
         reservation.release()
+    try:
+        with engine.mutation:
+            if _add_leases(engine, new):  # Somebody else stored it meanwhile.
+                engine.discard(temporary)
+            else:
+                _publish(engine, new, temporary, file_bytes)
+    except BaseException:
+        engine.discard(temporary)  # No error when it has its own name by now.
+        raise
 
 
 def _keep_earlier_leases(engine: Engine, new: NewPair) -> None:
@@ -167,22 +167,19 @@ def _keep_earlier_leases(engine: Engine, new: NewPair) -> None:
             keep_lease_record(engine, lease, _lease_record(new, lease))
 
 
-def _publish(engine: Engine, new: NewPair, temporary: str, file_bytes: int, reservation: Reservation) -> None:
+def _publish(engine: Engine, new: NewPair, temporary: str, file_bytes: int) -> None:
     """Give the file its name and commit its row. Nothing stays behind when the disk is full."""
     _keep_earlier_leases(engine, new)
-    replaced_bytes = engine.size_or_zero(new.name)
     engine.files.rename(temporary, new.name)
     engine.unwanted.discard(new.name)
-    reservation.use(file_bytes - replaced_bytes)
     try:
         engine.files.sync_directory(pair_directory(new.blob_id))
         _commit_row(engine, new, file_bytes)
     except (OSError, DiskFullError, LeaseError) as error:
-        if (not isinstance(error, OSError) or is_full(error)) and engine.discard(new.name):
-            engine.quota.change(used_bytes=-file_bytes)
+        if not isinstance(error, OSError) or is_full(error):
+            engine.discard(new.name)
         raise
     engine.quota.change(pairs=1)
-    engine.note_disk()
 
 
 def _commit_row(engine: Engine, new: NewPair, file_bytes: int) -> None:

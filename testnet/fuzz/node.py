@@ -28,7 +28,7 @@ NODE_KEY = SigningKey(tagged_hash(b"testnet/fuzz", b"the node's own"))
 """Nobody else has it, so that what it signs is a promise."""
 
 NODE_ID = PeerId(peer_id_of(NODE_KEY.public))
-QUOTA_BYTES = 64 * 1024
+QUOTA_BYTES = 512 * 1024
 _DIAL_S = 0.01
 
 
@@ -200,7 +200,9 @@ class NodeUnderTest:
         """Check what must hold after any input."""
         info = self.node.info()
         kept = self.kept_bytes()
-        assert info.used_bytes == kept <= QUOTA_BYTES, f"{info.used_bytes} bytes accounted, {kept} on the disk"
+        used = self.files.peek_space_bytes()
+        assert info.used_bytes == used, f"{info.used_bytes} bytes accounted, {used} on the disk"
+        assert kept <= QUOTA_BYTES, f"{kept} bytes kept"
 
 
 @asynccontextmanager

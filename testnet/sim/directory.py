@@ -102,6 +102,15 @@ class Tree:
         for directory in self._directories.values():
             yield from directory.now.values()
 
+    @property
+    def directory_count(self) -> int:
+        """How many directories there are, the root included."""
+        return len(self._directories)
+
+    def is_directory(self, name: str) -> bool:
+        """Tell whether this is a directory; the root is `""`."""
+        return name in self._directories
+
     def find(self, name: str) -> SimFile:
         """Return a file. Raises `FileNotFoundError`, `IsADirectoryError`."""
         directory, base = self._split(name)

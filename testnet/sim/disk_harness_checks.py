@@ -62,7 +62,7 @@ class Between:
 
     def check_accounting(self, store: SliverStore, disk: Files) -> None:
         """Check that the space accounted is the space used. Raises `DiskHarnessError`."""
-        used = sum(disk.size(name) for name in files_below(disk, PAIRS_DIRECTORY))
+        used = space_of(disk)
         usage = store.usage()
         _demand(usage.used_bytes == used, f"{usage.used_bytes} bytes are accounted, {used} are used")
         _demand(usage.reserved_bytes == 0, f"{usage.reserved_bytes} bytes stay reserved")
@@ -133,6 +133,14 @@ async def is_served(store: SliverStore, pair: Pair) -> bool:
             return False
         _demand(found == data, f"other bytes than were stored are served of {_name(pair)}")
     return True
+
+
+def space_of(disk: Files) -> int:
+    """Return what everything on a disk takes."""
+    parents = (PAIRS_DIRECTORY, RECORDS_DIRECTORY)
+    directories = [f"{parent}/{name}" for parent in parents for name in disk.names(parent)]
+    below = [name for parent in parents for name in files_below(disk, parent)]
+    return sum(map(disk.space_bytes, ["", *disk.names(""), *directories, *below]))
 
 
 def files_below(disk: Files, parent: str) -> list[str]:

@@ -18,6 +18,9 @@ from testnet.sim.faults import FaultKind
 CAPACITY_BYTES = 1 << 40
 """A disk that no small test fills."""
 
+BLOCK_BYTES = 4096
+"""What the smallest file takes, and a directory."""
+
 GOOD_NAMES_MAX = 1_000
 """Names that are remembered as good: most calls are about a few."""
 
@@ -137,6 +140,14 @@ class SimFiles:
         self._check_name(name)
         return len(self._tree.find(name).data)
 
+    def space_bytes(self, name: str) -> int:
+        """Return what a file takes in whole blocks; a directory takes one."""
+        self._check()
+        self._check_name(name, is_file=False)
+        if self._tree.is_directory(name):
+            return BLOCK_BYTES
+        return -(-len(self._tree.find(name).data) // BLOCK_BYTES) * BLOCK_BYTES
+
     def free_bytes(self) -> int:
         """Return the bytes that may still be written."""
         self._check()
@@ -184,6 +195,11 @@ class SimFiles:
     def peek_names(self, directory: str) -> list[str]:
         """Return the sorted names in a directory."""
         return self._tree.names(directory)
+
+    def peek_space_bytes(self) -> int:
+        """Return what everything takes, as `du` tells it."""
+        files = sum(-(-len(file.data) // BLOCK_BYTES) for file in self._tree.files())
+        return (files + self._tree.directory_count) * BLOCK_BYTES
 
     def certain(self, name: str) -> bytes | None:
         """Return what a file holds after each power loss that may come now; None when that is open, or it is gone."""

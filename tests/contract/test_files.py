@@ -50,6 +50,19 @@ def test_a_part_of_a_file_is_read_and_fewer_bytes_at_its_end(files: Files) -> No
     assert files.read("a", count=0) == b""
 
 
+def test_a_file_takes_whole_blocks_and_a_directory_takes_some_too(files: Files) -> None:
+    files.make_directory("d")
+    files.write_new("d/one", [b"x"])
+    files.write_new("d/many", [bytes(100_000)])
+    one = files.space_bytes("d/one")
+    assert one >= 1
+    assert 100_000 <= files.space_bytes("d/many") <= 100_000 + one
+    assert files.space_bytes("d") >= 0
+    assert files.space_bytes("") >= 0
+    with pytest.raises(FileNotFoundError):
+        files.space_bytes("d/missing")
+
+
 def test_a_missing_file_raises_file_not_found(files: Files) -> None:
     for call in (files.read, files.size, files.remove):
         with pytest.raises(FileNotFoundError):

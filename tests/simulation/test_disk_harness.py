@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from p2pnode.storage import collection, engine, reader, recovery, recovery_records, sequences, writer
+from p2pnode.storage import accounted, collection, engine, reader, recovery, recovery_records, sequences, writer
 from testnet.sim import disk_harness
 from testnet.sim.directory import SimFile
 from testnet.sim.disk_harness import Share, Tally, try_flip, try_history
@@ -98,12 +98,7 @@ def collect_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def free_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    def remove(target: engine.Engine, name: str) -> int:
-        target.files.remove(name)
-        target.unwanted.discard(name)
-        return 0
-
-    monkeypatch.setattr(collection, "_remove_file", remove)
+    monkeypatch.setattr(accounted.AccountedFiles, "remove", lambda self, name: self._files.remove(name))
 
 
 Plant = Callable[[pytest.MonkeyPatch], None]

@@ -112,6 +112,9 @@ class PassingFiles:
     def size(self, name: str) -> int:
         return self._inner.size(name)
 
+    def space_bytes(self, name: str) -> int:
+        return self._inner.space_bytes(name)
+
     def free_bytes(self) -> int:
         return self._inner.free_bytes()
 

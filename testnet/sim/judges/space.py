@@ -1,9 +1,10 @@
 """Invariant 7: the space accounted is the space used, nothing leased goes early, and what has expired goes in time.
 
-Used is what the pair files on the disk have; the node's account must agree at every check. A pair that was once there
-so that no power loss could take it must stay until its leases have ended, or their own owners have ended them. Then it
-must be gone, or in the trash if it had a final lease, and gone from there after the trash time: each once the node has
-been up, undisturbed and in contact for as long as its profile asks before it collects.
+Used is all that the disk has, in whole blocks and with its directories; the node's account must agree at every check.
+A pair that was once there so that no power loss could take it must stay until its leases have ended, or their own
+owners have ended them. Then it must be gone, or in the trash if it had a final lease, and gone from there after the
+trash time: each once the node has been up, undisturbed and in contact for as long as its profile asks before it
+collects.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class SpaceJudge:
             present = dict(pair_files(machine.files))
             trash = list(trash_files(machine.files))
             if machine.is_ready:
-                self._check_account(machine, [*present, *(path for path, _, _ in trash)])
+                self._check_account(machine)
                 self._check_reserved(machine)
             lodgers = self._census(machine, present)
             self._check_gone(name, machine, set(present.values()))
@@ -84,11 +85,11 @@ class SpaceJudge:
 
     # ------------------------------------------------------------------ the account
 
-    def _check_account(self, machine: Machine, names: list[str]) -> None:
-        used = sum(len(machine.files.peek(name) or b"") for name in names)
+    def _check_account(self, machine: Machine) -> None:
+        used = machine.files.peek_space_bytes()
         told = machine.node.info().used_bytes
         if told != used:
-            what = f"it accounts for {told} bytes and its {len(names)} pair files have {used}"
+            what = f"it accounts for {told} bytes and its disk has {used}"
             raise JudgementError(NAME, what, node=machine.name)
 
     def _check_reserved(self, machine: Machine) -> None:
