@@ -47,7 +47,9 @@ log = logging.getLogger(__name__)
 _PARENTS = (PAIRS_DIRECTORY, RECORDS_DIRECTORY)
 
 
-def open_engine(files: Files, clock: Clock, quota_bytes: int, trash_s: int, disk_free_min_bytes: int | None) -> Engine:
+def open_engine(
+    files: Files, clock: Clock, quota_bytes: int, trash_s: int, disk_free_min_bytes: int | None = None
+) -> Engine:
     """Return an open store. Raises `HomeError` for a newer index, `DiskFullError` or `LocalStorageError`."""
     engine = Engine(files, clock, quota_bytes=quota_bytes, trash_s=trash_s, disk_free_min_bytes=disk_free_min_bytes)
     try:
