@@ -204,6 +204,20 @@ class DialledBack:
     seen_at: Annotated[str, Text(limits.ADDRESS_CHARS_MAX)]
 
 
+@wire_type(0x48)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetOwnRecord:
+    """Tell me the newest member record of mine that you know. It can be asked, and answered, before one is signed."""
+
+
+@wire_type(0x49)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnRecord:
+    """The asking node's newest member record, None when none is known."""
+
+    record: Annotated[Envelope | None, Maybe(Nested(Envelope))]
+
+
 def payload_bytes(message: object) -> int:
     """Return how many raw bytes follow this message on its stream."""
     return message.payload_bytes if isinstance(message, StorePair | SliverData) else 0

@@ -96,6 +96,13 @@ def lost_pairs(connection: sqlite3.Connection, count_max: int) -> list[PairRow]:
     return [_pair(row) for row in PAIRS.each(connection, "WHERE state = ? LIMIT ?", (PairState.LOST, count_max))]
 
 
+def held_pairs_after(connection: sqlite3.Connection, key: tuple[BlobId, int] | None, count_max: int) -> list[PairRow]:
+    """Return the rows of the next pairs that are held, in the order of blob id and shard; None for the first ones."""
+    blob_id, shard = (b"", -1) if key is None else key
+    where = "WHERE (blob_id, shard) > (?, ?) AND state = ? ORDER BY blob_id, shard LIMIT ?"
+    return [_pair(row) for row in PAIRS.each(connection, where, (blob_id, shard, PairState.HELD, count_max))]
+
+
 def expired_pairs(connection: sqlite3.Connection, *, before: int, count_max: int) -> list[PairRow]:
     """Return pairs that never had an effective final lease and whose provisional leases ended before `before`."""
     where = "WHERE final_until = ? AND provisional_until < ? AND state != ? ORDER BY provisional_until LIMIT ?"

@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 
 from p2pnode.errors import CallerError
+from p2pnode.storage import sequences
 from p2pnode.storage.engine import Engine
-from p2pnode.storage.sequences import raise_ceiling
+from p2pnode.storage.sequences import EVERY_PURPOSE, raise_ceiling
 from wire import limits
 
 NUMBERS_STRIDE = 1024
@@ -43,11 +44,23 @@ class Numbers:
             known, _ = self._reserved.get(purpose, (0, 0))
             self._reserved[purpose] = (max(known, last), ceiling)
 
+    def forget(self) -> None:
+        """Hand out no more of what is reserved."""
+        with self._lock:
+            self._reserved.clear()
+
+
+def leave_behind(engine: Engine, numbers: Numbers, seen: int) -> None:
+    """Let the numbers of all purposes go on far above `seen`. Raises as `SliverStore.leave_sequences_behind` says."""
+    with engine.mutation:
+        sequences.leave_behind(engine, seen)
+        numbers.forget()
+
 
 def reserve(engine: Engine, numbers: Numbers, purpose: str, at_least: int) -> None:
     """Reserve the next numbers, from `at_least` on if that is further. Raises as `SliverStore.take_number` says."""
     with engine.writing_disk(), engine.mutation:
-        used = engine.ceilings.get(purpose, 0)
+        used = max(engine.ceilings.get(purpose, 0), engine.ceilings.get(EVERY_PURPOSE, 0))
         if max(used + 1, at_least) > limits.UINT64_MAX:
             message = f"the numbers {purpose!r} are used up: they have 64 bits"
             raise CallerError(message)

@@ -1,7 +1,8 @@
 """Sequence numbers that never come twice, also when the index is lost. Runs in worker threads.
 
 The index has the highest number given out. A small file has a ceiling above it, raised in strides before it is
-passed: when the index is gone, or was put back from a backup, counting goes on from the ceiling.
+passed: when the index is gone, or was put back from a backup, counting goes on from the ceiling. When all of the disk
+was put back, only others know: then every kind of number goes on far above whatever they saw (`leave_behind`).
 """
 
 from __future__ import annotations
@@ -19,24 +20,57 @@ SEQUENCE_STRIDE = 1024
 """Numbers skipped at most when the index is lost; the ceiling's file is written once in as many."""
 
 
+SEQUENCES_LEFT_BEHIND = 1 << 32
+"""Numbers that are skipped when a whole disk was put back: more than were signed since, were it one a second for a
+century; 64 bits have room for four thousand million such skips."""
+
+EVERY_PURPOSE = "every purpose"
+"""Its number is a floor for those of all purposes, also of such as the old disk has never heard of."""
+
+
 def next_sequence(engine: Engine, purpose: str, at_least: int) -> int:
     """Return the next number, durable already. Raises as `SliverStore.next_sequence` says."""
     with engine.writing_disk(), engine.mutation:
-        ceiling = engine.ceilings.get(purpose, 0)
-        with engine.database.reading() as connection:
-            row = COUNTERS.row(connection, purpose)
-        current = uint64_of(row[1]) if row else ceiling
-        if current + SEQUENCE_STRIDE < ceiling:  # An index this far behind is an old copy of itself.
-            current = ceiling
-        value = max(current + 1, at_least)
-        if value > limits.UINT64_MAX:
-            message = f"the sequence {purpose!r} cannot go to {value}: numbers have 64 bits"
-            raise CallerError(message)
-        if value > ceiling:
-            raise_ceiling(engine, purpose, min(value + SEQUENCE_STRIDE - 1, limits.UINT64_MAX))
-        with engine.database.writing() as connection:
-            COUNTERS.put(connection, (purpose, uint64_cell(value)))
+        value = max(last_sequence(engine, purpose) + 1, at_least)
+        _write_down(engine, purpose, value)
         return value
+
+
+def last_sequence(engine: Engine, purpose: str) -> int:
+    """Return a number that is not below any given out for the purpose, as far as this disk knows; 0 for none."""
+    return max(_last(engine, purpose), _last(engine, EVERY_PURPOSE))
+
+
+def leave_behind(engine: Engine, seen: int) -> None:
+    """Let the numbers of all purposes go on far above `seen` and above all that this disk knows of.
+
+    Raises as `SliverStore.leave_sequences_behind` says.
+    """
+    with engine.writing_disk(), engine.mutation:
+        with engine.database.reading() as connection:
+            given = [uint64_of(row[1]) for row in COUNTERS.rows(connection, "")]
+        highest = max([seen, *given, *engine.ceilings.values()])
+        _write_down(engine, EVERY_PURPOSE, highest + SEQUENCES_LEFT_BEHIND)
+
+
+def _last(engine: Engine, purpose: str) -> int:
+    ceiling = engine.ceilings.get(purpose, 0)
+    with engine.database.reading() as connection:
+        row = COUNTERS.row(connection, purpose)
+    current = uint64_of(row[1]) if row else ceiling
+    # An index this far behind is an old copy of itself.
+    return ceiling if current + SEQUENCE_STRIDE < ceiling else current
+
+
+def _write_down(engine: Engine, purpose: str, value: int) -> None:
+    """Make a number count as given out, also when the index is lost."""
+    if value > limits.UINT64_MAX:
+        message = f"the sequence {purpose!r} cannot go to {value}: numbers have 64 bits"
+        raise CallerError(message)
+    if value > engine.ceilings.get(purpose, 0):
+        raise_ceiling(engine, purpose, min(value + SEQUENCE_STRIDE - 1, limits.UINT64_MAX))
+    with engine.database.writing() as connection:
+        COUNTERS.put(connection, (purpose, uint64_cell(value)))
 
 
 def read_ceilings(engine: Engine) -> dict[str, int]:

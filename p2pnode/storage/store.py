@@ -13,13 +13,15 @@ import trio
 
 from p2pnode.membership.contact import Contact
 from p2pnode.seams import Clock, Files, Offload
-from p2pnode.storage import burying, collection, leasing, members, numbers, reader, sequences, trash, writer
+from p2pnode.storage import burying, collection, leasing, members, numbers, reader, rescan, sequences, trash, writer
 from p2pnode.storage.collection import Collected
 from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.engine import Engine
+from p2pnode.storage.names import PairKey
 from p2pnode.storage.quota import Usage
 from p2pnode.storage.reader import HeldBlob
 from p2pnode.storage.recovery import open_engine, rebuild_index
+from p2pnode.storage.rescan import Rescanned
 from p2pnode.storage.trash import TrashedPair
 from wire import limits
 from wire.ids import Axis, BlobId, ShardIndex
@@ -210,6 +212,24 @@ class SliverStore:
         while (number := self._numbers.take(purpose, at_least)) is None:
             await self._call(self._writes, numbers.reserve, self._numbers, purpose, at_least)
         return number
+
+    async def last_sequence(self, purpose: str) -> int:
+        """Return a number not below any that `next_sequence` returned for the purpose, as far as this disk knows."""
+        return await self._call(self._reads, sequences.last_sequence, purpose)
+
+    async def leave_sequences_behind(self, seen: int) -> None:
+        """Let the numbers of every purpose go on far above `seen`, and above all that this store ever returned.
+
+        For a disk that was put back from an old copy of itself. Raises `CallerError` past 64 bits.
+        """
+        await self._call(self._writes, numbers.leave_behind, self._numbers, seen)
+
+    async def rescan(self, after: PairKey | None = None) -> Rescanned:
+        """Read every byte of the next pairs that are held; those that are damaged or gone are lost from then on.
+
+        A bounded number at a time: call again with `last` until that is None.
+        """
+        return await self._call(self._writes, rescan.rescan, after)
 
     def usage(self) -> Usage:
         """Return how full the store is, from memory."""

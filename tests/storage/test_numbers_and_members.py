@@ -12,6 +12,7 @@ import trio
 from p2pnode.errors import CallerError, LocalStorageError
 from p2pnode.storage import numbers, recordfile, sequences
 from p2pnode.storage.files import DiskFiles
+from p2pnode.storage.sequences import SEQUENCES_LEFT_BEHIND
 from p2pnode.storage.store import SliverStore
 from p2pnode.system import ThreadOffload
 from tests import factories
@@ -65,6 +66,35 @@ async def test_no_number_comes_twice_when_an_old_index_is_put_back(tmp_path: Pat
     (tmp_path / "index.db").write_bytes(old)
     target = await open_store(DiskFiles(tmp_path))
     assert await target.next_sequence("x") > last
+    await target.close()
+
+
+async def test_an_old_disk_goes_on_far_above_what_others_saw_for_every_purpose(tmp_path: Path) -> None:
+    """Put back twice from one image, the second life leaves the first one's numbers behind as well."""
+    target = await open_store(DiskFiles(tmp_path))
+    await target.next_sequence("record")
+    await target.take_number("receipt")
+    assert await target.last_sequence("record") == 1
+    assert await target.last_sequence("nothing yet") == 0
+    await target.leave_sequences_behind(500)
+    numbers = []
+    for seen in (0, 7 * SEQUENCES_LEFT_BEHIND):
+        highest = max(seen, 500)
+        assert await target.last_sequence("record") >= highest + SEQUENCES_LEFT_BEHIND
+        for purpose in ("record", "nothing yet"):
+            numbers.append(await target.next_sequence(purpose))
+            assert numbers[-1] > highest + SEQUENCES_LEFT_BEHIND
+        for purpose in ("receipt", "no receipt yet"):
+            numbers.append(await target.take_number(purpose))
+            assert numbers[-1] > highest + SEQUENCES_LEFT_BEHIND
+        await target.close()
+        (tmp_path / "index.db").unlink()  # The floor outlives the index.
+        target = await open_store(DiskFiles(tmp_path))
+        assert await target.next_sequence("third") > highest + SEQUENCES_LEFT_BEHIND
+        await target.leave_sequences_behind(7 * SEQUENCES_LEFT_BEHIND)
+    assert numbers == sorted(numbers)
+    with pytest.raises(CallerError, match="64 bits"):
+        await target.leave_sequences_behind(limits.UINT64_MAX)
     await target.close()
 
 

@@ -15,10 +15,12 @@ from wire.messages import (
     DialledBack,
     DialOutcome,
     ExchangeMembers,
+    GetOwnRecord,
     GetRecord,
     GetSliver,
     Members,
     NoRecord,
+    OwnRecord,
     RefusalCode,
     Refused,
     SliverData,
@@ -268,5 +270,34 @@ MESSAGES = (
             03                                         # 3: not tried
           b4 2f6970342f3139322e302e322e372f7463702f39  # seen at: /ip4/192.0.2.7/tcp/9
         """,
+    ),
+    Golden(
+        GetOwnRecord(),
+        """
+        91    # array of 1
+          48  # tag: GetOwnRecord
+        """,
+    ),
+    Golden(
+        OwnRecord(record=ENVELOPE),
+        """
+        92               # array of 2
+          49             # tag: OwnRecord
+          94             # record: array of 4
+            01           # tag: Envelope
+            c4 02 b0d7   # body
+            c4 20 0e*32  # signer
+            c4 40 51*64  # signature
+        """,
+        case="known",
+    ),
+    Golden(
+        OwnRecord(record=None),
+        """
+        92    # array of 2
+          49  # tag: OwnRecord
+          c0  # record: nil
+        """,
+        case="unknown",
     ),
 )

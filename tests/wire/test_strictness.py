@@ -15,12 +15,17 @@ from wire import limits
 from wire.codec import decode, encode, tag_of
 from wire.errors import WireError
 from wire.invitations import Invitation
-from wire.messages import BlobRecord, DialledBack, ExchangeMembers
+from wire.messages import BlobRecord, DialledBack, ExchangeMembers, OwnRecord
 
 Plain = list[object]
 Path = tuple[int, ...]
 
-ABSENT: set[tuple[type[object], Path]] = {(ExchangeMembers, (2,)), (ExchangeMembers, (3,)), (Invitation, (4,))}
+ABSENT: set[tuple[type[object], Path]] = {
+    (ExchangeMembers, (2,)),
+    (ExchangeMembers, (3,)),
+    (OwnRecord, (1,)),
+    (Invitation, (4,)),
+}
 """Where nothing may stand."""
 
 WRONG: tuple[object, ...] = (

@@ -44,10 +44,12 @@ from wire.messages import (
     Committed,
     DialBack,
     DialledBack,
+    GetOwnRecord,
     GetRecord,
     GetSliver,
     Members,
     NoRecord,
+    OwnRecord,
     RefusalCode,
     Refused,
     SliverData,
@@ -70,7 +72,7 @@ _ANSWER_S = 10 * ANSWER_S
 _ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "store": (Stored, Committed, Certified),
     "read": (BlobRecord, NoRecord, SliverData),
-    "members": (Members,),
+    "members": (Members, OwnRecord),
     "reach": (DialledBack,),
 }
 _REQUESTS: dict[str, tuple[type[Any], ...]] = {
@@ -129,7 +131,7 @@ def _requests() -> dict[str, list[bytes]]:
         "store": [*stores, *(one + two for one, two in zip(stores, commits, strict=True)), *commits,
                   stores[0] + commits[0] + frame(_our_certificate())],
         "read": [*reads, b"".join(reads)],
-        "members": [frame(honest.exchange(number)) for number in range(5)],
+        "members": [frame(GetOwnRecord()), *(frame(honest.exchange(number)) for number in range(5))],
         "reach": [frame(DialBack(addresses=ADDRESSES[:count])) for count in range(4)]
         + [frame(DialBack(addresses=(f"/ip4/20.0.{honest.peer_id(1)[-1]}.7/tcp/4710",)))],
     }  # fmt: skip

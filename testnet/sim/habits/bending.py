@@ -35,10 +35,12 @@ from wire.messages import (
     DialBack,
     DialledBack,
     ExchangeMembers,
+    GetOwnRecord,
     GetRecord,
     GetSliver,
     Members,
     NoRecord,
+    OwnRecord,
     Refused,
     SliverData,
     Stored,
@@ -63,6 +65,8 @@ MESSAGES = (
     SliverData,
     DialBack,
     DialledBack,
+    GetOwnRecord,
+    OwnRecord,
 )
 """Everything that nodes say to each other on streams."""
 
