@@ -2,12 +2,14 @@
 
 Rules: a record is taken when its signature was checked, its time is not in the future beyond the tolerated skew, and
 its sequence is above the one known; it never removes a newer one. Freshness counts from when a higher sequence arrived
-here, by our own monotonic clock, so that a skewed wall clock makes nobody stale. The table is bounded; when it is full,
-members that are lost make room, anchors never, and else a newcomer is refused.
+here, by our own monotonic clock, so that a skewed wall clock makes nobody stale. A new record is a sign of life of its
+signer too, as old as the record is, whoever brings it. The table is bounded; when it is full, members that are lost
+make room, anchors never, and else a newcomer is refused.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import median
 
@@ -16,7 +18,8 @@ from p2pnode.config import Profile
 from p2pnode.membership.anchors import Acquaintance
 from p2pnode.membership.contact import Contact, with_address
 from p2pnode.membership.domains import domain_of
-from p2pnode.membership.liveness import Liveness, liveness
+from p2pnode.membership.freeze import Freeze
+from p2pnode.membership.liveness import Liveness, Pulse
 from p2pnode.membership.summary import Summary
 from p2pnode.membership.vetting import is_vetted, with_pass
 from wire import limits
@@ -34,8 +37,10 @@ class Member:
     """Monotonic time at which its newest record came, minus the age that it had by then beyond the tolerated skew."""
     heard_at: float
     """Monotonic time at which its newest record came."""
+    pulse: Pulse
+    """Its signs of life."""
     contact_at: float | None = None
-    """Monotonic time of the last contact, None when there was none yet."""
+    """Monotonic time of the last contact of ours with it, None when there was none yet."""
     address: str = ""
     """Where we really reached it."""
     source: str = ""
@@ -62,7 +67,8 @@ class MemberTable:
         """Start empty; silence of a member never seen counts from `started_at`."""
         self._own = own
         self._profile = profile
-        self._started_at = started_at
+        self._strangers = Pulse(started_at)
+        """What is believed of peers that are no members."""
         self._members: dict[PeerId, Member] = {}
         self._in_order: list[tuple[PeerId, Member]] | None = []
         """All of them in the order of their ids; None when somebody came or went since it was made."""
@@ -70,6 +76,8 @@ class MemberTable:
         """Of the records of all members; for comparing tables."""
         self.anchors: frozenset[PeerId] = frozenset()
         """Whom nobody displaces; set by whoever chooses them."""
+        self.freeze = Freeze(profile)
+        """Whether silence is our own fault."""
         self.changes = 0
         """Rises whenever a member comes in or goes."""
 
@@ -103,10 +111,12 @@ class MemberTable:
             self.summary.flip(peer_id, known.record.sequence)
             self.summary.flip(peer_id, record.sequence)
             known.signed, known.renewed_at, known.heard_at = signed, renewed_at, now
+            self._note_signs(known, now)
             return True
         if len(self._members) >= limits.MEMBERS_KEPT_MAX and not self._make_room(now):
             return False
-        self._members[peer_id] = Member(signed, renewed_at, now)
+        self._members[peer_id] = member = Member(signed, renewed_at, now, Pulse(self._strangers.heard_at))
+        self._note_signs(member, now)
         self.summary.flip(peer_id, record.sequence)
         self._in_order = None
         self.changes += 1
@@ -118,6 +128,7 @@ class MemberTable:
         if member is None:
             return False
         member.contact_at = now
+        member.pulse.heard(now)
         member.seen_at = wall
         member.met_at = wall if member.met_at is None else member.met_at
         member.source = source or member.source
@@ -171,7 +182,7 @@ class MemberTable:
                 domain=self.domain(peer_id),
                 met_at=member.met_at,
                 is_vetted=self.is_vetted(peer_id, wall=wall),
-                is_lost=self.liveness(peer_id, now=now) is Liveness.LOST,
+                is_lost=self.liveness(peer_id, now=now).counts_as_lost,
             )
             for peer_id, member in self.members()
             if member.met_at is not None
@@ -194,20 +205,27 @@ class MemberTable:
 
     def is_absent(self, peer_id: PeerId, *, now: float) -> bool:
         """Tell whether nobody has heard of a member for long: we have not, and its record is old as well."""
-        is_silent = self.liveness(peer_id, now=now) in (Liveness.OFFLINE, Liveness.LOST)
+        is_silent = self.liveness(peer_id, now=now) not in (Liveness.ACTIVE, Liveness.SUSPECT)
         return is_silent and not self.is_fresh(peer_id, now=now)
 
     def silence(self, peer_id: PeerId, *, now: float) -> float:
-        """Return the seconds since the last contact; of a peer that was never met, since we started."""
-        member = self._members.get(peer_id)
-        if peer_id == self._own:
-            return 0.0
-        contact_at = member.contact_at if member is not None else None
-        return now - (contact_at if contact_at is not None else self._started_at)
+        """Return the seconds since the last sign of life; of a peer that never gave one, since we started."""
+        return 0.0 if peer_id == self._own else now - self._pulse(peer_id).heard_at
 
     def liveness(self, peer_id: PeerId, *, now: float) -> Liveness:
-        """Return a peer's state by its silence."""
-        return liveness(self.silence(peer_id, now=now), self._profile)
+        """Return a peer's state; our own is always active."""
+        if peer_id == self._own:
+            return Liveness.ACTIVE
+        return self._pulse(peer_id).look(self._profile, now=now, is_frozen=self.freeze.is_frozen(now))
+
+    def look_for_own_silence(self, *, now: float, wall: float) -> None:
+        """Judge by the failure domains of long-known members whether it is our own link that is down."""
+        heard_at: dict[str, float] = {}
+        for peer_id, member in self.members():
+            if member.contact_at is not None and self._is_long_known(member, wall):
+                domain = self.domain(peer_id)
+                heard_at[domain] = max(member.contact_at, heard_at.get(domain, -math.inf))
+        self.freeze.look(heard_at.values(), now=now)
 
     def is_fresh(self, peer_id: PeerId, *, now: float) -> bool:
         """Tell whether a member's record was renewed lately."""
@@ -237,11 +255,26 @@ class MemberTable:
         chosen = leads[True] or leads[False]
         return median(chosen) if chosen else None
 
+    def _pulse(self, peer_id: PeerId) -> Pulse:
+        member = self._members.get(peer_id)
+        return self._strangers if member is None else member.pulse
+
+    def _note_signs(self, member: Member, now: float) -> None:
+        """Take a new record for what it says of its signer's life: that it lived then, and whether it will be away."""
+        member.pulse.heard(member.renewed_at)
+        record = member.record
+        # Both times are by its own clock, so that no skew between it and ours matters.
+        is_away = record.state == MemberState.MAINTENANCE
+        until = member.renewed_at + max(0, record.state_until - record.time) if is_away else -math.inf
+        member.pulse.announced(until, now=now)
+
+    def _is_long_known(self, member: Member, wall: float) -> bool:
+        """Tell whether a member was met for the first time longer ago than newcomers are watched."""
+        return member.met_at is not None and max(wall - member.met_at, 0) >= self._profile.vetting_s
+
     def _make_room(self, now: float) -> bool:
         lost = [
-            peer_id
-            for peer_id in self._members.keys() - self.anchors
-            if self.liveness(peer_id, now=now) is Liveness.LOST
+            peer_id for peer_id in self._members.keys() - self.anchors if self.liveness(peer_id, now=now).counts_as_lost
         ]
         if not lost:
             return False

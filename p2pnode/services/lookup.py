@@ -21,7 +21,6 @@ from p2pnode.errors import (
     PeerSilentError,
     PeerUnavailableError,
 )
-from p2pnode.membership.liveness import Liveness
 from p2pnode.placement.candidates import order_of_asking
 from p2pnode.protocols.certificates import CheckedCertificate, check_certificate
 from p2pnode.protocols.store import open_metadata
@@ -235,7 +234,7 @@ class Lookup:
             elif peer_id in connected:
                 result[peer_id] = 1
             else:
-                result[peer_id] = 3 if self._membership.liveness(peer_id) is Liveness.LOST else 2
+                result[peer_id] = 3 if self._membership.liveness(peer_id).counts_as_lost else 2
         return result
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from p2pnode import bft
-from p2pnode.membership.liveness import Liveness
 from p2pnode.placement.shape import nodes_that_may_fail
 from p2pnode.protocols.certificates import CheckedCertificate
 from p2pnode.protocols.manifest import manifest_from_bytes
@@ -88,7 +87,7 @@ class Statistician:
         alive: list[PeerId] = []
         reachable = 0
         for peers in certificate.shards(blob_id).values():
-            here = [peer for peer in peers if self._membership.liveness(peer) is not Liveness.LOST]
+            here = [peer for peer in peers if not self._membership.liveness(peer).counts_as_lost]
             reachable += any(peer in connected for peer in here)
             alive += here[:1]
         needed, domains = bft.primary_source(n), [self._membership.domain(peer) for peer in alive]

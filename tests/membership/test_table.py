@@ -9,11 +9,12 @@ import pytest
 from crypto.peer_id import peer_id_to_text
 from p2pnode.config import PUBLIC, TESTNET
 from p2pnode.membership.contact import WORKED_ADDRESSES_MAX, Contact
-from p2pnode.membership.liveness import Liveness, liveness
+from p2pnode.membership.liveness import MAINTENANCE_S_MAX, Liveness
 from p2pnode.membership.table import MemberTable
 from tests.factories import TIME, key, member_record, peer_id, signed, signed_member
 from wire import limits
-from wire.records import MemberState
+from wire.records import MemberRecord, MemberState
+from wire.signed import Signed
 
 OWN = peer_id(100)
 NOW = 1000.0
@@ -88,17 +89,97 @@ def test_only_active_members_are_chosen_for_new_data() -> None:
 
 def test_silence_counts_from_the_last_contact_and_else_from_our_start() -> None:
     members = table()
+    members.contact(peer_id(9), now=NOW + 56, wall=TIME)  # A stranger leaves no trace.
+    assert members.silence(peer_id(9), now=NOW + 60) == 60
+    assert members.liveness(peer_id(9), now=NOW + 60) is Liveness.LOST
     members.consider(signed_member(1), now=NOW + 50, wall=TIME)
-    assert members.silence(peer_id(1), now=NOW + 60) == 60
     members.contact(peer_id(1), now=NOW + 55, wall=TIME, address="/ip4/127.0.0.1/tcp/1")
     members.contact(peer_id(1), now=NOW + 56, wall=TIME)
-    members.contact(peer_id(9), now=NOW + 56, wall=TIME)  # A stranger leaves no trace.
     assert members.silence(peer_id(1), now=NOW + 60) == 4
     known = members.get(peer_id(1))
     assert known is not None
     assert known.address == "/ip4/127.0.0.1/tcp/1"
-    assert members.silence(peer_id(9), now=NOW + 60) == 60
-    assert members.liveness(peer_id(9), now=NOW + 60) is Liveness.LOST
+
+
+def test_a_new_record_is_a_sign_of_life_as_old_as_the_record_whoever_brings_it() -> None:
+    members = MemberTable(OWN, PUBLIC, started_at=NOW)
+    now, wall = NOW + 10 * PUBLIC.long_grace_s, TIME
+    members.consider(signed_member(1, time=wall), now=now, wall=wall)
+    assert members.silence(peer_id(1), now=now + 5) == 5
+    members.consider(signed_member(1, sequence=1, time=wall), now=now + 6, wall=wall)  # The same again says nothing.
+    assert members.silence(peer_id(1), now=now + 7) == 7
+    old = wall - limits.CLOCK_SKEW_SECONDS - 3600
+    members.consider(signed_member(2, time=old), now=now, wall=wall)
+    assert members.silence(peer_id(2), now=now) == 3600
+    members.consider(signed_member(3, time=0), now=now, wall=wall)
+    assert members.silence(peer_id(3), now=now) == 10 * PUBLIC.long_grace_s  # Never more than we run.
+
+
+def away(
+    number: int, seconds: int, *, sequence: int = 1, state: MemberState = MemberState.MAINTENANCE
+) -> Signed[MemberRecord]:
+    """Return a record that says what its signer does for so many seconds."""
+    record = member_record(number, sequence=sequence)
+    return signed(dataclasses.replace(record, state=state, state_until=TIME + seconds), key(number))
+
+
+@pytest.mark.parametrize("skew", [-limits.CLOCK_SKEW_SECONDS, 0, limits.CLOCK_SKEW_SECONDS])
+def test_who_announced_maintenance_is_lost_no_earlier_than_its_end_and_the_grace(skew: int) -> None:
+    members = MemberTable(OWN, PUBLIC, started_at=NOW)
+    hours = 6 * 3600
+    members.consider(away(1, hours), now=NOW, wall=TIME + skew)
+    members.consider(away(2, hours, state=MemberState.ACTIVE), now=NOW, wall=TIME + skew)
+    assert members.liveness(peer_id(1), now=NOW + PUBLIC.suspect_after_s) is Liveness.SUSPECT
+    assert members.liveness(peer_id(1), now=NOW + hours + PUBLIC.offline_after_s - 1) is Liveness.SUSPECT
+    assert members.liveness(peer_id(2), now=NOW + hours) is Liveness.OFFLINE
+    assert members.liveness(peer_id(2), now=NOW + PUBLIC.long_grace_s) is Liveness.LOST
+    assert members.liveness(peer_id(1), now=NOW + hours + PUBLIC.long_grace_s - 1) is Liveness.OFFLINE
+    assert members.liveness(peer_id(1), now=NOW + hours + PUBLIC.long_grace_s) is Liveness.LOST
+
+
+def test_nobody_is_excused_for_ever() -> None:
+    members = MemberTable(OWN, PUBLIC, started_at=NOW)
+    members.consider(away(1, 10**9), now=NOW, wall=TIME)
+    end = NOW + MAINTENANCE_S_MAX + PUBLIC.long_grace_s
+    assert members.liveness(peer_id(1), now=end - 1) is Liveness.OFFLINE
+    assert members.liveness(peer_id(1), now=end) is Liveness.LOST
+
+
+def test_a_record_that_says_active_ends_the_maintenance() -> None:
+    members = MemberTable(OWN, PUBLIC, started_at=NOW)
+    members.consider(away(1, 6 * 3600), now=NOW, wall=TIME)
+    members.consider(away(1, 6 * 3600, sequence=2, state=MemberState.ACTIVE), now=NOW, wall=TIME)
+    assert members.liveness(peer_id(1), now=NOW + PUBLIC.long_grace_s) is Liveness.LOST
+
+
+def test_a_node_with_a_dead_link_declares_nobody_lost_until_the_short_grace_is_over() -> None:
+    """All but one of nine domains fall silent at one moment; a tenth peer had fallen silent long before."""
+    members = MemberTable(OWN, PUBLIC, started_at=NOW)
+    wall = TIME + int(PUBLIC.vetting_s)
+    for number in range(1, 11):
+        members.consider(signed_member(number), now=NOW, wall=TIME)
+        members.contact(peer_id(number), now=NOW, wall=TIME, address=f"/ip4/8.8.{number}.4/tcp/1")
+    cut = NOW + PUBLIC.long_grace_s - PUBLIC.suspect_after_s
+    for number in range(1, 10):
+        members.contact(peer_id(number), now=cut, wall=wall)
+    members.look_for_own_silence(now=cut + PUBLIC.suspect_after_s - 1, wall=wall)
+    assert not members.freeze.is_frozen(cut + PUBLIC.suspect_after_s - 1)
+    start = cut + PUBLIC.suspect_after_s
+    members.look_for_own_silence(now=start, wall=wall)
+    assert members.liveness(peer_id(10), now=start) is Liveness.OFFLINE
+    assert members.liveness(peer_id(10), now=start + PUBLIC.short_grace_s - 1) is Liveness.OFFLINE
+    assert members.liveness(peer_id(10), now=start + PUBLIC.short_grace_s) is Liveness.LOST
+
+
+def test_newcomers_and_many_peers_of_one_domain_start_no_freeze() -> None:
+    for vetted_for, block in ((PUBLIC.vetting_s - 1, "8.8.{}"), (PUBLIC.vetting_s, "8.8.8")):
+        members = MemberTable(OWN, PUBLIC, started_at=NOW)
+        for number in range(1, 20):
+            members.consider(signed_member(number), now=NOW, wall=TIME)
+            members.contact(peer_id(number), now=NOW, wall=TIME, address=f"/ip4/{block.format(number)}.4/tcp/1")
+        later = NOW + PUBLIC.suspect_after_s
+        members.look_for_own_silence(now=later, wall=TIME + vetted_for)
+        assert not members.freeze.is_frozen(later)
 
 
 def test_a_full_table_gives_room_only_by_forgetting_the_longest_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,19 +309,3 @@ def test_absent_is_who_is_silent_to_us_and_whose_record_is_old() -> None:
     assert members.is_absent(peer_id(1), now=late)
     members.consider(signed_member(1, sequence=2), now=late, wall=TIME)
     assert not members.is_absent(peer_id(1), now=late)
-
-
-@pytest.mark.parametrize(
-    ("silence", "state"),
-    [
-        (0, Liveness.ACTIVE),
-        (15 * 60 - 1, Liveness.ACTIVE),
-        (15 * 60, Liveness.SUSPECT),
-        (4 * 3600 - 1, Liveness.SUSPECT),
-        (4 * 3600, Liveness.OFFLINE),
-        (24 * 3600 - 1, Liveness.OFFLINE),
-        (24 * 3600, Liveness.LOST),
-    ],
-)
-def test_silence_leads_through_the_states_at_the_profile_times(silence: float, state: Liveness) -> None:
-    assert liveness(silence, PUBLIC) is state
