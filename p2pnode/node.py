@@ -188,7 +188,7 @@ class Node:
         self._statistician = Statistician(context, self._membership, self._getter)
         slots = PayloadSlots(bytes_per_s_min=config.profile.bytes_per_s_min)
         served: list[tuple[str, Handler, tuple[type, ...]]] = [
-            (STORE, Keeper(context).answer, keep.REQUESTS),
+            (STORE, self._once_numbered(Keeper(context).answer), keep.REQUESTS),
             (READ, ReadServer(context).answer, serve_reads.REQUESTS),
             (MEMBERS, self._membership.answer, membership.REQUESTS),
             (REACH, self._reach.answer, reach.REQUESTS),
@@ -201,9 +201,20 @@ class Node:
         member = self._membership.table.get(peer_id)
         return None if member is None else member.record
 
+    def _once_numbered(self, handler: Handler) -> Handler:
+        """Let what signs numbers wait until others were asked for the highest one that we have signed."""
+
+        async def answer(peer_id: PeerId, message: object, payload: bytes) -> Answer:
+            await self._membership.has_record.wait()
+            return await handler(peer_id, message, payload)
+
+        return answer
+
     def _server(self, handler: Handler, accepts: tuple[type, ...], slots: PayloadSlots) -> StreamHandler:
         async def answer(peer_id: PeerId, message: object, payload: bytes) -> Answer:
-            return await answer_or_refuse(handler, peer_id, message, payload)
+            answered = await answer_or_refuse(handler, peer_id, message, payload)
+            self._membership.heard(peer_id)  # Afterwards: by its first greeting a newcomer becomes a member.
+            return answered
 
         async def serve(stream: Stream) -> None:
             await requests.serve_requests(stream, answer, accepts=accepts, slots=slots)
@@ -236,7 +247,7 @@ class Node:
             record = member.record
             state = self._membership.liveness(peer_id)
             said = MemberState(record.state)
-            speaks_for_itself = state is Liveness.ACTIVE and said is not MemberState.ACTIVE
+            speaks_for_itself = state in (Liveness.ACTIVE, Liveness.SUSPECT) and said is not MemberState.ACTIVE
             rows.append(
                 PeerStatus(
                     peer_id=peer_id_to_text(peer_id),
@@ -272,6 +283,8 @@ class Node:
             used_bytes=usage.used_bytes,
             uptime_s=self._clock.monotonic() - self._started_at,
             reach=self._reach.report().reach,
+            frozen=self._membership.is_frozen(),
+            restored=self._membership.is_restored,
         )
 
     def hint(self, address: str) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, new_app
 from p2pnode.cli.output import human_bytes, human_duration, one_line, print_json, reporting
-from p2pnode.services.results import PeerStatus
+from p2pnode.services.results import NodeInfo, PeerStatus
 
 app = new_app()
 
@@ -25,7 +25,8 @@ WIDTH_WITHOUT_TERMINAL = 200
 def peers(*, as_json: JsonOption = False, home: HomeOption = HOME_DEFAULT) -> None:
     """List the members that this node knows, and count what it refused of peers."""
     with reporting(as_json=as_json):
-        report = daemon_of(home).peers()
+        daemon = daemon_of(home)
+        report = daemon.peers()
         if as_json:
             print_json({"peers": [dataclasses.asdict(peer) for peer in report.peers], "refused": report.refused})
             return
@@ -36,6 +37,17 @@ def peers(*, as_json: JsonOption = False, home: HomeOption = HOME_DEFAULT) -> No
         if report.refused:
             counts = ", ".join(f"{one_line(reason)} {count}" for reason, count in report.refused.items())
             print(f"refused since the start: {counts}")
+        _print_notes(daemon.info())
+
+
+def _print_notes(info: NodeInfo) -> None:
+    """Say what else a person has to know to read the states."""
+    if info.frozen:
+        print(
+            "nearly all fell silent at once: this node's own link seems to be down, so nobody is declared lost for now"
+        )
+    if info.restored:
+        print("this node's disk was put back from an old copy: what is missing on it is told to the others as lost")
 
 
 def _print_table(known: list[PeerStatus]) -> None:

@@ -37,17 +37,18 @@ from p2pnode.services.admission import Admission, Admitted
 from p2pnode.services.contacts import Contacts
 from p2pnode.services.context import Context
 from p2pnode.services.peers import Answer
+from p2pnode.services.restoring import ASKED_MAX, Restoration
 from wire import limits
 from wire.codec import encode
 from wire.errors import WireError
 from wire.ids import MembersSummary, PeerId
-from wire.messages import ExchangeMembers, Members, RefusalCode
+from wire.messages import ExchangeMembers, GetOwnRecord, Members, OwnRecord, RefusalCode
 from wire.records import Envelope, MemberRecord
 from wire.signed import Signed
 
 log = logging.getLogger(__name__)
 
-REQUESTS = (ExchangeMembers,)
+REQUESTS = (ExchangeMembers, GetOwnRecord)
 """The requests of the `members` protocol."""
 
 PAGES_MAX = 1 + limits.MEMBERS_KEPT_MAX // limits.MEMBERS_PER_MESSAGE_MAX
@@ -59,6 +60,9 @@ must not flood the network."""
 
 ANCHORS_SAVED_WITHIN_S = 30.0
 """A change of the anchors is saved this soon: they are what a node needs most after a crash."""
+
+OWN_LINK_LOOKS = 10
+"""How often in one suspect time it is looked at whether our own link is down."""
 
 TELL_TIMEOUT_S = 20.0
 """How long telling one peer of our new addresses may take."""
@@ -76,13 +80,19 @@ class Membership:
         self.table = MemberTable(context.own, context.profile, started_at=context.clock.monotonic())
         self._admission = Admission(context, self.table, welcome=self._welcome)
         self._own: Signed[MemberRecord] | None = None
+        self.has_record = trio.Event()
+        """Set once our own record is signed, with a number that nobody has seen."""
+        self._seeds = tuple(bootstrap)
+        self._restoration = Restoration(context)
         self.contacts = Contacts(
             context, self.table, bootstrap=bootstrap, greet=self._greet, on_look=self._look_for_new_addresses
         )
-        self._has_moved = trio.Event()
+        self._has_news = trio.Event()
+        context.peers.on_answer = self.heard
 
     async def prepare(self) -> None:
         """Take part in the topic and load the members known before; call it before the network runs."""
+        await self._restoration.prepare()
         self._context.network.subscribe(self._topic, self._on_gossip)
         for envelope in await self._context.store.load_members():
             signed = self._open(envelope)
@@ -94,19 +104,36 @@ class Membership:
 
     async def run(self, *, task_status: OnRunning) -> None:
         """Publish, greet, dial and save until cancelled; started once our own record exists."""
+        await self._restoration.ask(self._whom_to_ask())
         await self._renew_own_record()
+        self.has_record.set()
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._publish_regularly)
             nursery.start_soon(self.contacts.run)
             nursery.start_soon(self._save_regularly)
             nursery.start_soon(self._admission.run)
+            nursery.start_soon(self._watch_own_link)
+            nursery.start_soon(self._restoration.rescan)
 
     @property
     def own(self) -> Signed[MemberRecord]:
         """Our own record, as last signed."""
         assert self._own is not None
         return self._own
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether others have seen newer records of ours than our own disk knows of."""
+        return self._restoration.is_restored
+
+    def is_frozen(self) -> bool:
+        """Tell whether our own link seems to be down, so that nobody is declared lost and scores stand still."""
+        return self.table.freeze.is_frozen(self._now())
+
+    def heard(self, peer_id: PeerId) -> None:
+        """Note an exchange with a peer, of whatever protocol and whoever asked: it is alive."""
+        self.table.contact(peer_id, now=self._now(), wall=self._context.clock.wall())
 
     def candidates(self) -> list[Candidate]:
         """Return who may be given new data: ourselves and all fresh active members.
@@ -136,18 +163,26 @@ class Membership:
         return len(self.table.fresh(now=self._now()))
 
     async def answer(self, peer_id: PeerId, message: object, payload: bytes) -> Answer:
-        """Answer an exchange of member records. Raises `RefusalError`."""
+        """Answer a question about member records. Raises `RefusalError`."""
         del payload
-        if not isinstance(message, ExchangeMembers):
-            raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no request about members")
+        match message:
+            case ExchangeMembers():
+                await self.has_record.wait()
+                return self._answer_exchange(peer_id, message), ()
+            case GetOwnRecord():
+                member = self.table.get(peer_id)
+                return OwnRecord(record=None if member is None else member.signed.envelope), ()
+            case _:
+                raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no request about members")
+
+    def _answer_exchange(self, peer_id: PeerId, message: ExchangeMembers) -> Members:
         self._consider(message.record, via=peer_id)
-        self.table.contact(peer_id, now=self._now(), wall=self._context.clock.wall())
         buckets = differing(self._summary(), message.known)
         members = within(buckets, self.table.members()) if buckets else []
         news = [(each, member.signed.envelope) for each, member in members]
         if bucket_of(self._context.own) in buckets:
             bisect.insort(news, (self._context.own, self.own.envelope), key=lambda row: row[0])
-        return members_page(news, after=message.after), ()
+        return members_page(news, after=message.after)
 
     def _summary(self) -> MembersSummary:
         """Return the summary of all that we know, our own record included."""
@@ -166,7 +201,7 @@ class Membership:
         if known is not None and known.signed.envelope == envelope:
             return  # Every new neighbour tells us mostly what we know: it need not be checked again.
         signed = self._open(envelope)
-        if signed is None:
+        if signed is None or self._is_our_own(signed):
             return
         # Of one that brings itself we may be the only acquaintance; two that came at once learn of each other from us.
         is_for_others = signed.signer_peer == via
@@ -180,6 +215,15 @@ class Membership:
             log.info("a bad member record: %s", error)
             self._context.refusals.count(Refused.BAD_RECORD)
             return None
+
+    def _is_our_own(self, signed: Signed[MemberRecord]) -> bool:
+        """Tell whether a checked record is one of ours, which is news only to a node that was restored."""
+        if signed.signer_peer != self._context.own:
+            return False
+        self._restoration.saw(signed)
+        if self._restoration.is_behind:
+            self._has_news.set()
+        return True
 
     def _is_claimed(self, signed: Signed[MemberRecord]) -> bool:
         """Tell whether a record that was kept has the work that our profile asks for today."""
@@ -214,7 +258,7 @@ class Membership:
             log.info("a bad member record came by way of %s: %s", via, checked.reason)
         if checked.is_notable:
             log.warning("a member record was not passed on: %s", checked.reason)
-        if checked.signed is None:
+        if checked.signed is None or self._is_our_own(checked.signed):
             return checked.verdict
         known = self.table.get(checked.signed.signer_peer)
         if known is not None and known.record.sequence > checked.signed.record.sequence:
@@ -234,7 +278,7 @@ class Membership:
         self._own = make_member_record(
             context.identity,
             self._facts,
-            sequence=await context.store.next_sequence("member record"),
+            sequence=await self._restoration.next_number(),
             time=context.wall_seconds(),
             addresses=context.network.addresses(),
             capacity_bytes=usage.quota_bytes,
@@ -244,28 +288,30 @@ class Membership:
     async def _publish_regularly(self) -> None:
         while True:
             await self._context.network.publish(self._topic, encode(self.own.envelope))
-            has_moved = await self._wait_for_renewal()
+            has_news = await self._wait_for_renewal()
             try:
                 await self._renew_own_record()
             except LocalStorageError as error:
                 # The old record goes on; a node that signs nothing new soon counts as stale, and gets no new data.
                 log.warning("the member record cannot be renewed until the disk works again: %s", error)
-            if has_moved:
+            if has_news:
                 log.info("our addresses are now %s", ", ".join(self.own.record.addresses) or "none")
                 await self._tell_everybody()
                 await self._context.clock.sleep(ADDRESS_NEWS_EVERY_S)
 
     async def _wait_for_renewal(self) -> bool:
-        """Wait until it is time for a new record; return whether that is because our addresses are others now."""
-        self._has_moved = trio.Event()
+        """Wait until it is time for a new record; return whether that is because something of it is wrong by now."""
+        self._has_news = trio.Event()
+        if self._restoration.is_behind:
+            return True
         with trio.move_on_after(self._context.profile.member_record_every_s):
-            await self._has_moved.wait()
+            await self._has_news.wait()
             return True
         return False
 
     def _look_for_new_addresses(self) -> None:
         if self._context.network.addresses()[: limits.ADDRESSES_MAX] != self.own.record.addresses:
-            self._has_moved.set()
+            self._has_news.set()
 
     async def _tell_everybody(self) -> None:
         """Give our new record to all connected peers, besides gossip: its mesh reaches only some of them at once."""
@@ -297,6 +343,16 @@ class Membership:
             except LocalStorageError as error:
                 log.warning("the members cannot be saved until the disk works again: %s", error)
 
+    async def _watch_own_link(self) -> None:
+        while True:
+            await self._context.clock.sleep(self._context.profile.suspect_after_s / OWN_LINK_LOOKS)
+            self.table.look_for_own_silence(now=self._now(), wall=self._context.clock.wall())
+
+    def _whom_to_ask(self) -> list[PeerId | str]:
+        """Return who may know our newest record: anchors, then those heard of last, and some addresses from outside."""
+        known = sorted(self.table.contacts(), key=lambda each: (not each.is_anchor, -each.seen_at, each.peer_id))
+        return [*(each.peer_id for each in known[: ASKED_MAX - 1]), *self._seeds]
+
     async def _exchange(self, peer_id: PeerId, *, after: PeerId | None) -> Members:
         """Give a peer our record, and return a page of what it knows."""
         request = ExchangeMembers(record=self.own.envelope, after=after, known=self._summary())
@@ -315,4 +371,3 @@ class Membership:
             if not page.has_more or not page.records:
                 break
             after = PeerId(peer_id_of(page.records[-1].signer))
-        self.table.contact(peer_id, now=self._now(), wall=self._context.clock.wall())

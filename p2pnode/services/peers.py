@@ -26,6 +26,8 @@ class Peers:
         self._own = own
         self._protocols = protocols
         self._local: dict[str, Handler] = {}
+        self.on_answer: Callable[[PeerId], None] = _nobody_listens
+        """Called with each other peer that answered, with a refusal too: it is alive."""
 
     def serve_locally(self, name: str, handler: Handler) -> None:
         """Answer our own questions of one protocol with this handler."""
@@ -46,13 +48,34 @@ class Peers:
         Raises `PeerUnavailableError` (also its kinds `PeerSilentError` and `PeerRefusedError`) or `PeerFaultError`.
         """
         if peer_id != self._own:
-            return await self._requester.request(
-                peer_id, self._protocols[name], message, payload=payload, expect=expect, timeout_s=timeout_s
-            )
+            return await self._ask_other(peer_id, name, message, payload, expect, timeout_s)
         answer, parts = await answer_or_refuse(self._local[name], peer_id, message, b"".join(payload))
         if isinstance(answer, Refused):
             raise PeerRefusedError(answer.reason, answer.code)
         return Reply(answer, b"".join(parts))
+
+    async def _ask_other(
+        self,
+        peer_id: PeerId,
+        name: str,
+        message: object,
+        payload: Sequence[bytes | memoryview],
+        expect: tuple[type, ...],
+        timeout_s: float | None,
+    ) -> Reply:
+        try:
+            reply = await self._requester.request(
+                peer_id, self._protocols[name], message, payload=payload, expect=expect, timeout_s=timeout_s
+            )
+        except PeerRefusedError:
+            self.on_answer(peer_id)
+            raise
+        self.on_answer(peer_id)
+        return reply
+
+
+def _nobody_listens(_peer_id: PeerId) -> None:
+    """Do nothing: before anybody wants to know who answers."""
 
 
 async def answer_or_refuse(handler: Handler, peer_id: PeerId, message: object, payload: bytes) -> Answer:

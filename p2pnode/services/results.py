@@ -74,7 +74,7 @@ class PeerStatus:
 
     peer_id: str
     state: str
-    """active, suspect, offline or lost; maintenance or draining when it says so itself."""
+    """active, suspect, offline, lost or condemned; maintenance or draining when it says so itself and is no worse."""
     addresses: tuple[str, ...]
     connected: bool
     seconds_since_contact: float | None
@@ -102,6 +102,10 @@ class NodeInfo:
     uptime_s: float
     reach: str = "unknown"
     """Whether others can dial it: `reachable`, `not reachable` or `unknown`."""
+    frozen: bool = False
+    """Whether its own link seems to be down, so that it declares nobody lost for now."""
+    restored: bool = False
+    """Whether its disk was put back from an old copy, since when it looks for what is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

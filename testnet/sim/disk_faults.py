@@ -45,6 +45,8 @@ class DiskFaults:
         self._stall_s: tuple[float, float] | None = None
         self.has_failed_to_write = False
         """Whether the running node was told that a write failed: it may write no more until it is started anew."""
+        self.gone_names: set[str] = set()
+        """Files that went when the disk was put back from an earlier image of it."""
 
     def stall(self, *, low_s: float, high_s: float) -> None:
         """Let each call that works with the disk take so many seconds longer."""

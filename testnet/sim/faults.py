@@ -39,6 +39,8 @@ class FaultKind(enum.StrEnum):
     WRITE_ERROR = "write-error"
     DISK_FULL = "disk-full"
     BIT_ROT = "bit-rot"
+    OLD_DISK = "old-disk"
+    """All of a disk is put back from an earlier image of it."""
     CLOCK_SKEW = "clock-skew"
     """A wall clock is wrong by a constant."""
     CLOCK_JUMP = "clock-jump"

@@ -71,6 +71,15 @@ class SimFiles:
         """End the process only: what was written stays, as the machine's cache survives."""
         return self._next_life(self._tree)
 
+    def put_back(self, image: SimFiles) -> None:
+        """Replace all that lies on the disk by an earlier image of it, as whoever restores a backup does.
+
+        Call it while no node runs. What was written since is gone, and counts as damaged until it is written again.
+        """
+        self.faults.gone_names |= {name for name, _ in self._tree.named_files()}
+        self._tree = image._tree
+        self._good_names.clear()
+
     def _next_life(self, tree: Tree) -> SimFiles:
         self._is_dead = True
         self.faults.has_failed_to_write = False
@@ -209,11 +218,11 @@ class SimFiles:
             return None
 
     def is_injured(self, name: str) -> bool:
-        """Tell whether bytes of this file were changed behind the node's back."""
+        """Tell whether bytes of this file were changed behind the node's back, or all of it was taken away."""
         try:
             return bool(self._tree.find(name).injuries)
         except (FileNotFoundError, IsADirectoryError):
-            return False
+            return name in self.faults.gone_names
 
     # ------------------------------------------------------------------ faults
 

@@ -11,6 +11,7 @@ import trio
 from testnet.sim.disk_events import DiskEvent
 from testnet.sim.disk_faults import COMMITS, READS, WRITES
 from testnet.sim.faults import FaultKind
+from testnet.sim.files import SimFiles
 from testnet.sim.links import Link, Pair
 from testnet.sim.machine import current_life
 from testnet.sim.world import World
@@ -219,6 +220,17 @@ class Injector:
         injured = files.rot(self._world.generator(f"rot/{self._log.injected}"), under=under)
         self._world.trace.record("rot", name, injured)
         return injured
+
+    def image(self, name: str) -> SimFiles:
+        """Return an image of a disk as it is now, for `old_disk`; it is none of the faults."""
+        return self._world.machines[name].files.image(self._world.generator(f"image/{name}"))
+
+    def old_disk(self, name: str, image: SimFiles) -> None:
+        """Kill a node and put its disk back from an earlier image, which is used up; the machine stays down."""
+        if self._log.may_inject(FaultKind.OLD_DISK, name):
+            self._world.kill(name, power=False)
+            self._world.machines[name].files.put_back(image)
+            self._log.fire(FaultKind.OLD_DISK)
 
     def power_loss_within(self, name: str, *, moments: int) -> None:
         """Take a machine's power in the middle of its disk's work: after so many moments from now.

@@ -65,6 +65,8 @@ class FakeNode:
             ),
         )
 
+        self.is_frozen = False
+        self.is_restored = False
         self.checks = 0
         self.reach_report = ReachReport(
             reach="not reachable",
@@ -187,6 +189,8 @@ class FakeNode:
             quota_bytes=1000,
             used_bytes=600,
             uptime_s=3.0,
+            frozen=self.is_frozen,
+            restored=self.is_restored,
         )
 
     def reach(self) -> ReachReport:

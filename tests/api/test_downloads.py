@@ -156,6 +156,8 @@ async def test_status_peers_and_node_are_told_exactly(served: Served) -> None:
         "used_bytes": 600,
         "uptime_s": 3.0,
         "reach": "unknown",
+        "frozen": False,
+        "restored": False,
     }
 
 

@@ -123,6 +123,16 @@ def test_peers_are_a_line_each_and_no_id_is_cut(cli: Cli, daemon: FakeDaemon) ->
     assert "[red]lost?[0m" in lines[2], "what a peer says is not taken for markup or control"
 
 
+@pytest.mark.parametrize(("field", "words"), [("frozen", "own link seems to be down"), ("restored", "old copy")])
+def test_peers_says_what_a_person_must_know_to_read_the_states(
+    cli: Cli, daemon: FakeDaemon, field: str, words: str
+) -> None:
+    assert words not in cli("peers").out.decode()
+    daemon.node.is_frozen, daemon.node.is_restored = field == "frozen", field == "restored"
+    assert words in cli("peers").out.decode()
+    assert words not in cli("peers", "--json").out.decode()
+
+
 def test_no_peers_are_told_in_words(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.node.peer_list = ()
     assert cli("peers").out == b"no other member is known yet\n"
