@@ -43,9 +43,7 @@ def peers(*, as_json: JsonOption = False, home: HomeOption = HOME_DEFAULT) -> No
 def _print_notes(info: NodeInfo) -> None:
     """Say what else a person has to know to read the states."""
     if info.frozen:
-        print(
-            "nearly all fell silent at once: this node's own link seems to be down, so nobody is declared lost for now"
-        )
+        print("nearly all fell silent at once: this node's own link seems to be down, so nobody is lost for now")
     if info.restored:
         print("this node's disk was put back from an old copy: what is missing on it is told to the others as lost")
 

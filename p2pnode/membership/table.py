@@ -122,6 +122,16 @@ class MemberTable:
         self.changes += 1
         return True
 
+    def clock_was_set(self, *, now: float, wall: float) -> None:
+        """Judge anew how old each record was when it came, by a wall clock that was wrong until now.
+
+        Nobody gets older by it: what looked fresh then may have come before the clock went wrong.
+        """
+        for member in self._members.values():
+            age_then_s = wall - (now - member.heard_at) - member.record.time - limits.CLOCK_SKEW_SECONDS
+            member.renewed_at = max(member.renewed_at, member.heard_at - max(0.0, age_then_s))
+            self._note_signs(member, now)
+
     def contact(self, peer_id: PeerId, *, now: float, wall: float, address: str = "", source: str = "") -> bool:
         """Note that a peer was heard from just now; return whether this taught us a new best address of it."""
         member = self._members.get(peer_id)

@@ -7,8 +7,8 @@ rejected: finding out would cost a signature, and it gains nothing.
 
 Rejected is only what no honest peer can have passed on, whatever its clock and the order of its messages: malformed,
 too long, forged, or from a future that no clock within the tolerated skew calls present. For the last, our own clock
-has to be right, so at least CLOCK_WITNESSES signers must have confirmed it: a node that starts with a wrong clock would
-else accuse all others. Time and all else come in as arguments.
+has to be right, so at least CLOCK_WITNESSES signers must have confirmed it since it was set last: a node whose clock is
+wrong would else accuse all others. Time and all else come in as arguments.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from crypto.signing import BadSignatureError
+from p2pnode.membership.clock_watch import ClockWatch
 from p2pnode.membership.refusals import Refused
 from p2pnode.seams import Verdict
 from wire import limits
@@ -115,6 +116,9 @@ class GossipGate(Generic[R]):
         self._network = network
         self._signers: OrderedDict[PublicKey, _Signer] = OrderedDict()
         self._too_often = 0
+        self._watch = ClockWatch()
+        self._witnesses: set[PublicKey] = set()
+        """Signers that have confirmed our clock as it is now; CLOCK_WITNESSES at most."""
 
     def __len__(self) -> int:
         """Return how many signers are remembered."""
@@ -130,6 +134,8 @@ class GossipGate(Generic[R]):
             record = decode(envelope.body, self._kind.record, bytes_max=self._kind.bytes_max)
         except WireError as error:
             return Checked(Verdict.REJECT, str(error), refused=Refused.BAD_RECORD)
+        if self._watch.was_set(now=now, wall=wall):
+            self._witnesses.clear()
         checked = self._timely(record, wall) or self._in_turn(envelope.signer, record, now)
         if checked is not None:
             return checked
@@ -142,7 +148,7 @@ class GossipGate(Generic[R]):
 
     def _timely(self, record: GossipedRecord, wall: float) -> Checked[R] | None:
         ahead = record.time - wall
-        if ahead > FUTURE_SECONDS_MAX and len(self._signers) >= CLOCK_WITNESSES:
+        if ahead > FUTURE_SECONDS_MAX and len(self._witnesses) == CLOCK_WITNESSES:
             return Checked(Verdict.REJECT, "from the far future", refused=Refused.FUTURE_RECORD)
         if ahead > limits.CLOCK_SKEW_SECONDS:
             return Checked(Verdict.IGNORE, "from the future", refused=Refused.FUTURE_RECORD)
@@ -170,5 +176,7 @@ class GossipGate(Generic[R]):
         known = self._signers.pop(signer, None)
         allowance = float(self._kind.burst) if known is None else self._allowance(known, now)
         self._signers[signer] = _Signer(sequence, allowance - 1, now)
+        if len(self._witnesses) < CLOCK_WITNESSES:
+            self._witnesses.add(signer)
         if len(self._signers) > SIGNERS_MAX:
             self._signers.popitem(last=False)

@@ -129,6 +129,10 @@ class Contacts:
         while len(self._hints) > HINTS_MAX:
             del self._hints[next(iter(self._hints))]
 
+    def greet_anew(self) -> None:
+        """Greet all that are connected as if they were new: something may have passed us by."""
+        self._greet_at.clear()
+
     def has_news_of(self, peer_id: PeerId) -> None:
         """Take note of a member's new record: it is alive somewhere, perhaps elsewhere than we thought."""
         self._context.network.learn_addresses(peer_id, self._table.addresses(peer_id))

@@ -16,6 +16,7 @@ from crypto.peer_id import peer_id_of
 from crypto.signing import BadSignatureError
 from crypto.work import BadWorkError
 from p2pnode.errors import LocalStorageError, P2PNodeError
+from p2pnode.membership.clock_watch import ClockWatch
 from p2pnode.membership.liveness import Liveness
 from p2pnode.membership.newcomers import Newcomer
 from p2pnode.membership.refusals import Refused
@@ -84,9 +85,8 @@ class Membership:
         """Set once our own record is signed, with a number that nobody has seen."""
         self._seeds = tuple(bootstrap)
         self._restoration = Restoration(context)
-        self.contacts = Contacts(
-            context, self.table, bootstrap=bootstrap, greet=self._greet, on_look=self._look_for_new_addresses
-        )
+        self._watch = ClockWatch()
+        self.contacts = Contacts(context, self.table, bootstrap=bootstrap, greet=self._greet, on_look=self._look_around)
         self._has_news = trio.Event()
         context.peers.on_answer = self.heard
 
@@ -309,9 +309,27 @@ class Membership:
             return True
         return False
 
-    def _look_for_new_addresses(self) -> None:
+    def _look_around(self) -> None:
+        """Look at what may have changed without anybody saying so: our addresses, and our clock."""
+        now, wall = self._now(), self._context.clock.wall()
+        if self._watch.was_set(now=now, wall=wall):
+            self._on_clock_set(now, wall)
         if self._context.network.addresses()[: limits.ADDRESSES_MAX] != self.own.record.addresses:
             self._has_news.set()
+
+    def _on_clock_set(self, now: float, wall: float) -> None:
+        """Make good what a wrong clock did, if it is right now: we took fresh records for old, and others did ours.
+
+        As long as it is wrong by what the others say, nothing is gained by telling them its time.
+        """
+        lead_s = self.table.clock_lead(now=now, wall=wall)
+        if lead_s is not None and abs(lead_s) > limits.CLOCK_SKEW_SECONDS:
+            log.warning("the clock of this machine was set, and is %.0f s ahead of the others now", lead_s)
+            return
+        log.info("the clock of this machine was set: our record is renewed, and all neighbours are asked for theirs")
+        self.table.clock_was_set(now=now, wall=wall)
+        self._has_news.set()
+        self.contacts.greet_anew()
 
     async def _tell_everybody(self) -> None:
         """Give our new record to all connected peers, besides gossip: its mesh reaches only some of them at once."""

@@ -19,9 +19,9 @@ from testnet.sim.world import World
 ROTTING = ("pairs/", "records/", "index.db")
 """Where bits rot unless told otherwise. A damaged `sequences.rec` keeps a node from starting: a matter for people."""
 
-HEAL_TIMEOUT_S = 1200.0
-"""How long a healed core may take until everybody knows everybody: a node whose clock was wrong by more than is
-tolerated believes no record that it had then, and new ones come every ten minutes."""
+HEAL_TIMEOUT_S = 300.0
+"""How long a healed core may take until everybody knows everybody: as long as nodes that start may. One whose clock was
+wrong greets anew once it is right."""
 
 
 class Injector:

@@ -69,6 +69,24 @@ def test_to_a_clock_that_is_ahead_as_far_as_tolerated_records_that_are_renewed_i
         assert not members.is_fresh(peer_id(1), now=NOW + PUBLIC.member_stale_after_s - age + 1)
 
 
+def test_records_that_came_while_our_clock_was_a_week_ahead_are_fresh_once_it_is_right() -> None:
+    members = MemberTable(OWN, PUBLIC, started_at=NOW)
+    week = 7 * 24 * 3600
+    members.consider(signed_member(1), now=NOW, wall=TIME + week)
+    members.consider(signed_member(2, time=TIME - week), now=NOW, wall=TIME + week)
+    assert members.fresh(now=NOW) == []
+    members.clock_was_set(now=NOW + 60, wall=TIME + 60)
+    assert [each for each, _ in members.fresh(now=NOW + 60)] == [peer_id(1)]
+    assert not members.is_fresh(peer_id(1), now=NOW + PUBLIC.member_stale_after_s + 1)
+
+
+def test_a_clock_that_was_set_makes_no_fresh_record_old() -> None:
+    members = MemberTable(OWN, PUBLIC, started_at=NOW)
+    members.consider(signed_member(1), now=NOW, wall=TIME)
+    members.clock_was_set(now=NOW + 60, wall=TIME + 7 * 24 * 3600)
+    assert members.is_fresh(peer_id(1), now=NOW + 60)
+
+
 def test_a_record_of_yesterday_is_known_but_not_fresh() -> None:
     members = table()
     members.consider(signed_member(1, time=TIME - 24 * 3600), now=NOW, wall=TIME)

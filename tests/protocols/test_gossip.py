@@ -108,6 +108,21 @@ def test_a_node_with_a_wrong_clock_never_rejects_what_honest_peers_say(gate: Gos
     assert _verdict(gate, _message(1), wall=WALL) is Verdict.ACCEPT
 
 
+@pytest.mark.parametrize("jump", [-24 * 3600, 7 * 24 * 3600])
+def test_a_clock_that_jumps_makes_a_node_reject_nobody_though_others_had_confirmed_it(
+    gate: GossipGate[MemberRecord], jump: int
+) -> None:
+    for number in range(1, 20):
+        assert _verdict(gate, _message(number)) is Verdict.ACCEPT
+    for number in range(1, 20):
+        assert _verdict(gate, _message(number, sequence=2), wall=WALL + jump) is Verdict.IGNORE
+    future = _message(1, sequence=3, time=WALL + 3 * SKEW)
+    for number in range(2, 2 + gossip.CLOCK_WITNESSES):
+        assert _verdict(gate, future) is Verdict.IGNORE, "nobody has confirmed yet that it is right again"
+        assert _verdict(gate, _message(number, sequence=3)) is Verdict.ACCEPT
+    assert _verdict(gate, future) is Verdict.REJECT
+
+
 def test_an_honest_burst_passes_and_a_signer_that_floods_is_not_passed_on(gate: GossipGate[MemberRecord]) -> None:
     burst = [_verdict(gate, _message(sequence=sequence)) for sequence in range(MEMBERS.burst + 5)]
     assert burst == [Verdict.ACCEPT] * MEMBERS.burst + [Verdict.IGNORE] * 5

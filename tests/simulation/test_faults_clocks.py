@@ -11,6 +11,7 @@ from testnet.sim.run import Run
 from testnet.sim.world import World, WorldReport, run_world
 
 NODES = 4
+RIGHT_AGAIN_S = 15.0
 HALF_AN_HOUR_S, DAY_S, WEEK_S = 1800.0, 86_400.0, 7 * 86_400.0
 
 COLLECTION_S = 4500.0
@@ -93,6 +94,22 @@ def test_a_node_whose_clock_is_half_an_hour_wrong_stores_holds_and_reads(seed: i
             await run.get("n1", stored)
             await run.get("n0", stored)
         assert run.log.fired[FaultKind.CLOCK_SKEW] == 1
+
+    play(seed, claim)
+
+
+@pytest.mark.parametrize("jump_s", [WEEK_S, -DAY_S])
+def test_once_a_clock_is_right_again_all_see_each_other_at_once_and_not_with_the_next_records(
+    seed: int, jump_s: float
+) -> None:
+    async def claim(run: Run) -> None:
+        run.inject.jump("n1", jump_s)
+        await trio.sleep(COLLECTION_S)
+        assert [run.machine(name).node.info().members for name in run.names()] == [NODES - 2, 0, NODES - 2, NODES - 2]
+        run.machine("n1").clock.set_wrong(0.0)
+        await trio.sleep(RIGHT_AGAIN_S)
+        assert [run.machine(name).node.info().members for name in run.names()] == [NODES - 1] * NODES
+        assert {peer.state for name in run.names() for peer in run.machine(name).node.peers()} == {"active"}
 
     play(seed, claim)
 
