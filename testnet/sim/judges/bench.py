@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from p2pnode.services.results import PutResult
 from testnet.sim.judges.accusations import AccusationJudge
+from testnet.sim.judges.admitted import AdmissionJudge
 from testnet.sim.judges.judgement import Judge
 from testnet.sim.judges.leases import RecordInspector
 from testnet.sim.judges.numbers import NumberJudge
@@ -40,6 +41,7 @@ class Bench:
             AccusationJudge(world, wiretap),
             LimitJudge(world),
             NumberJudge(world),
+            AdmissionJudge(world),
             SpaceJudge(world, pairs, records),
         ]
 
