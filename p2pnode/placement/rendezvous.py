@@ -17,6 +17,7 @@ from p2pnode.placement.assignment import NUMBER_BYTES, Assignment, exponential, 
 from p2pnode.placement.shape import SHARDS_DEFAULT_MAX
 from p2pnode.placement.spread import Caps, caps_of
 from wire.ids import PeerId, ShardIndex
+from wire.limits import SHARDS_MIN
 
 LOOKUP_SHARDS = 16
 """A reader who knows no n asks the first holders of this many shards first: whatever n is, most of them hold one."""
@@ -114,7 +115,8 @@ def lookup_order(seed: bytes, candidates: Sequence[Candidate]) -> list[Candidate
     """
     if not candidates:
         return []
-    few, many = (assign(seed, min(n, len(candidates)), candidates).holders for n in (LOOKUP_SHARDS, SHARDS_DEFAULT_MAX))
+    shards = max(len(candidates), SHARDS_MIN)  # Of few members some hold two.
+    few, many = (assign(seed, min(n, shards), candidates).holders for n in (LOOKUP_SHARDS, SHARDS_DEFAULT_MAX))
     rest = sorted(candidates, key=lambda each: (_best(seed, each), each.peer_id))
     return list(dict.fromkeys((*few, *many, *rest)))
 

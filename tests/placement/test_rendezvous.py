@@ -196,3 +196,13 @@ def test_a_reader_who_knows_no_n_asks_holders_first(rng: random.Random) -> None:
         assert len(holders & set(order[:16])) == min(n, 16)
         assert holders <= set(order[:100])
     assert lookup_order(rng.randbytes(32), []) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_fewer_members_than_any_blob_has_shards_are_asked_in_some_order_each_once(
+    rng: random.Random, count: int
+) -> None:
+    members = candidates(count)
+    assert sorted(lookup_order(rng.randbytes(32), members), key=lambda each: each.peer_id) == sorted(
+        members, key=lambda each: each.peer_id
+    )
