@@ -59,13 +59,26 @@ def settings_of(  # noqa: PLR0913 - one parameter an option
         raise CallerError(str(error)) from error
 
 
-def make_home(path: Path, settings: HomeSettings, secret: NetworkSecret | None, *, says_so: bool) -> Home:
-    """Make the home, with the admission work that its network asks for. Raises `HomeError`."""
+def make_home(
+    path: Path,
+    settings: HomeSettings,
+    secret: NetworkSecret | None,
+    *,
+    says_so: bool,
+    identity: SigningKey | None = None,
+    owner: SigningKey | None = None,
+) -> Home:
+    """Make the home, with new keys unless given, and the admission work that its network asks for.
+
+    Raises `HomeError`.
+    """
 
     def solve(identity: SigningKey) -> bytes:
         return solve_for(identity, settings, says_so=says_so)
 
-    return create_home(path, settings=settings, rng=SystemRng(), secret=secret, solve=solve)
+    return create_home(
+        path, settings=settings, rng=SystemRng(), secret=secret, solve=solve, identity=identity, owner=owner
+    )
 
 
 def own_peer_id(home: Home) -> str:

@@ -102,8 +102,10 @@ def create_home(
     rng: Rng,
     secret: NetworkSecret | None = None,
     solve: Callable[[SigningKey], bytes] | None = None,
+    identity: SigningKey | None = None,
+    owner: SigningKey | None = None,
 ) -> Home:
-    """Make a new home with new keys, durable when this returns; a secret goes with settings that have one.
+    """Make a new home, with new keys unless given, durable when this returns; a secret and its setting go together.
 
     `solve` does the network's admission work for the identity before anything is written. Whatever it raises leaves no
     trace; without it the work is left for later.
@@ -113,11 +115,11 @@ def create_home(
     """
     assert settings.has_secret == (secret is not None), "a secret and the setting that tells of it go together"
     _refuse_existing(path)
-    identity = SigningKey(rng.random_bytes(SEED_BYTES))
+    identity = identity or SigningKey(rng.random_bytes(SEED_BYTES))
     home = Home(
         path=path,
         identity=identity,
-        owner=SigningKey(rng.random_bytes(SEED_BYTES)),
+        owner=owner or SigningKey(rng.random_bytes(SEED_BYTES)),
         settings=settings,
         secret=secret,
         api_token=rng.random_bytes(TOKEN_BYTES).hex(),
