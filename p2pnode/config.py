@@ -11,6 +11,10 @@ MINUTE_S = 60
 HOUR_S = 3600
 DAY_S = 24 * HOUR_S
 
+LIMIT_BYTES_PER_S_MIN = 100_000
+"""The lowest limit of bandwidth: below it requests would break their deadlines, for a sliver is waited for at 64 KiB a
+second."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:

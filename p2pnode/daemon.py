@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import logging
@@ -24,8 +25,9 @@ import typer
 from p2pnode.api.app import make_app
 from p2pnode.api.problems import known_cause
 from p2pnode.api.server import bind, serve, url_of
+from p2pnode.cli.options import bytes_of
 from p2pnode.cli.solving import with_solved_work
-from p2pnode.errors import ExitCode, P2PNodeError
+from p2pnode.errors import CallerError, ExitCode, HomeError, P2PNodeError
 from p2pnode.services.results import NodeFace
 from p2pnode.storage.home import (
     DaemonInfo,
@@ -35,6 +37,7 @@ from p2pnode.storage.home import (
     remove_daemon_info,
     write_daemon_info,
 )
+from p2pnode.storage.settings import HomeSettings
 from p2pnode.system import bound_memory_arenas
 
 _log = logging.getLogger(__name__)
@@ -56,7 +59,7 @@ class Addresses:
 
 
 class OpenNode(Protocol):
-    """`p2pnode.node.open_node`, or a test's: a context with a running node, which stops when the context is left."""
+    """`p2pnode.open_node.open_node`, or a test's: a context with a running node, which stops when it is left."""
 
     def __call__(
         self, home: Home, *, listen: tuple[str, ...], announce: tuple[str, ...], bootstrap: tuple[str, ...]
@@ -202,7 +205,7 @@ def _load_open_node() -> OpenNode:
     """
     gc.disable()
     try:
-        from p2pnode.node import open_node  # noqa: PLC0415
+        from p2pnode.open_node import open_node  # noqa: PLC0415
     finally:
         gc.freeze()
         gc.enable()
@@ -219,7 +222,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(help=__doc__)
-def run(
+def run(  # noqa: PLR0913 - one parameter an option
     *,
     home: Annotated[Path, typer.Option(envvar="P2PNODE_HOME", help="The node's home.", show_default=True)] = Path(
         "~/.p2pnode"
@@ -230,6 +233,12 @@ def run(
     announce: Annotated[list[str] | None, typer.Option(help="Tell others this address; multiaddr.")] = None,
     bootstrap: Annotated[list[str] | None, typer.Option(help="A node to begin with; multiaddr with /p2p/ID.")] = None,
     api: Annotated[str | None, typer.Option(help="Where the API listens, HOST:PORT; port 0 takes a free one.")] = None,
+    limit_up: Annotated[
+        str | None, typer.Option(help="Send at most so fast, such as 5MB/s; 0 for no limit.", show_default=False)
+    ] = None,
+    limit_down: Annotated[
+        str | None, typer.Option(help="Receive at most so fast, such as 20MB/s; 0 for no limit.", show_default=False)
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log more.")] = False,
     exit_with_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -238,7 +247,8 @@ def run(
     _log_to_stderr(verbose=verbose)
     path = home.expanduser()
     opened = open_home(path)
-    settings = opened.settings
+    settings = _with_limits(opened.settings, up=limit_up, down=limit_down)
+    opened = dataclasses.replace(opened, settings=settings)
     addresses = Addresses(
         listen=tuple(listen or settings.listen),
         announce=tuple(announce or settings.announce),
@@ -252,6 +262,20 @@ def run(
         )
         trio.run(main)
     sys.stderr.flush()
+
+
+def _with_limits(settings: HomeSettings, *, up: str | None, down: str | None) -> HomeSettings:
+    """Return the settings with other limits of bandwidth. Raises `CallerError`."""
+    try:
+        if up is not None:
+            limit = bytes_of(up.removesuffix("/s"), option="--limit-up")
+            settings = dataclasses.replace(settings, limit_up_bytes_per_s=limit)
+        if down is not None:
+            limit = bytes_of(down.removesuffix("/s"), option="--limit-down")
+            settings = dataclasses.replace(settings, limit_down_bytes_per_s=limit)
+    except HomeError as error:  # Here it is an argument, not a file that was read.
+        raise CallerError(str(error)) from error
+    return settings
 
 
 command = typer.main.get_command(app)

@@ -1,10 +1,10 @@
-"""One node: the only place that builds objects and joins them. Everything it is made of comes in through the seams."""
+"""One node: the place that builds objects and joins them. Everything it is made of comes in through the seams."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import trio
@@ -12,29 +12,27 @@ import trio
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_to_text
 from p2pnode import __version__
-from p2pnode.coding import choice
-from p2pnode.config import PROFILES, TESTNET, Profile
+from p2pnode.config import Profile
 from p2pnode.membership.liveness import Liveness
 from p2pnode.network import requests
-from p2pnode.network.lan_discovery import LanDiscovery, finds_lan_peers
-from p2pnode.network.libp2p_adapter import Libp2pNetwork
-from p2pnode.network.nat_pmp import NatPmpRouter
+from p2pnode.network.bandwidth import Meter
 from p2pnode.network.payload_slots import PayloadSlots
-from p2pnode.network.port_mapping import RouterPortMapper
 from p2pnode.network.requests import Requester
-from p2pnode.network.upnp import UpnpRouter
 from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.members import OwnFacts
 from p2pnode.protocols.plan import plan_storage
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
-from p2pnode.services import keep, membership, reach, serve_reads
+from p2pnode.services import keep, membership, owner_server, reach, serve_reads
 from p2pnode.services.announce import Announcer
 from p2pnode.services.collect import collect_regularly
 from p2pnode.services.context import Context
+from p2pnode.services.events import Events
 from p2pnode.services.get import Getter
 from p2pnode.services.keep import Keeper
 from p2pnode.services.membership import Membership
 from p2pnode.services.nursery import open_nursery
+from p2pnode.services.owner_face import NO_OPTIONS, NodeStatus, OwnedThing, PutOptions, Removed, Renewed
+from p2pnode.services.ownership import Ownership
 from p2pnode.services.peers import Answer, Handler, Peers, answer_or_refuse
 from p2pnode.services.put import Putter
 from p2pnode.services.reach import PortMapper, ReachService
@@ -50,10 +48,9 @@ from p2pnode.services.results import (
 )
 from p2pnode.services.serve_reads import ReadServer
 from p2pnode.services.stat import Statistician
-from p2pnode.storage.files import DiskFiles
-from p2pnode.storage.home import Home
+from p2pnode.services.traffic import TrafficLog
+from p2pnode.storage.owner_store import OwnerStore
 from p2pnode.storage.store import SliverStore
-from p2pnode.system import SystemClock, SystemRng, ThreadOffload
 from wire.ids import PeerId, PublicKey
 from wire.protocol_ids import NetworkNames
 from wire.records import MemberRecord, MemberState
@@ -61,11 +58,8 @@ from wire.references import Reference
 
 _log = logging.getLogger(__name__)
 
-STORE, READ, MEMBERS, REACH = "store", "read", "members", "reach"
+STORE, READ, MEMBERS, REACH, OWNER = "store", "read", "members", "reach", "owner"
 """Our protocols by their short names."""
-
-WORKER_THREADS = 4
-"""Worker threads of one node: two cores' worth of hashing, with as many again that wait for the disk."""
 
 SOFTWARE = f"p2pnode/{__version__}"
 
@@ -86,6 +80,8 @@ class NodeConfig:
     """The solution of the admission work, in a network that asks for it."""
     domain_tag: str = ""
     """The operator's name for machines that fail together."""
+    minds_own_things: bool = True
+    """Whether the node renews what its owner stored and publishes the list of it: not in worlds that count pairs."""
     has_announced: bool = False
     """Whether the user named the addresses to announce: then no others are looked for."""
 
@@ -117,8 +113,13 @@ class Node:
         files: Files,
         offload: Offload,
         port_mapper: PortMapper | None = None,
+        meter: Meter | None = None,
     ) -> None:
-        """Nothing happens before `run`. Without a `port_mapper` no router is asked for anything."""
+        """Nothing happens before `run`. Without a `port_mapper` no router is asked for anything.
+
+        The `meter` is the one that the network counts with.
+        """
+        self._meter = meter or Meter(wall=clock.wall)
         self._config = config
         self._network = network
         self._clock = clock
@@ -127,6 +128,7 @@ class Node:
         self._offload = offload
         self._port_mapper = port_mapper
         self._started_at = clock.monotonic()
+        self.events = Events(clock)
 
     async def run(self, *, task_status: OnRunning) -> None:
         """Open the store, listen and serve until cancelled; started once the node can put and get."""
@@ -138,27 +140,35 @@ class Node:
             quota_bytes=config.quota_bytes,
             trash_s=config.profile.trash_s,
         )
+        owner_store = await OwnerStore.open(self._files, self._offload)
         requester = Requester(self._network, self._clock, self._config.profile)
         try:
-            self._build(store, requester)
+            self._build(store, owner_store, requester)
             await self._membership.prepare()
+            await self.ownership.load()
+            await self._traffic.load()
             async with open_nursery() as nursery:
                 await nursery.start(self._network.run)
                 await nursery.start(self._membership.run)
                 nursery.start_soon(self._announcer.run)
                 nursery.start_soon(self._reach.run)
                 nursery.start_soon(self._relaying.run)
+                nursery.start_soon(self._traffic.run)
                 nursery.start_soon(collect_regularly, self._context, self._membership.table)
+                if self._config.minds_own_things:
+                    nursery.start_soon(self.ownership.run)
                 task_status.started()
         finally:
             with trio.CancelScope(deadline=trio.current_time() + CLOSE_TIMEOUT_S, shield=True):
                 await requester.aclose()
                 await store.close()
+                await self._traffic.save()
+                await owner_store.close()
 
-    def _build(self, store: SliverStore, requester: Requester) -> None:
+    def _build(self, store: SliverStore, owner_store: OwnerStore, requester: Requester) -> None:
         config = self._config
         names = config.names()
-        protocols = {name: names.protocol(name) for name in (STORE, READ, MEMBERS, REACH)}
+        protocols = {name: names.protocol(name) for name in (STORE, READ, MEMBERS, REACH, OWNER)}
         peers = Peers(requester, self._network.peer_id, protocols)
         self._store = store
         self._context = context = Context(
@@ -183,15 +193,27 @@ class Node:
         self._relaying = RelayingService(context, self._membership.table, reach=lambda: self._reach.found)
         self._announcer = Announcer(context)
         self._announcer.subscribe()
-        self._putter = Putter(context, self._membership, self._announcer)
+        putter = Putter(context, self._membership, self._announcer)
         self._getter = Getter(context, self._membership, self._announcer)
         self._statistician = Statistician(context, self._membership, self._getter)
+        self.ownership = Ownership(
+            context,
+            store=owner_store,
+            membership=self._membership,
+            announcer=self._announcer,
+            putter=putter,
+            getter=self._getter,
+            statistician=self._statistician,
+            events=self.events,
+        )
+        self._traffic = TrafficLog(self._meter, owner_store, self._clock)
         slots = PayloadSlots(bytes_per_s_min=config.profile.bytes_per_s_min)
         served: list[tuple[str, Handler, tuple[type, ...]]] = [
             (STORE, self._once_numbered(Keeper(context).answer), keep.REQUESTS),
             (READ, ReadServer(context).answer, serve_reads.REQUESTS),
             (MEMBERS, self._membership.answer, membership.REQUESTS),
             (REACH, self._reach.answer, reach.REQUESTS),
+            (OWNER, self.ownership.server.answer, owner_server.REQUESTS),
         ]
         for name, handler, accepts in served:
             peers.serve_locally(name, handler)
@@ -221,9 +243,16 @@ class Node:
 
         return serve
 
-    async def put(self, source: AsyncIterator[bytes], *, shards: int | None, size: int | None) -> PutResult:
+    async def put(
+        self,
+        source: AsyncIterator[bytes],
+        *,
+        shards: int | None,
+        size: int | None,
+        options: PutOptions = NO_OPTIONS,
+    ) -> PutResult:
         """See `NodeFace`."""
-        return await self._putter.put(source, shards=shards, size=size)
+        return await self.ownership.put(source, shards=shards, size=size, options=options)
 
     def get(self, reference: Reference) -> AbstractAsyncContextManager[Download]:
         """See `NodeFace`."""
@@ -232,6 +261,22 @@ class Node:
     async def stat(self, reference: Reference) -> BlobStatus:
         """See `NodeFace`."""
         return await self._statistician.stat(reference)
+
+    async def owned(self, *, with_removed: bool = False) -> list[OwnedThing]:
+        """See `NodeFace`."""
+        return await self.ownership.things(with_removed=with_removed)
+
+    async def renew(self, reference: Reference, *, keep_for_s: int | None = None) -> Renewed:
+        """See `NodeFace`."""
+        return await self.ownership.renew(reference, keep_for_s=keep_for_s)
+
+    async def remove(self, reference: Reference) -> Removed:
+        """See `NodeFace`."""
+        return await self.ownership.remove(reference)
+
+    async def status(self) -> NodeStatus:
+        """See `NodeFace`."""
+        return await self.ownership.status(self.info(), self.reach(), self._traffic.traffic)
 
     async def plan(self, size: int, *, shards: int | None) -> StoragePlan:
         """See `NodeFace`."""
@@ -306,68 +351,3 @@ def _plan(size: int, candidates: Sequence[Candidate], shards: int | None) -> Sto
 
 CLOSE_TIMEOUT_S = 2.0
 """How long a node that stops waits for its streams and its database."""
-
-
-@asynccontextmanager
-async def open_node(
-    home: Home,
-    *,
-    listen: Sequence[str] = (),
-    announce: Sequence[str] = (),
-    bootstrap: Sequence[str] = (),
-) -> AsyncIterator[Node]:
-    """Run a node on this machine, with real disk and network, for as long as the context is open.
-
-    Arguments that are given replace those of the home's settings. Raises `CallerError` for a kernel that is not here.
-    """
-    chosen = choice()  # Now, and not when the first blob comes.
-    settings = home.settings
-    profile = PROFILES[settings.profile]
-    config = NodeConfig(
-        network_name=settings.network,
-        profile=profile,
-        identity=home.identity,
-        owner=home.owner,
-        bootstrap=tuple(bootstrap) or settings.bootstrap,
-        quota_bytes=settings.quota_bytes,
-        disk_free_min_bytes=settings.disk_free_min_bytes,
-        work=home.work,
-        domain_tag=settings.domain_tag,
-        has_announced=bool(announce or settings.announce),
-    )
-    clock, rng = SystemClock(), SystemRng()
-    network = Libp2pNetwork(
-        key=home.identity,
-        names=config.names(),
-        profile=profile,
-        clock=clock,
-        rng=rng,
-        listen=tuple(listen) or settings.listen,
-        announce=tuple(announce) or settings.announce,
-        secret=home.secret,
-        relays_for_others=settings.relay,
-    )
-    may_map = settings.port_mapping and not config.has_announced and profile.name != TESTNET.name
-    node = Node(
-        config,
-        network=network,
-        clock=clock,
-        rng=rng,
-        files=DiskFiles(home.data_path),
-        offload=ThreadOffload(WORKER_THREADS),
-        port_mapper=RouterPortMapper((NatPmpRouter(), UpnpRouter()), clock) if may_map else None,
-    )
-    async with open_nursery() as nursery:
-        await nursery.start(node.run)
-        _log.info("coding with the kernel %s: %s", chosen.kernel.name, chosen.reason)
-        if finds_lan_peers(profile, network.local_addresses(), is_wanted=settings.lan_discovery):
-            lan = LanDiscovery(
-                names=config.names(),
-                peer_id=network.peer_id,
-                addresses=network.local_addresses,
-                on_found=node.hint,
-                rng=rng,
-            )
-            nursery.start_soon(lan.run)
-        yield node
-        nursery.cancel_scope.cancel()

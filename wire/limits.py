@@ -112,6 +112,9 @@ longest lease first."""
 RENEWERS_MAX = 8
 """Further keys that may renew a lease: enough for a household, small enough to stay in every lease."""
 
+OWNED_RECORDS_MAX = 10_000
+"""Things in one owner's catalogue: at about 300 bytes each 3 MB, and at worst 25 MB, which a node reads whole."""
+
 LEASE_SECONDS_MAX = 31 * 24 * 3600
 """The longest lease (PROTOCOL section 5)."""
 

@@ -107,7 +107,7 @@ class Lease:
     """An owner's statement of how long to keep a blob or a file, signed with the owner key.
 
     `target` is the blob id itself, or the Merkle root over the `blob_count` blob ids of a file (segments in order, then
-    its manifests). `holders` is empty, except in a renewal, where it names the one holder of each shard.
+    its manifests). `holders` is empty, except in a renewal, where it names one holder for each shard of a blob.
     """
 
     version: Version1 = 1

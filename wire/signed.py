@@ -13,6 +13,7 @@ from wire import limits
 from wire.codec import decode, encode
 from wire.errors import WireError
 from wire.ids import Digest, PeerId, PublicKey, Signature
+from wire.ownership import CatalogueHead, OwnedRecord
 from wire.records import (
     AnnouncementBatch,
     Certificate,
@@ -26,7 +27,16 @@ from wire.records import (
 )
 
 SignedRecord = (
-    MemberRecord | OwnerBinding | Lease | ReceiptBatch | Retraction | Tombstone | Certificate | AnnouncementBatch
+    MemberRecord
+    | OwnerBinding
+    | Lease
+    | ReceiptBatch
+    | Retraction
+    | Tombstone
+    | Certificate
+    | AnnouncementBatch
+    | OwnedRecord
+    | CatalogueHead
 )
 
 R = TypeVar("R", bound=SignedRecord)
@@ -40,6 +50,8 @@ _DOMAIN_TAGS: dict[type[object], str] = {
     Tombstone: "tombstone",
     Certificate: "certificate",
     AnnouncementBatch: "announcement",
+    OwnedRecord: "owned record",
+    CatalogueHead: "catalogue head",
 }
 
 

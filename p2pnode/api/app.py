@@ -12,23 +12,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from p2pnode.api.edge import Edge
+from p2pnode.api.owner_paths import KeepFor, Name, OwnerPaths, Renewers, parse_reference, put_options
 from p2pnode.api.problems import Problem, one_line, problem_of
 from p2pnode.api.streaming import DownloadResponse, upload
 from p2pnode.api.transfers import TRANSFER_HEADER, Transfers
 from p2pnode.errors import CallerError, ExitCode, P2PNodeError
 from p2pnode.services.results import NodeFace
 from wire import limits
-from wire.errors import WireError
-from wire.references import Reference
 
 Shards = Annotated[int | None, Query(ge=limits.SHARDS_MIN, le=limits.SHARDS_MAX)]
 Size = Annotated[int, Query(ge=0, le=limits.FILE_BYTES_MAX)]
-
-
-class BadReferenceError(CallerError):
-    """The path names no reference."""
-
-    reason = "BAD_REFERENCE"
 
 
 def make_app(node: NodeFace, *, token: str) -> FastAPI:
@@ -47,6 +40,7 @@ def make_app(node: NodeFace, *, token: str) -> FastAPI:
         ("GET", "/v1/transfers/{transfer_id}", paths.transfer),
     ):
         app.add_api_route(path, endpoint, methods=[method], response_model=None)
+    OwnerPaths(node).add_to(app)
     app.add_exception_handler(P2PNodeError, _on_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_bad_query)
@@ -61,13 +55,21 @@ class _Paths:
         self._node = node
         self._transfers = Transfers()
 
-    async def put_blob(self, request: Request, shards: Shards = None) -> Response:
+    async def put_blob(
+        self,
+        request: Request,
+        shards: Shards = None,
+        name: Name = "",
+        for_s: KeepFor = None,
+        renewer: Renewers = None,
+    ) -> Response:
         """Store the body."""
+        options = put_options(name, for_s, renewer)
         transfer = self._transfers.start(request.headers.get(TRANSFER_HEADER))
         length = request.headers.get("content-length")
         size = None if length is None else int(length)  # The server has checked that it is a number.
         try:
-            result = await upload(self._node, request.receive, shards=shards, size=size)
+            result = await upload(self._node, request.receive, shards=shards, size=size, options=options)
         except Exception as error:  # noqa: BLE001 - the outermost frame of a request's task; `problem_of` logs it.
             problem = problem_of(error)
             transfer.failed(problem)
@@ -77,13 +79,13 @@ class _Paths:
 
     async def get_blob(self, request: Request, reference: str) -> Response:
         """Give the bytes back."""
-        wanted = _parse(reference)
+        wanted = parse_reference(reference)
         transfer = self._transfers.start(request.headers.get(TRANSFER_HEADER))
         return DownloadResponse(self._node, wanted, transfer)
 
     async def blob_status(self, reference: str) -> Response:
         """Tell how a blob or file is doing."""
-        return JSONResponse(dataclasses.asdict(await self._node.stat(_parse(reference))))
+        return JSONResponse(dataclasses.asdict(await self._node.stat(parse_reference(reference))))
 
     async def plan(self, size: Size, shards: Shards = None) -> Response:
         """Tell what storing so many bytes would mean."""
@@ -109,13 +111,6 @@ class _Paths:
     async def transfer(self, transfer_id: str) -> Response:
         """Tell how a transfer ended."""
         return JSONResponse(self._transfers.outcome(transfer_id).as_json(transfer_id))
-
-
-def _parse(text: str) -> Reference:
-    try:
-        return Reference.parse(text)
-    except WireError as error:
-        raise BadReferenceError(str(error)) from error
 
 
 def _answer(problem: Problem) -> Response:

@@ -18,6 +18,7 @@ from p2pnode.api.edge import send_problem
 from p2pnode.api.problems import problem_of
 from p2pnode.api.transfers import Transfer
 from p2pnode.errors import CallerError, P2PNodeError
+from p2pnode.services.owner_face import PutOptions
 from p2pnode.services.results import NodeFace, PutResult
 from wire.references import Reference
 
@@ -40,13 +41,15 @@ class WrongLengthError(P2PNodeError):
     reason = "WRONG_LENGTH"
 
 
-async def upload(node: NodeFace, receive: Receive, *, shards: int | None, size: int | None) -> PutResult:
+async def upload(
+    node: NodeFace, receive: Receive, *, shards: int | None, size: int | None, options: PutOptions
+) -> PutResult:
     """Store the request's body. Raises what `put` raises, and `ClientGoneError`."""
     sender, receiver = trio.open_memory_channel[bytes](0)
     results: list[PutResult] = []
     async with sender, receiver, trio.open_nursery() as nursery:
         nursery.start_soon(_pump, receive, sender, nursery.cancel_scope)
-        results.append(await node.put(receiver, shards=shards, size=size))
+        results.append(await node.put(receiver, shards=shards, size=size, options=options))
         nursery.cancel_scope.cancel()
     if not results:  # The pump cancelled the put.
         message = "the client closed the connection before the upload was stored"

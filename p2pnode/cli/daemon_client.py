@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from p2pnode.errors import CallerError, ExitCode, NoDaemonError, P2PNodeError
+from p2pnode.services.owner_face import NO_OPTIONS, PutOptions
 from p2pnode.services.results import (
     AddressReach,
     BlobStatus,
@@ -99,12 +100,19 @@ class DaemonClient:
     port: int
     token: str
 
-    def put(self, chunks: Iterator[bytes], *, size: int | None, shards: int | None) -> PutResult:
+    def put(
+        self,
+        chunks: Iterator[bytes],
+        *,
+        size: int | None,
+        shards: int | None,
+        options: PutOptions = NO_OPTIONS,
+    ) -> PutResult:
         """Store what the chunks hold; with a `size` they must have exactly that many bytes."""
         name = secrets.token_urlsafe(16)
         headers = {TRANSFER_HEADER: name, "Content-Type": "application/octet-stream"}
         headers |= {"Transfer-Encoding": "chunked"} if size is None else {"Content-Length": str(size)}
-        path = "/v1/blobs" if shards is None else f"/v1/blobs?shards={shards}"
+        path = "/v1/blobs" + _put_query(shards, options)
         with self._connection() as connection:
             try:
                 self._begin(connection, "PUT", path, headers)
@@ -114,15 +122,15 @@ class DaemonClient:
             try:
                 answer = _json_of(connection.getresponse())
             except (OSError, http.client.HTTPException) as error:
-                return _made(PutResult, self._outcome(name, error).get("result"))
-        return _made(PutResult, answer)
+                return made(PutResult, self._outcome(name, error).get("result"))
+        return made(PutResult, answer)
 
     @contextlib.contextmanager
     def get(self, reference: str) -> Iterator[OpenDownload]:
         """Open a read."""
         name = secrets.token_urlsafe(16)
         with self._connection() as connection:
-            response = self._request(connection, _blob_path(reference), {TRANSFER_HEADER: name})
+            response = self._request(connection, blob_path(reference), {TRANSFER_HEADER: name})
             if response.status != HTTPStatus.OK:
                 self._answer(response)
             if response.length is None:
@@ -132,34 +140,34 @@ class DaemonClient:
 
     def stat(self, reference: str) -> BlobStatus:
         """Tell how a blob or file is doing."""
-        return _made(BlobStatus, self._ask(_blob_path(reference) + "/status"))
+        return made(BlobStatus, self.ask(blob_path(reference) + "/status"))
 
     def plan(self, size: int, *, shards: int | None) -> StoragePlan:
         """Tell what storing so many bytes would mean."""
         query = f"?size={size}" if shards is None else f"?size={size}&shards={shards}"
-        return _made(StoragePlan, self._ask("/v1/plan" + query))
+        return made(StoragePlan, self.ask("/v1/plan" + query))
 
     def peers(self) -> PeersReport:
         """Tell which members the daemon knows, and what it refused."""
-        answer = self._ask("/v1/peers")
+        answer = self.ask("/v1/peers")
         peers, refused = answer.get("peers"), answer.get("refused")
         if not isinstance(peers, list):
             raise _bad_answer("no list of peers")
         if not isinstance(refused, dict) or not all(type(count) is int for count in refused.values()):
             raise _bad_answer("no counts of what was refused")
-        return PeersReport(peers=[_made(PeerStatus, each) for each in peers], refused=refused)
+        return PeersReport(peers=[made(PeerStatus, each) for each in peers], refused=refused)
 
     def info(self) -> NodeInfo:
         """Tell about the node."""
-        return _made(NodeInfo, self._ask("/v1/node"))
+        return made(NodeInfo, self.ask("/v1/node"))
 
     def check_reach(self) -> ReachReport:
         """Have the daemon check whether others can dial it, and wait for what comes of it."""
-        answer = self._ask("/v1/reach", method="POST")
+        answer = self.ask("/v1/reach", method="POST")
         rows = answer.get("addresses")
         if not isinstance(rows, list):
             raise _bad_answer("no list of addresses")
-        return _made(ReachReport, answer | {"addresses": [_made(AddressReach, row) for row in rows]})
+        return made(ReachReport, answer | {"addresses": [made(AddressReach, row) for row in rows]})
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[http.client.HTTPConnection]:
@@ -191,10 +199,21 @@ class DaemonClient:
         except (OSError, http.client.HTTPException) as error:
             raise _gone() from error
 
-    def _ask(self, path: str, *, method: str = "GET") -> _Json:
+    def ask(self, path: str, *, method: str = "GET") -> _Json:
+        """Return the answer's object of one path. Raises the problem that it tells instead."""
         headers = {} if method == "GET" else {"Content-Length": "0"}
         with self._connection() as connection:
             return self._answer(self._request(connection, path, headers, method=method))
+
+    @contextlib.contextmanager
+    def stream(self, path: str) -> Iterator[http.client.HTTPResponse]:
+        """Open an answer that goes on for as long as the daemon runs. Raises the problem that it tells instead."""
+        with self._connection() as connection:
+            response = self._request(connection, path, {})
+            if response.status != HTTPStatus.OK:
+                self._answer(response)
+            connection.sock.settimeout(None)
+            yield response
 
     def _answer(self, response: http.client.HTTPResponse) -> _Json:
         try:
@@ -219,7 +238,7 @@ class DaemonClient:
     def _outcome(self, name: str, error: Exception | None) -> _Json:
         """Return how a broken transfer ended by the daemon's word. Raises its reason when it did not succeed."""
         try:
-            answer = self._ask(f"/v1/transfers/{name}")
+            answer = self.ask(f"/v1/transfers/{name}")
         except NoDaemonError as gone:
             raise _gone() from gone
         if isinstance(answer.get("error"), dict):
@@ -262,7 +281,19 @@ def _send(connection: http.client.HTTPConnection, data: bytes) -> bool:
     return True
 
 
-def _blob_path(reference: str) -> str:
+def _put_query(shards: int | None, options: PutOptions) -> str:
+    pairs: list[tuple[str, str | int]] = [("renewer", key.hex()) for key in options.renewers]
+    if shards is not None:
+        pairs.append(("shards", shards))
+    if options.name:
+        pairs.append(("name", options.name))
+    if options.keep_for_s is not None:
+        pairs.append(("for_s", options.keep_for_s))
+    return "?" + urlencode(pairs) if pairs else ""
+
+
+def blob_path(reference: str) -> str:
+    """Return the path of what a reference names. Raises `CallerError` when it is none."""
     try:
         text = Reference.parse(reference).text()
     except WireError as error:
@@ -293,7 +324,8 @@ def _error_of(answer: _Json) -> P2PNodeError:
             return _bad_answer("an error without a reason")
 
 
-def _made(kind: Callable[..., T], values: object) -> T:
+def made(kind: Callable[..., T], values: object) -> T:
+    """Return a result of the API as the value that it was. Raises `BadAnswerError`."""
     if not isinstance(values, dict):
         raise _bad_answer("JSON that is no object")
     try:

@@ -20,6 +20,20 @@ ReferenceArgument = Annotated[str, typer.Argument(metavar="ID", help="What 'put'
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGTP]?)(i?)B?")
 
 
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|min|m|h|d|w|y)")
+_SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+
+
+def seconds_of(text: str, *, option: str) -> int:
+    """Read a time span: a number with s, min, h, d, w or y. Raises `CallerError`."""
+    match = _DURATION.fullmatch(text.strip())
+    seconds = 0 if match is None else int(float(match[1]) * _SECONDS[match[2]])
+    if seconds < 1:
+        message = f"{option} {text!r}: expected a time such as 90d, 12h or 1y"
+        raise CallerError(message)
+    return seconds
+
+
 def new_app() -> typer.Typer:
     """Return an app for one command."""
     return typer.Typer(add_completion=False, rich_markup_mode=None)

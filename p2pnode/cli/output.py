@@ -6,10 +6,14 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import typer
 
 from p2pnode.errors import ExitCode, P2PNodeError
+
+_LAST_DATE = 253_402_300_799
+"""The last second of the year 9999."""
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 
@@ -87,6 +91,11 @@ def human_duration(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds / step:.1f}".removesuffix(".0") + f" {unit}"
     return f"{seconds / 86400:.0f} d"
+
+
+def human_date(seconds: int) -> str:
+    """Return a moment for a person, in UTC, to the minute."""
+    return datetime.fromtimestamp(min(seconds, _LAST_DATE), UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _report(kind: str, message: str, *, reason: str, exit_code: ExitCode, as_json: bool) -> None:

@@ -8,14 +8,17 @@ from typing import Annotated
 
 import typer
 
+from crypto.peer_id import peer_id_from_text, public_key_of
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.local_files import open_source
-from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, QuietOption, new_app
-from p2pnode.cli.output import human_bytes, print_facts, print_json, print_warning, reporting
+from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, QuietOption, new_app, seconds_of
+from p2pnode.cli.output import human_bytes, human_date, one_line, print_facts, print_json, print_warning, reporting
 from p2pnode.cli.progress import progress_bar
-from p2pnode.errors import ExitCode
+from p2pnode.errors import CallerError, ExitCode
+from p2pnode.services.owner_face import PutOptions
 from p2pnode.services.results import PutResult
 from wire import limits
+from wire.ids import PublicKey
 
 app = new_app()
 
@@ -30,6 +33,19 @@ def put(
             min=limits.SHARDS_MIN, max=limits.SHARDS_MAX, help="Number of shards, instead of the node's choice."
         ),
     ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What 'p2pnode ls' calls it, instead of the file's name.", show_default=False)
+    ] = None,
+    keep_for: Annotated[
+        str | None,
+        typer.Option(
+            "--for", help="How long to keep it, such as 90d; else for as long as your node runs.", show_default=False
+        ),
+    ] = None,
+    renewer: Annotated[
+        list[str] | None,
+        typer.Option(help="A peer id, or an owner key in hex, that may renew it too.", show_default=False),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     home: HomeOption = HOME_DEFAULT,
@@ -40,7 +56,12 @@ def put(
             open_source(file) as source,
             progress_bar(source.name, size=source.size, wanted=not quiet) as progress,
         ):
-            result = daemon_of(home).put(source.chunks(progress), size=source.size, shards=shards)
+            options = PutOptions(
+                name=one_line(_name_of(file) if name is None else name)[: limits.TEXT_CHARS_MAX],
+                keep_for_s=None if keep_for is None else seconds_of(keep_for, option="--for"),
+                renewers=tuple(_key_of(each) for each in renewer or ()),
+            )
+            result = daemon_of(home).put(source.chunks(progress), size=source.size, shards=shards, options=options)
         if as_json:
             print_json(dataclasses.asdict(result))
         elif quiet:
@@ -53,6 +74,24 @@ def put(
             raise typer.Exit(ExitCode.PARTIAL)
 
 
+def _name_of(file: Path) -> str:
+    """Return what `ls` calls a file unless told: its own name, and none for stdin."""
+    return "" if str(file) == "-" else file.name
+
+
+def _key_of(text: str) -> PublicKey:
+    """Return the key that a peer id carries, or that stands there in hex. Raises `CallerError`."""
+    try:
+        return PublicKey(public_key_of(peer_id_from_text(text)))
+    except ValueError:
+        pass
+    try:
+        return PublicKey(bytes.fromhex(text))
+    except ValueError as error:  # Not hex, or another length.
+        message = f"--renewer {text!r}: expected a peer id, or an owner key of 64 hex digits"
+        raise CallerError(message) from error
+
+
 def _print_for_a_person(name: str, result: PutResult) -> None:
     parts = "" if result.segments == 1 else f" in {result.segments} segments"
     speed = f", {human_bytes(int(result.size / result.seconds))}/s" if result.seconds > 0 else ""
@@ -61,6 +100,7 @@ def _print_for_a_person(name: str, result: PutResult) -> None:
         [
             ("stored", f"{name}, {human_bytes(result.size)}{parts}, in {result.seconds:.1f} s{speed}"),
             ("shards", f"{result.healthy} of {result.n}; any {nodes} may fail"),
+            ("kept until", f"{human_date(result.lease_end)}, renewed by your node while it runs"),
             ("public", "readable by anyone who has the reference"),
             ("id", result.id),
         ]

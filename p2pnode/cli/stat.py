@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
 
 import typer
 
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, ReferenceArgument, new_app
-from p2pnode.cli.output import human_bytes, overhead, print_facts, print_json, reporting
+from p2pnode.cli.output import human_bytes, human_date, overhead, print_facts, print_json, reporting
 from p2pnode.services.results import BlobStatus
 
 app = new_app()
@@ -30,7 +29,7 @@ def _print_for_a_person(status: BlobStatus) -> None:
     parts = "" if status.segments == 1 else f", {status.segments} segments"
     end = "no certificate is known"
     if status.lease_end is not None:
-        end = datetime.fromtimestamp(status.lease_end, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        end = human_date(status.lease_end)
     print_facts(
         [
             ("id", status.id),

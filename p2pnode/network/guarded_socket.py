@@ -8,6 +8,7 @@ from __future__ import annotations
 import trio
 
 from p2pnode.network import limits
+from p2pnode.network.bandwidth import MeteredStream
 from p2pnode.network.byte_channel import ConnectionLostError
 from p2pnode.network.pace import Turnstile
 from p2pnode.network.transport import RawStream
@@ -19,6 +20,7 @@ class GuardedSocket:
     def __init__(self, stream: RawStream) -> None:
         """Take over an open stream."""
         self._stream = stream
+        self._meter = stream.meter if isinstance(stream, MeteredStream) else None
         self._buffer = memoryview(b"")
         self._reads_in_turn = 0
         self.turnstile: Turnstile | None = None
@@ -65,6 +67,8 @@ class GuardedSocket:
         is_written = False
         try:
             for start in range(0, len(data), limits.SOCKET_WRITE_BYTES):
+                if self._meter is not None:
+                    await self._meter.may_send(min(len(data) - start, limits.SOCKET_WRITE_BYTES))
                 with trio.fail_after(limits.WRITE_STALL_S):
                     await self._stream.send_all(memoryview(data)[start : start + limits.SOCKET_WRITE_BYTES])
             is_written = True

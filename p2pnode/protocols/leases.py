@@ -12,7 +12,7 @@ from crypto.keys import SigningKey
 from crypto.merkle import BadProofError, MerkleProof, MerkleTree, verify_page
 from p2pnode.protocols.refusal import RefusalError
 from wire import limits
-from wire.ids import BlobId, Digest, LeaseTarget
+from wire.ids import BlobId, Digest, LeaseTarget, PeerId, PublicKey
 from wire.messages import RefusalCode
 from wire.records import GroupPage, Lease, LeaseKind, LeaseScope
 from wire.signed import Signed, sign_record
@@ -26,6 +26,9 @@ class LeaseTerms:
     sequence: int
     start: int
     end: int
+    renewers: tuple[PublicKey, ...] = ()
+    holders: tuple[PeerId, ...] = ()
+    """In a renewal the holders that it names."""
 
 
 def make_blob_lease(
@@ -55,8 +58,8 @@ def _lease(terms: LeaseTerms, *, kind: LeaseKind, scope: LeaseScope, target: Lea
         start=terms.start,
         end=terms.end,
         is_deletable=True,
-        renewers=(),
-        holders=(),
+        renewers=terms.renewers,
+        holders=terms.holders,
     )
 
 

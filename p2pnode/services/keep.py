@@ -75,10 +75,7 @@ class Keeper:
             pairs = list(pairs_of(request.page, request.shard_sets))
         except WireError as error:
             raise RefusalError(RefusalCode.INVALID, str(error)) from error
-        missing = await context.store.missing(pairs)
-        if missing:
-            text = f"{len(missing)} of {len(pairs)} pairs are not here, the first is of blob {missing[0][0].text()}"
-            raise RefusalError(RefusalCode.NOT_HELD, text)
+        # A pair in the trash comes back by it; that one is not here at all is its `NotFoundError`.
         await context.store.commit_lease(lease, request.page, request.shard_sets)
         batch = await self._sign(lease, pairs)
         return Committed(batch=batch.envelope)

@@ -29,6 +29,7 @@ from p2pnode.protocols.manifest import (
 )
 from p2pnode.protocols.plan import choose_shards
 from p2pnode.protocols.receipts import shard_set
+from p2pnode.protocols.renewal import lease_end
 from p2pnode.services.announce import Announcer
 from p2pnode.services.coding_jobs import run_job
 from p2pnode.services.commit import CertifiedPage, Committer, HeldReceipts
@@ -36,6 +37,7 @@ from p2pnode.services.context import Context
 from p2pnode.services.cutting import Cutter
 from p2pnode.services.membership import Membership
 from p2pnode.services.nursery import open_nursery
+from p2pnode.services.owner_face import NO_OPTIONS, PutOptions
 from p2pnode.services.results import PutResult
 from p2pnode.services.upload import PlacedBlob, Uploader
 from wire.ids import BlobId, Digest, FileSalt, PeerId, ShardIndex
@@ -56,7 +58,14 @@ class Putter:
         self._membership = membership
         self._announcer = announcer
 
-    async def put(self, source: AsyncIterator[bytes], *, shards: int | None, size: int | None) -> PutResult:
+    async def put(
+        self,
+        source: AsyncIterator[bytes],
+        *,
+        shards: int | None,
+        size: int | None,
+        options: PutOptions = NO_OPTIONS,
+    ) -> Written:
         """Store a source of any length; see `NodeFace.put`.
 
         Raises `CallerError`, `TooFewHoldersError`, or what reading the source raises.
@@ -68,7 +77,8 @@ class Putter:
             # From here on the length no longer decides n, so a stream need not tell its own in advance.
             size = await cutter.peek(shape.SIZE_THAT_DECIDES)
         n = await self._context.offload.run(_choose_shards, shards, candidates, size or 0)
-        write = _Write(self._context, candidates, n, sequence=await self._context.store.next_sequence("lease"))
+        sequence = await self._context.store.next_sequence("lease")
+        write = _Write(self._context, candidates, n, sequence=sequence, options=options)
         first = await cutter.cut(segment_bytes(n))
         if await cutter.peek(1) == 0:
             stored = await write.store_blob(first)
@@ -77,7 +87,8 @@ class Putter:
         for page in stored.pages:
             self._announcer.announce(page.certificate)
         placed = stored.weakest
-        return PutResult(
+        lease = stored.lease.record
+        result = PutResult(
             id=stored.reference.text(),
             kind=stored.reference.kind.value,
             size=stored.size,
@@ -86,7 +97,18 @@ class Putter:
             segments=stored.segments,
             nodes_that_may_fail=shape.nodes_that_may_fail(placed, needed=bft.primary_source(n)),
             seconds=self._context.clock.monotonic() - started,
+            lease_end=lease.end,
         )
+        return Written(result, stored.reference, stored.lease)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A finished write and the lease that it is under."""
+
+    result: PutResult
+    reference: Reference
+    lease: Signed[Lease]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +118,7 @@ class _Stored:
     reference: Reference
     size: int
     segments: int
+    lease: Signed[Lease]
     pages: Sequence[CertifiedPage]
     weakest: Sequence[PeerId]
     """The holders of the blob that has the fewest shards, one entry a shard."""
@@ -104,8 +127,11 @@ class _Stored:
 class _Write:
     """One put under way."""
 
-    def __init__(self, context: Context, candidates: Sequence[Candidate], n: int, *, sequence: int) -> None:
+    def __init__(
+        self, context: Context, candidates: Sequence[Candidate], n: int, *, sequence: int, options: PutOptions
+    ) -> None:
         self._context = context
+        self._options = options
         self._candidates = candidates
         self._n = n
         self._sequence = sequence
@@ -128,6 +154,7 @@ class _Write:
             reference=Reference(ReferenceKind.BLOB, blob_id),
             size=len(data),
             segments=1,
+            lease=leases[1],
             pages=[page],
             weakest=[each.peer_id for each in placed.shards.values()],
         )
@@ -159,6 +186,7 @@ class _Write:
             reference=Reference(ReferenceKind.FILE, root),
             size=sum(entry.file_bytes for entry in entries),
             segments=len(entries),
+            lease=lease,
             pages=pages,
             weakest=list(weakest.values()),
         )
@@ -232,8 +260,11 @@ class _Write:
     def _terms(self, kind: LeaseKind) -> LeaseTerms:
         profile = self._context.profile
         start = self._context.wall_seconds()
-        length = profile.provisional_lease_s if kind is LeaseKind.PROVISIONAL else profile.lease_s
-        return LeaseTerms(n=self._n, sequence=self._sequence, start=start, end=start + length)
+        if kind is LeaseKind.PROVISIONAL:
+            return LeaseTerms(n=self._n, sequence=self._sequence, start=start, end=start + profile.provisional_lease_s)
+        wanted_until = 0 if self._options.keep_for_s is None else start + self._options.keep_for_s
+        end = lease_end(start=start, longest_s=profile.lease_s, wanted_until=wanted_until)
+        return LeaseTerms(n=self._n, sequence=self._sequence, start=start, end=end, renewers=self._options.renewers)
 
     async def _extend_regularly(self) -> None:
         """Extend the provisional lease of what is uploaded so far: a slow upload must not lose its beginning."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from p2pnode.placement.shape import StoragePlan
+from p2pnode.services.owner_face import NO_OPTIONS, OwnerFace, PutOptions
 from wire.references import Reference
 
 __all__ = [
@@ -38,6 +39,8 @@ class PutResult:
     segments: int
     nodes_that_may_fail: int
     seconds: float
+    lease_end: int
+    """Seconds since 1970; the daemon renews it before then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,10 +154,17 @@ class Download:
     chunks: AsyncIterator[bytes | memoryview]
 
 
-class NodeFace(Protocol):
+class NodeFace(OwnerFace, Protocol):
     """What the API needs of a node. Every method may raise a `P2PNodeError`."""
 
-    async def put(self, source: AsyncIterator[bytes], *, shards: int | None, size: int | None) -> PutResult:
+    async def put(
+        self,
+        source: AsyncIterator[bytes],
+        *,
+        shards: int | None,
+        size: int | None,
+        options: PutOptions = NO_OPTIONS,
+    ) -> PutResult:
         """Store what the source yields; `size` is its length when known in advance."""
         ...
 

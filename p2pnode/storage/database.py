@@ -45,21 +45,22 @@ class IndexFailedError(LocalStorageError):
 class Database:
     """An open database. The lock may be taken again by the thread that holds it."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, name: str = DATABASE_NAME) -> None:
         """Open nothing yet."""
         self._files = files
+        self._name = name
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
         """Open or create the database and look it over. Raises `DamagedIndexError`, `DiskFullError` or `OSError`."""
         with self._lock, _translated():
-            self._connection = self._files.database(DATABASE_NAME)
+            self._connection = self._files.database(self._name)
             self._connection.isolation_level = None  # We say ourselves where a transaction starts and ends.
             # Not the quick check: it leaves out whether SQL's own indexes list every row, and we delete by them.
             found = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
         if found is None or found[0] != "ok":
-            message = f"the index {DATABASE_NAME} is damaged: {found}"
+            message = f"the database {self._name} is damaged: {found}"
             raise DamagedIndexError(message)
 
     def close(self) -> None:
@@ -78,16 +79,16 @@ class Database:
         with self._lock:
             self.close()
             names = set(self._files.names(""))
-            if DATABASE_NAME not in names:
+            if self._name not in names:
                 return ""
-            taken = sorted(_damaged_number(name) for name in names if _damaged_number(name) >= 0)
+            taken = sorted(number for name in names if (number := _damaged_number(self._name, name)) >= 0)
             for number in taken[: max(0, len(taken) - DAMAGED_KEPT_MAX + 1)]:
-                self._files.remove(_damaged_name(number))
-            aside = _damaged_name(max(taken, default=0) + 1)
+                self._files.remove(_damaged_name(self._name, number))
+            aside = _damaged_name(self._name, max(taken, default=0) + 1)
             for suffix in SIDE_FILES:  # Left beside a new database they would be taken for its own.
-                if DATABASE_NAME + suffix in names:
-                    self._files.remove(DATABASE_NAME + suffix)
-            self._files.rename(DATABASE_NAME, aside)
+                if self._name + suffix in names:
+                    self._files.remove(self._name + suffix)
+            self._files.rename(self._name, aside)
             self._files.sync_directory("")
             return aside
 
@@ -152,11 +153,11 @@ def _translation(error: sqlite3.Error) -> LocalStorageError:
     return DamagedIndexError(f"the index is damaged: {error}")
 
 
-def _damaged_name(number: int) -> str:
-    return f"{DATABASE_NAME}.damaged-{number}"
+def _damaged_name(database: str, number: int) -> str:
+    return f"{database}.damaged-{number}"
 
 
-def _damaged_number(name: str) -> int:
+def _damaged_number(database: str, name: str) -> int:
     """Return k of a name that ends in `.damaged-<k>`, -1 for other names."""
     prefix, _, digits = name.rpartition("-")
-    return int(digits) if prefix == f"{DATABASE_NAME}.damaged" and digits.isdecimal() and digits.isascii() else -1
+    return int(digits) if prefix == f"{database}.damaged" and digits.isdecimal() and digits.isascii() else -1

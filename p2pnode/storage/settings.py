@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from p2pnode.config import PROFILES
+from p2pnode.config import LIMIT_BYTES_PER_S_MIN, PROFILES
 from p2pnode.errors import HomeError
 from wire import limits
 
@@ -22,11 +22,15 @@ DISK_FREE_MIN_BYTES_DEFAULT = 1024 * limits.MIB
 
 PORT_MAX = 65_535
 
+HOURS = 24
+
 _SHOWN_CHARS_MAX = 200
 """More of a wrong value helps nobody to find it."""
 
 _NETWORK_NAME = re.compile(r"[A-Za-z0-9.-]+")
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
+
+_HOURS = re.compile(r"([0-9]{1,2})-([0-9]{1,2})")
 
 _BOOTSTRAP_START = re.compile(r"^[ \t]*[\"']?bootstrap[\"']?[ \t]*=[ \t]*\[", re.MULTILINE)
 
@@ -44,6 +48,9 @@ _COMMENTS = {
     "domain_tag": "A name for your nodes that fail together, such as those in one house; empty for none.",
     "relay": "Whether to pass on sealed bytes for nodes that nobody can dial, 4 MiB/s at most.",
     "api": "Where the local HTTP API listens, host:port; port 0 takes a free one.",
+    "limit_up_bytes_per_s": "How many bytes a second this node sends to others at most; 0 for no limit.",
+    "limit_down_bytes_per_s": "How many it takes from others at most; 0 for no limit.",
+    "limit_hours": "When these limits hold, by local time: 8-18 for the day, 22-6 over midnight; empty for always.",
 }
 
 
@@ -65,6 +72,9 @@ class HomeSettings:
     domain_tag: str = ""
     relay: bool = True
     api: str = "127.0.0.1:0"
+    limit_up_bytes_per_s: int = 0
+    limit_down_bytes_per_s: int = 0
+    limit_hours: str = ""
 
     def __post_init__(self) -> None:
         """Check every setting."""
@@ -87,10 +97,27 @@ class HomeSettings:
                 f"domain_tag = {_shown(self.domain_tag)}: expected at most {limits.DOMAIN_TAG_CHARS_MAX} characters"
             )
             raise HomeError(message)
+        for name in ("limit_up_bytes_per_s", "limit_down_bytes_per_s"):
+            limit = getattr(self, name)
+            if limit != 0 and not LIMIT_BYTES_PER_S_MIN <= limit < 1 << 63:
+                message = f"{name} = {_shown(limit)}: expected 0 for no limit, or at least {LIMIT_BYTES_PER_S_MIN}"
+                raise HomeError(message)
+        hours_of(self.limit_hours)
         match = _HOST_AND_PORT.fullmatch(self.api)
         if match is None or int(match["port"]) > PORT_MAX:
             message = f"api = {self.api!r}: expected host:port such as 127.0.0.1:0"
             raise HomeError(message)
+
+
+def hours_of(text: str) -> tuple[int, int]:
+    """Return the first hour of a span, and the first after it. Raises `HomeError`."""
+    match = _HOURS.fullmatch(text)
+    if not text:
+        return 0, HOURS
+    if match is None or int(match[1]) >= HOURS or int(match[2]) > HOURS:
+        message = f"limit_hours = {_shown(text)}: expected two hours such as 8-18 or 22-6, or nothing"
+        raise HomeError(message)
+    return int(match[1]), int(match[2])
 
 
 def check_network_name(name: str) -> None:
@@ -238,4 +265,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "domain_tag": _text,
     "relay": _yes_or_no,
     "api": _text,
+    "limit_up_bytes_per_s": _number,
+    "limit_down_bytes_per_s": _number,
+    "limit_hours": _text,
 }

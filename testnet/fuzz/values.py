@@ -33,6 +33,7 @@ from wire.codec import (
 )
 from wire.errors import WireError
 from wire.ids import PublicKey
+from wire.ownership import CatalogueHead, OwnedRecord
 from wire.records import (
     AnnouncementBatch,
     Certificate,
@@ -62,6 +63,8 @@ SIGNED_KINDS: tuple[type[SignedRecord], ...] = (
     Tombstone,
     Certificate,
     AnnouncementBatch,
+    OwnedRecord,
+    CatalogueHead,
 )
 _KIND_OF_TAG: dict[int, type[SignedRecord]] = {tag_of(kind): kind for kind in SIGNED_KINDS}
 

@@ -16,6 +16,7 @@ from functools import partial
 
 import trio
 
+from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_to_text
 from p2pnode.config import Profile
 from p2pnode.node import Node, NodeConfig
@@ -107,8 +108,11 @@ class WorldReport:
 Scenario = Callable[["World"], Awaitable[None]]
 
 
-def production_node(profile: Profile) -> NodeFactory:
-    """Return a factory for the class that ships, with this profile."""
+def production_node(profile: Profile, *, minds_own_things: bool = False) -> NodeFactory:
+    """Return a factory for the class that ships, with this profile.
+
+    Only where a scenario is about it do nodes renew and list what their owners store: others count every pair.
+    """
 
     def make(parts: NodeParts) -> RunningNode:
         config = NodeConfig(
@@ -119,6 +123,7 @@ def production_node(profile: Profile) -> NodeFactory:
             bootstrap=parts.bootstrap,
             quota_bytes=QUOTA_BYTES,
             work=solved(parts.identity, NETWORK_NAME, profile),
+            minds_own_things=minds_own_things,
         )
         return Node(
             config,
@@ -141,10 +146,12 @@ def run_world(
     expected: tuple[type[Exception], ...] = (),
     seconds_max: float = VIRTUAL_SECONDS_MAX,
     injections_max: int | None = None,
+    minds_own_things: bool = False,
 ) -> WorldReport:
     """Run a scenario. Raises what it raises, `NodeCodeError`, `DeadlockError`, `TooSlowError` after `seconds_max`.
 
-    Of the faults that it injects through the log only the first `injections_max` happen.
+    Of the faults that it injects through the log only the first `injections_max` happen. Nodes that mind their own
+    things renew leases and publish catalogues by themselves.
     """
 
     async def main(clock: SimClock) -> WorldReport:
@@ -157,6 +164,7 @@ def run_world(
                     profile=profile,
                     link=link,
                     injections_max=injections_max,
+                    minds_own_things=minds_own_things,
                 )
                 with trio.fail_after(seconds_max), _tracebacks_noted(world.fabric):
                     try:
@@ -184,6 +192,7 @@ class World:
         profile: Profile,
         link: Link | None,
         injections_max: int | None = None,
+        minds_own_things: bool = False,
     ) -> None:
         """Start empty."""
         self.seed = seed
@@ -196,7 +205,7 @@ class World:
         self.clock = clock
         self._nursery = nursery
         self.profile = profile
-        self._factory = production_node(profile)
+        self._factory = production_node(profile, minds_own_things=minds_own_things)
         self._lives = itertools.count(1)
 
     def generator(self, purpose: str) -> random.Random:
@@ -206,7 +215,13 @@ class World:
     # ------------------------------------------------------------------ nodes
 
     async def start_node(
-        self, name: str, *, bootstrap: Sequence[str] = (), habit: Habit | None = None, address: str = ""
+        self,
+        name: str,
+        *,
+        bootstrap: Sequence[str] = (),
+        habit: Habit | None = None,
+        address: str = "",
+        owner: SigningKey | None = None,
     ) -> Machine:
         """Start a node on a new machine, or again on an old one; all that is given holds for later lives too.
 
@@ -220,6 +235,7 @@ class World:
             machine.bootstrap = tuple(self.machines[other].full_address for other in bootstrap)
         machine.habit = habit or machine.habit
         machine.address = address or machine.address
+        machine.owner = owner or machine.owner
         number = next(self._lives)
         network = SimNetwork(self.fabric, name=name, peer_id=machine.peer_id, listen=[machine.address])
         offload = SimOffload(self.clock, self.generator(f"{name}/{number}/offload"), disk=machine.files.faults)

@@ -11,6 +11,7 @@ from crypto.hashing import blake2b_256
 from p2pnode.errors import NotFoundError
 from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.plan import plan_storage
+from p2pnode.services.owner_face import NO_OPTIONS, PutOptions
 from p2pnode.services.results import (
     AddressReach,
     BlobStatus,
@@ -21,6 +22,7 @@ from p2pnode.services.results import (
     ReachReport,
     StoragePlan,
 )
+from tests.api.fake_owner import FakeOwner
 from wire.ids import BlobId, PeerId
 from wire.references import Reference, ReferenceKind
 
@@ -29,13 +31,16 @@ CHUNK_BYTES = 100_000
 """No divisor of anything, so that pieces never fit by chance."""
 
 
-class FakeNode:
+class FakeNode(FakeOwner):
     """A `NodeFace`; the attributes say how it fails."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.blobs: dict[str, bytes] = {}
         self.asked: list[tuple[int | None, int | None]] = []
         """(shards, size) of each put."""
+        self.options: list[PutOptions] = []
+        """What each put said besides."""
         self.taken = 0
         """Bytes that puts have read."""
         self.healthy = 10
@@ -88,8 +93,16 @@ class FakeNode:
             seconds_since_check=1.5,
         )
 
-    async def put(self, source: AsyncIterator[bytes], *, shards: int | None, size: int | None) -> PutResult:
+    async def put(
+        self,
+        source: AsyncIterator[bytes],
+        *,
+        shards: int | None,
+        size: int | None,
+        options: PutOptions = NO_OPTIONS,
+    ) -> PutResult:
         """Keep the bytes."""
+        self.options.append(options)
         self.asked.append((shards, size))
         parts: list[bytes] = []
         try:
@@ -117,6 +130,7 @@ class FakeNode:
             segments=1,
             nodes_that_may_fail=(n - 1) // 3,
             seconds=0.5,
+            lease_end=1_900_000_000,
         )
 
     def _fail_put(self, taken: int) -> None:

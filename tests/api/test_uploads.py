@@ -51,6 +51,7 @@ async def test_what_is_put_is_kept_and_the_result_is_exact(served: Served, rng: 
         "segments": 1,
         "nodes_that_may_fail": 3,
         "seconds": 0.5,
+        "lease_end": 1_900_000_000,
     }
     assert (answer.status_code, answer.json()) == (200, result)
     assert served.node.blobs == {reference_of(data): data}

@@ -1,4 +1,4 @@
-"""The program `p2pnode`, with a fake behind `p2pnode.node.open_node`: everything of `run` is real but the node.
+"""The program `p2pnode`, with a fake behind `p2pnode.open_node.open_node`: everything of `run` is real but the node.
 
 The variable FAKE_NODE says how the node behaves, see `open_fake_node`.
 """
@@ -54,12 +54,12 @@ def say(line: str) -> None:
 
 
 def fake_module() -> types.ModuleType:
-    """Return what stands for `p2pnode.node`."""
-    module = types.ModuleType("p2pnode.node")
+    """Return what stands for `p2pnode.open_node`."""
+    module = types.ModuleType("p2pnode.open_node")
     module.__dict__["open_node"] = open_fake_node
     return module
 
 
 if __name__ == "__main__":
-    sys.modules["p2pnode.node"] = fake_module()
+    sys.modules["p2pnode.open_node"] = fake_module()
     sys.exit(main())

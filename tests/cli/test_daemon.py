@@ -177,7 +177,7 @@ def test_it_goes_on_when_nobody_reads_its_log(home: Path) -> None:
 @pytest.fixture
 def quick(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The program, for runs that end by themselves: they need no process of their own."""
-    monkeypatch.setitem(sys.modules, "p2pnode.node", fake_module())
+    monkeypatch.setitem(sys.modules, "p2pnode.open_node", fake_module())
     monkeypatch.setattr("p2pnode.daemon._log_to_stderr", lambda **_: None)
     return cli
 

@@ -53,6 +53,7 @@ def test_json_has_exactly_these_fields(cli: Cli, daemon: FakeDaemon, file: Path)
         "segments": 1,
         "nodes_that_may_fail": 2,
         "seconds": 0.5,
+        "lease_end": 1_900_000_000,
     }
     assert daemon.node.asked == [(7, 1_500_000)]
 

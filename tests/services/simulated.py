@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 from p2pnode.config import TESTNET, Profile
+from p2pnode.node import Node
+from p2pnode.services.owner_face import NO_OPTIONS, PutOptions
 from p2pnode.services.results import PutResult
 from testnet.sim.machine import Machine
 from testnet.sim.world import World, WorldReport, run_world
@@ -25,6 +27,7 @@ def simulate(
     *,
     expected: tuple[type[Exception], ...] = (),
     profile: Profile = QUICK,
+    minds_own_things: bool = False,
 ) -> WorldReport:
     """Start some nodes that all know each other, then run the body, in virtual time."""
 
@@ -32,7 +35,9 @@ def simulate(
         machines = await world.start_nodes(nodes)
         await body(world, machines)
 
-    return run_world(rng.getrandbits(32), scenario, profile=profile, expected=expected)
+    return run_world(
+        rng.getrandbits(32), scenario, profile=profile, expected=expected, minds_own_things=minds_own_things
+    )
 
 
 async def stream(data: bytes, *, step: int = 65_536) -> AsyncIterator[bytes]:
@@ -41,9 +46,13 @@ async def stream(data: bytes, *, step: int = 65_536) -> AsyncIterator[bytes]:
         yield data[start : start + step]
 
 
-async def put(machine: Machine, data: bytes, *, shards: int | None = None) -> PutResult:
+async def put(
+    machine: Machine, data: bytes, *, shards: int | None = None, options: PutOptions = NO_OPTIONS
+) -> PutResult:
     """Store data through a node."""
-    return await machine.node.put(stream(data), shards=shards, size=len(data))
+    node = machine.node
+    assert isinstance(node, Node)
+    return await node.put(stream(data), shards=shards, size=len(data), options=options)
 
 
 async def get(machine: Machine, text: str) -> bytes:

@@ -9,8 +9,7 @@ import trio
 from p2pnode import bft, node
 from p2pnode.errors import P2PNodeError
 from p2pnode.services.commit import CertifiedPage, Committer
-from p2pnode.services.put import Putter
-from p2pnode.services.results import PutResult
+from p2pnode.services.put import Putter, Written
 from p2pnode.storage.quota import Reservation
 from testnet.sim.admission import SIMULATED
 from testnet.sim.directory import Tree
@@ -93,8 +92,9 @@ def test_a_certificate_with_receipts_that_the_put_never_collected_is_found(
 def test_a_put_that_tells_of_another_n_than_it_leased_is_found(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Putter.put
 
-    async def boast(putter: Putter, *facts: object, **options: object) -> PutResult:
-        return replace(await real(putter, *facts, **options), n=7)  # type: ignore[arg-type]  # as they came
+    async def boast(putter: Putter, *facts: object, **options: object) -> Written:
+        written = await real(putter, *facts, **options)  # type: ignore[arg-type]  # as they came
+        return replace(written, result=replace(written.result, n=7))
 
     monkeypatch.setattr(Putter, "put", boast)
     assert judgement(seed, _put, says="it told of n = 7, its lease of n = 4").judge == puts.NAME

@@ -17,6 +17,7 @@ from p2pnode import node as node_module
 from p2pnode import services, storage
 from p2pnode.node import Node
 from p2pnode.services.get import Getter
+from p2pnode.services.ownership import Ownership
 from p2pnode.services.put import Putter
 from p2pnode.storage.store import SliverStore
 from testnet.sim.users import put
@@ -84,7 +85,7 @@ def test_every_part_of_a_simulated_node_is_of_a_class_that_ships(seed: int) -> N
         node = (await world.start_node("n0")).node
         assert type(node) is Node
         parts = [value for value in vars(node).values() if type(value).__module__.startswith("p2pnode")]
-        assert {SliverStore, Putter, Getter} <= {type(part) for part in parts}
+        assert {SliverStore, Ownership, Getter} <= {type(part) for part in parts}
         for part in [node, *parts]:
             module = sys.modules[type(part).__module__]
             assert getattr(module, type(part).__qualname__) is type(part)

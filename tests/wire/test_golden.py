@@ -6,12 +6,13 @@ import pytest
 
 from tests.wire.golden import Golden, from_hex
 from tests.wire.golden_messages import MESSAGES
+from tests.wire.golden_ownership import OWNERSHIP
 from tests.wire.golden_records import RECORDS
 from tests.wire.strategies import KINDS
 from wire import limits
 from wire.codec import decode, encode, tag_of
 
-GOLDEN = RECORDS + MESSAGES
+GOLDEN = RECORDS + MESSAGES + OWNERSHIP
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
@@ -40,8 +41,12 @@ def test_tags_are_distinct_and_in_their_ranges() -> None:
     assert len(set(tags.values())) == len(tags)
     for kind, tag in tags.items():
         parts = range(0x01, 0x10)
-        messages = (*range(0x20, 0x40), *range(0x48, 0x70))
-        expected = {"wire.messages": messages, "wire.protocol_ids": parts, "wire.invitations": parts}
+        expected = {
+            "wire.messages": (*range(0x20, 0x40), *range(0x48, 0x60)),
+            "wire.ownership": range(0x60, 0x70),
+            "wire.protocol_ids": parts,
+            "wire.invitations": parts,
+        }
         assert tag in expected.get(kind.__module__, range(0x01, 0x20))
 
 

@@ -19,6 +19,7 @@ from wire.codec import ListOf, Nested, decode, encode, to_plain, wire_type
 from wire.errors import WireError
 from wire.framing import message_bytes, pieces
 from wire.messages import BlobRecord, CommitLease, Members, NoRecord, SliverData, Stored, StorePair
+from wire.ownership import Catalogue, OwnedRecord
 from wire.protocol_ids import NetworkNames
 from wire.records import (
     AnnouncementBatch,
@@ -134,6 +135,10 @@ CASES = (
     Case("LEASES_PER_MESSAGE_MAX", Stored, "batches", many(ENVELOPE)),
     Case("CERTIFICATES_PER_MESSAGE_MAX", BlobRecord, "certificates", many(ENVELOPE)),
     Case("RENEWERS_MAX", Lease, "renewers", many(KEY)),
+    Case("RENEWERS_MAX", OwnedRecord, "renewers", many(KEY)),
+    Case("OWNED_RECORDS_MAX", Catalogue, "records", many(ENVELOPE)),
+    Case("FILE_BYTES_MAX", OwnedRecord, "size"),
+    Case("TEXT_CHARS_MAX", OwnedRecord, "name", text),
     Case("NETWORK_NAME_CHARS_MAX", invitations.Invitation, "network", text),
     Case("TEXT_CHARS_MAX", invitations.Invitation, "profile", text),
     Case("INVITED_MEMBERS_MAX", invitations.Invitation, "members", many(INVITED)),

@@ -10,11 +10,13 @@ from crypto.keys import SigningKey
 from crypto.signing import BadSignatureError
 from tests import factories
 from tests.wire.golden_messages import MESSAGES
+from tests.wire.golden_ownership import OWNERSHIP
 from tests.wire.golden_records import RECORDS
 from wire import limits, signed
 from wire.codec import encode
 from wire.errors import WireError
 from wire.ids import PublicKey, Signature
+from wire.ownership import CatalogueHead, OwnedRecord
 from wire.records import (
     AnnouncementBatch,
     Certificate,
@@ -41,6 +43,8 @@ KINDS: tuple[type[SignedRecord], ...] = (
     Tombstone,
     Certificate,
     AnnouncementBatch,
+    OwnedRecord,
+    CatalogueHead,
 )
 
 SIGNATURES: dict[type[SignedRecord], str] = {
@@ -76,6 +80,14 @@ SIGNATURES: dict[type[SignedRecord], str] = {
         "fdb9593eee78092556635712b2905739db4e106e3e4b1b116fb2825149fcd485"
         "1c1e68eaa8337f546563a3f084b0b15cd57a0a5149a1f72f2982415fe5af7f0f"
     ),
+    OwnedRecord: (
+        "58ccd1ca0fbf1608dba5af7449cd4789ed5499ad37626b7a2107b78cf295163d"
+        "f6f8822ae5d9f06baa9e965a78bc47d8d4ccae50cfbb425b7547defa521f430b"
+    ),
+    CatalogueHead: (
+        "bdeaa78806f5b723fc43dddadae9c243cc29c50ca6a74e94e021edc3f81f31e1"
+        "b74348913ed876fcd28f7fb05a3df7182fbd2f546b56784042777db8c5749d06"
+    ),
 }
 """Of the first golden value of each kind. Ed25519 is deterministic, so a change of a domain tag, of the network or of a
 version shows here; so would a change of the record's bytes."""
@@ -89,13 +101,15 @@ DIGESTS: dict[type[SignedRecord], str] = {
     Tombstone: "bc3cf2f05ab75e80b4edb961cc178d6c2b82e2d31d86db68adca7c787f5b8c95",
     Certificate: "fea6aa695b82fba8ad1de778c5b5a9e771c103bae8a4101cb2b6d2a07fedf261",
     AnnouncementBatch: "e1d0aabbe512b4923917b50d48aaf8fbdfc39b37783d06211b840e076c2668a9",
+    OwnedRecord: "0127e4fc52f99e8991732e757f84e2bf53120fd6c3adf389e828d437d9ec1f33",
+    CatalogueHead: "fc2a6ec65a84a1db8c791e9eb9b280e52bf055fd002923eacd23b7818f821721",
 }
 """`Signed.digest` of the same."""
 
 
 def example(kind: type[SignedRecord]) -> SignedRecord:
     """Return the first golden value of one kind."""
-    value = next(golden.value for golden in RECORDS if type(golden.value) is kind)
+    value = next(golden.value for golden in RECORDS + OWNERSHIP if type(golden.value) is kind)
     assert isinstance(value, SignedRecord)
     return value
 
@@ -209,7 +223,7 @@ def test_the_digest_names_body_and_signer_but_not_the_signature(member: Signed[M
 
 
 def test_nothing_but_a_signed_record_has_a_domain() -> None:
-    unsigned = {type(golden.value) for golden in RECORDS + MESSAGES} - set(KINDS)
+    unsigned = {type(golden.value) for golden in RECORDS + MESSAGES + OWNERSHIP} - set(KINDS)
     assert unsigned.isdisjoint(signed._DOMAIN_TAGS)
 
 

@@ -16,6 +16,7 @@ from wire.codec import decode, encode, tag_of
 from wire.errors import WireError
 from wire.invitations import Invitation
 from wire.messages import BlobRecord, DialledBack, ExchangeMembers, OwnRecord
+from wire.ownership import HeadKept
 
 Plain = list[object]
 Path = tuple[int, ...]
@@ -24,6 +25,7 @@ ABSENT: set[tuple[type[object], Path]] = {
     (ExchangeMembers, (2,)),
     (ExchangeMembers, (3,)),
     (OwnRecord, (1,)),
+    (HeadKept, (1,)),
     (Invitation, (4,)),
 }
 """Where nothing may stand."""

@@ -1,0 +1,74 @@
+"""What the commands about an owner's things ask of the daemon."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+
+from p2pnode.cli.daemon_client import BadAnswerError, DaemonClient, blob_path, made
+from p2pnode.services.owner_face import Event, NodeStatus, OwnedThing, Removed, Renewed, Space, Stored, Traffic, Warning  # noqa: A004 - the word that the user sees
+
+EVENT_BYTES_MAX = 16 * 1024
+"""The longest line of an event: its message is one line for a person."""
+
+
+def owned(daemon: DaemonClient, *, with_removed: bool) -> list[OwnedThing]:
+    """Tell what the daemon's owner stored."""
+    answer = daemon.ask("/v1/owned?removed=true" if with_removed else "/v1/owned").get("things")
+    if not isinstance(answer, list):
+        message = "unexpected answer from the daemon (no list of things)"
+        raise BadAnswerError(message)
+    return [made(OwnedThing, each) for each in answer]
+
+
+def renew(daemon: DaemonClient, reference: str, *, keep_for_s: int | None) -> Renewed:
+    """Renew a lease, or add one."""
+    query = "" if keep_for_s is None else f"?for_s={keep_for_s}"
+    return made(Renewed, daemon.ask(f"{blob_path(reference)}/renew{query}", method="POST"))
+
+
+def remove(daemon: DaemonClient, reference: str) -> Removed:
+    """End our lease on a thing."""
+    return made(Removed, daemon.ask(blob_path(reference), method="DELETE"))
+
+
+def status(daemon: DaemonClient) -> NodeStatus:
+    """Tell how the node is doing."""
+    answer = daemon.ask("/v1/status")
+    warnings = answer.get("warnings")
+    if not isinstance(warnings, list):
+        message = "unexpected answer from the daemon (no list of warnings)"
+        raise BadAnswerError(message)
+    parts = {
+        "space": made(Space, answer.get("space")),
+        "stored": made(Stored, answer.get("stored")),
+        "traffic": made(Traffic, answer.get("traffic")),
+        "warnings": [made(Warning, each) for each in warnings],
+    }
+    return made(NodeStatus, answer | parts)
+
+
+def events_after(daemon: DaemonClient, number: int) -> list[Event]:
+    """Tell the events that are kept with higher numbers."""
+    answer = daemon.ask(f"/v1/events?after={number}").get("events")
+    if not isinstance(answer, list):
+        message = "unexpected answer from the daemon (no list of events)"
+        raise BadAnswerError(message)
+    return [made(Event, each) for each in answer]
+
+
+def follow_events(daemon: DaemonClient, *, after: int) -> Iterator[Event]:
+    """Yield events as they come, until the daemon stops."""
+    with daemon.stream(f"/v1/events?after={after}&follow=true") as response:
+        while True:
+            try:
+                line = response.readline(EVENT_BYTES_MAX)
+                if not line:
+                    return
+                yield made(Event, json.loads(line))
+            except (OSError, http.client.HTTPException):
+                return
+            except ValueError as error:
+                message = f"unexpected answer from the daemon ({error})"
+                raise BadAnswerError(message) from error

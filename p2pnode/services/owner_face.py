@@ -1,0 +1,202 @@
+"""What the owner and operator of a node may ask of it, and what is answered: plain values, ready for JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from wire.ids import PublicKey
+from wire.references import Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutOptions:
+    """What the user says of a thing that is stored, besides its bytes."""
+
+    name: str = ""
+    """What it is called in `ls`."""
+    keep_for_s: int | None = None
+    """How long it is renewed; None for as long as the owner's daemons run."""
+    renewers: tuple[PublicKey, ...] = ()
+    """Further keys that may renew it on the owner's allowance."""
+
+
+NO_OPTIONS = PutOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """A lease that was renewed, or added."""
+
+    id: str
+    n: int
+    healthy: int
+    """Shards of the least stored blob whose holders signed for it."""
+    lease_end: int
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """A lease that its owner ended."""
+
+    id: str
+    holders: int
+    """Nodes that are to end it."""
+    told: int
+    """Those that have done so; the others are told when they can be reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedThing:
+    """One thing that this owner stored."""
+
+    id: str
+    name: str
+    size: int
+    stored_at: int
+    """Seconds since 1970."""
+    lease_end: int
+    wanted_until: int | None
+    """Renewed until then; None for as long as the owner's daemons run."""
+    state: str
+    """`kept`, `ends soon`, `ended` or `removed`."""
+    n: int
+    healthy: int | None
+    """As `BlobStatus.healthy`; None when it was not looked up or is not known now."""
+    renewers: tuple[str, ...]
+    """Keys in hex."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueState:
+    """Whether the list of what this owner stored can be had from the network with the key alone."""
+
+    things: int
+    is_published: bool
+    """Whether the network has the list as it is here."""
+    published_at: int | None
+    detail: str
+    """Why not, for a person; empty when it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """Bytes."""
+
+    quota: int
+    """What this node offers."""
+    used: int
+    """What it keeps for the network, with the trash."""
+    trash: int
+    disk_free: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What the owner has in the network."""
+
+    things: int
+    size: int
+    """Bytes of all of them, as the owner gave them."""
+    ends_soon: int
+    ended: int
+    weak: int
+    """Things of which fewer than n - f shards are healthy."""
+    untold_removals: int
+    """Removed things that some holder has not heard of yet."""
+    is_listed: bool
+    """Whether the network has the list, so that the owner key alone finds everything again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """Bytes on the wire with other nodes."""
+
+    up: int
+    """Sent, since the home was made."""
+    down: int
+    limit_up: int | None
+    """Bytes a second now; None without a limit."""
+    limit_down: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warning:  # noqa: A001 - the word that the user sees
+    """Something to look after, and what to do."""
+
+    kind: str
+    """A stable word."""
+    message: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStatus:
+    """All of it."""
+
+    peer_id: str
+    version: str
+    network: str
+    profile: str
+    uptime_s: float
+    reach: str
+    members: int
+    connected: int
+    space: Space
+    stored: Stored
+    traffic: Traffic
+    warnings: tuple[Warning, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One piece of news."""
+
+    id: int
+    """Rises by one with each event, from the start of the daemon on."""
+    time: int
+    """Seconds since 1970."""
+    kind: str
+    """A stable word: `lease-ends-soon`, `renewed`, `renewal-failed`, `removed`, `catalogue-restored`, .."""
+    message: str
+    """For a person."""
+    reference: str | None = None
+    """What it is about."""
+
+
+class EventLog(Protocol):
+    """The events of a node."""
+
+    def after(self, number: int) -> list[Event]:
+        """Return the events that are kept with higher numbers."""
+        ...
+
+    async def wait_after(self, number: int) -> list[Event]:
+        """Return the events after a number, at least one: wait for it if need be."""
+        ...
+
+
+class OwnerFace(Protocol):
+    """The owner's and operator's side of a node. Every method may raise a `P2PNodeError`."""
+
+    @property
+    def events(self) -> EventLog:
+        """What the owner or operator should hear of."""
+        ...
+
+    async def owned(self, *, with_removed: bool = False) -> list[OwnedThing]:
+        """Tell what this owner stored, the oldest first, with how healthy it is as far as that can be found soon."""
+        ...
+
+    async def renew(self, reference: Reference, *, keep_for_s: int | None = None) -> Renewed:
+        """Renew the lease on a thing, or add one of our own; with a time it is renewed by itself until then."""
+        ...
+
+    async def remove(self, reference: Reference) -> Removed:
+        """End our lease on a thing: holders that are away are told when they are back."""
+        ...
+
+    async def status(self) -> NodeStatus:
+        """Tell how the node is doing."""
+        ...

@@ -1,0 +1,129 @@
+"""The node's state on one screen: what a volunteer wants to know, and what to do where something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from p2pnode import bft
+from p2pnode.protocols.renewal import OwnedState
+from p2pnode.services.owner_face import (
+    CatalogueState,
+    NodeStatus,
+    OwnedThing,
+    Space,
+    Stored,
+    Traffic,
+    Warning,  # noqa: A004 - the word that the user sees
+)
+from p2pnode.services.results import NodeInfo, ReachReport
+from wire import limits
+
+WARNED_THINGS_MAX = 20
+"""Things that are warned of by name; of more only the number is told."""
+
+SPACE_SHORT = 0.05
+"""A quota of which less than this part is left is worth a word."""
+
+
+def stored_of(things: Sequence[OwnedThing], *, untold_removals: int, catalogue: CatalogueState) -> Stored:
+    """Return the figures of what is not removed."""
+    states = [each.state for each in things]
+    return Stored(
+        things=len(things),
+        size=sum(each.size for each in things),
+        ends_soon=states.count(OwnedState.ENDS_SOON),
+        ended=states.count(OwnedState.ENDED),
+        weak=sum(_is_weak(each) for each in things),
+        untold_removals=untold_removals,
+        is_listed=catalogue.is_published,
+    )
+
+
+def status_of(
+    info: NodeInfo,
+    reach: ReachReport,
+    space: Space,
+    traffic: Traffic,
+    things: Sequence[OwnedThing],
+    stored: Stored,
+    *,
+    detail: str,
+) -> NodeStatus:
+    """Return the state with its warnings; `detail` says why the list is not in the network."""
+    return NodeStatus(
+        peer_id=info.peer_id,
+        version=info.version,
+        network=info.network,
+        profile=info.profile,
+        uptime_s=info.uptime_s,
+        reach=info.reach,
+        members=info.members,
+        connected=info.connected,
+        space=space,
+        stored=stored,
+        traffic=traffic,
+        warnings=(
+            *_of_network(info, reach),
+            *_of_space(space),
+            *_of_things(things),
+            *_of_list(stored, detail),
+        ),
+    )
+
+
+def _of_network(info: NodeInfo, reach: ReachReport) -> list[Warning]:
+    found = []
+    if info.connected == 0:
+        message = "no other node is connected"
+        advice = "Check the line; 'p2pnode peers' lists who is known, 'p2pnode join CODE' begins with an invitation."
+        found.append(Warning(kind="alone", message=message, advice=advice))
+    elif info.members + 1 < limits.SHARDS_MIN:
+        message = f"{info.members + 1} members are too few to store anything: {limits.SHARDS_MIN} are needed"
+        found.append(Warning(kind="too-few-members", message=message, advice="Invite others: 'p2pnode invite'."))
+    if info.reach == "not reachable":
+        advice = reach.advice or "'p2pnode check' says what to do."
+        found.append(Warning(kind="not-reachable", message="others cannot dial this node", advice=advice))
+    return found
+
+
+def _of_space(space: Space) -> list[Warning]:
+    found = []
+    left = space.quota - space.used
+    if space.disk_free < min(left, int(space.quota * SPACE_SHORT)):
+        message = "the disk is nearly full, though the quota is not"
+        advice = "Free some space on the disk, or lower the quota."
+        found.append(Warning(kind="disk-full", message=message, advice=advice))
+    elif left < space.quota * SPACE_SHORT:
+        message = "the quota is nearly used up: this node takes little more"
+        found.append(Warning(kind="quota-full", message=message, advice="Raise the quota, or leave it as it is."))
+    return found
+
+
+def _of_things(things: Sequence[OwnedThing]) -> list[Warning]:
+    found = []
+    for each in things:
+        name, renew = each.name or each.id, f"'p2pnode renew {each.id}' keeps it."
+        if each.state == OwnedState.ENDED:
+            found.append(Warning(kind="lease-ended", message=f"the lease on {name} has ended", advice=renew))
+        elif each.state == OwnedState.ENDS_SOON:
+            found.append(Warning(kind="lease-ends-soon", message=f"the lease on {name} ends soon", advice=renew))
+        if _is_weak(each):
+            message = f"{name} is healthy on {each.healthy} of {each.n} shards"
+            advice = f"Other nodes rebuild what is lost; 'p2pnode stat {each.id}' shows more."
+            found.append(Warning(kind="weak", message=message, advice=advice))
+    more = len(found) - WARNED_THINGS_MAX
+    if more > 0:
+        message, advice = f"{more} further warnings about what you stored", "'p2pnode ls' shows all of it."
+        return [*found[:WARNED_THINGS_MAX], Warning(kind="more", message=message, advice=advice)]
+    return found
+
+
+def _of_list(stored: Stored, detail: str) -> list[Warning]:
+    if stored.is_listed:
+        return []
+    message = f"the list of what you stored is not in the network yet: {detail}"
+    return [Warning(kind="list-not-published", message=message, advice="Leave the node running; it tries again.")]
+
+
+def _is_weak(thing: OwnedThing) -> bool:
+    return thing.healthy is not None and thing.healthy < bft.quorum(thing.n)

@@ -1,0 +1,82 @@
+"""The owner's side of the fake node: what it says is set by the test, what it was asked is noted."""
+
+from __future__ import annotations
+
+from p2pnode.services.events import Events
+from p2pnode.services.owner_face import (
+    NodeStatus,
+    OwnedThing,
+    Removed,
+    Renewed,
+    Space,
+    Stored,
+    Traffic,
+    Warning,  # noqa: A004 - the word that the user sees
+)
+from p2pnode.system import SystemClock
+from wire.references import Reference
+
+THING_ID = "q" * 42 + "c"
+
+
+class FakeOwner:
+    """An `OwnerFace`; the attributes say what it answers."""
+
+    def __init__(self) -> None:
+        self.events = Events(SystemClock())
+        self.owner_asked: list[tuple[object, ...]] = []
+        self.renewed_healthy = 10
+        self.things = [
+            OwnedThing(
+                id=THING_ID,
+                name="letter.txt",
+                size=1500,
+                stored_at=1_800_000_000,
+                lease_end=1_900_000_000,
+                wanted_until=None,
+                state="kept",
+                n=10,
+                healthy=9,
+                renewers=(),
+            )
+        ]
+        self.node_status = NodeStatus(
+            peer_id="12D3KooWBmAwcd4PJNJvfV89HwE48nwkRmAgo8Vy3uQEyNNHBox2",
+            version="0.1.0",
+            network="main",
+            profile="home",
+            uptime_s=90.0,
+            reach="reachable",
+            members=9,
+            connected=8,
+            space=Space(quota=1000, used=250, trash=50, disk_free=5000),
+            stored=Stored(things=1, size=1500, ends_soon=0, ended=0, weak=0, untold_removals=0, is_listed=True),
+            traffic=Traffic(up=10_000, down=20_000, limit_up=5_000_000, limit_down=None),
+            warnings=(),
+        )
+
+    def warn(self, kind: str, message: str, advice: str) -> None:
+        """Let the status have a warning."""
+        self.node_status = NodeStatus(
+            **{name: getattr(self.node_status, name) for name in NodeStatus.__slots__ if name != "warnings"},
+            warnings=(Warning(kind=kind, message=message, advice=advice),),
+        )
+
+    async def owned(self, *, with_removed: bool = False) -> list[OwnedThing]:
+        """List."""
+        self.owner_asked.append(("owned", with_removed))
+        return self.things
+
+    async def renew(self, reference: Reference, *, keep_for_s: int | None = None) -> Renewed:
+        """Renew."""
+        self.owner_asked.append(("renew", reference.text(), keep_for_s))
+        return Renewed(id=reference.text(), n=10, healthy=self.renewed_healthy, lease_end=1_900_000_000)
+
+    async def remove(self, reference: Reference) -> Removed:
+        """Remove."""
+        self.owner_asked.append(("remove", reference.text()))
+        return Removed(id=reference.text(), holders=10, told=8)
+
+    async def status(self) -> NodeStatus:
+        """Tell."""
+        return self.node_status

@@ -1,0 +1,94 @@
+"""Claims about the status: whatever is wrong is told with what to do, and nothing else is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from p2pnode.services.owner_face import (
+    CatalogueState,
+    NodeStatus,
+    OwnedThing,
+    Space,
+    Traffic,
+)
+from p2pnode.services.results import NodeInfo
+from p2pnode.services.status import WARNED_THINGS_MAX, status_of, stored_of
+from tests.api.fake_node import FakeNode
+from tests.api.fake_owner import FakeOwner
+
+SPACE = Space(quota=1000, used=250, trash=50, disk_free=5000)
+TRAFFIC = Traffic(up=0, down=0, limit_up=None, limit_down=None)
+LISTED = CatalogueState(things=1, is_published=True, published_at=1, detail="")
+THING = FakeOwner().things[0]
+INFO = replace(FakeNode().info(), connected=8, members=9, reach="reachable")
+
+
+def status(
+    *, info: NodeInfo = INFO, space: Space = SPACE, things: tuple[OwnedThing, ...] = (THING,),
+    catalogue: CatalogueState = LISTED,
+) -> NodeStatus:  # fmt: skip
+    stored = stored_of(things, untold_removals=0, catalogue=catalogue)
+    return status_of(info, FakeNode().reach(), space, TRAFFIC, things, stored, detail=catalogue.detail)
+
+
+def kinds(found: NodeStatus) -> list[str]:
+    assert all(each.message and each.advice for each in found.warnings)
+    return [each.kind for each in found.warnings]
+
+
+def test_a_healthy_node_warns_of_nothing() -> None:
+    assert kinds(status()) == []
+
+
+@pytest.mark.parametrize(
+    ("info", "kind"),
+    [
+        (replace(INFO, connected=0), "alone"),
+        (replace(INFO, members=2), "too-few-members"),
+        (replace(INFO, reach="not reachable"), "not-reachable"),
+    ],
+)
+def test_what_is_wrong_with_the_network_is_told(info: NodeInfo, kind: str) -> None:
+    assert kinds(status(info=info)) == [kind]
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        (replace(SPACE, used=949), []),
+        (replace(SPACE, used=951), ["quota-full"]),
+        (replace(SPACE, disk_free=10), ["disk-full"]),
+        (replace(SPACE, used=1000, disk_free=10), ["quota-full"]),
+    ],
+)
+def test_what_is_wrong_with_the_space_is_told(space: Space, expected: list[str]) -> None:
+    assert kinds(status(space=space)) == expected
+
+
+@pytest.mark.parametrize(
+    ("thing", "expected"),
+    [
+        (replace(THING, state="ends soon"), ["lease-ends-soon"]),
+        (replace(THING, state="ended", healthy=None), ["lease-ended"]),
+        (replace(THING, healthy=7), []),
+        (replace(THING, healthy=6), ["weak"]),
+        (replace(THING, healthy=None), []),
+    ],
+)
+def test_what_is_wrong_with_a_thing_is_told(thing: OwnedThing, expected: list[str]) -> None:
+    assert kinds(status(things=(thing,))) == expected
+
+
+def test_of_very_many_things_in_trouble_some_are_named_and_the_others_counted() -> None:
+    found = status(things=(replace(THING, state="ended"),) * (WARNED_THINGS_MAX + 7))
+    assert kinds(found) == ["lease-ended"] * WARNED_THINGS_MAX + ["more"]
+    assert "7 further" in found.warnings[-1].message
+    assert found.stored.ended == WARNED_THINGS_MAX + 7
+
+
+def test_a_list_that_the_network_does_not_have_is_told_with_the_reason() -> None:
+    found = status(catalogue=replace(LISTED, is_published=False, detail="too few holders"))
+    assert kinds(found) == ["list-not-published"]
+    assert "too few holders" in found.warnings[0].message
