@@ -4,7 +4,7 @@ Rules: a record is taken when its signature was checked, its time is not in the 
 its sequence is above the one known; it never removes a newer one. Freshness counts from when a higher sequence arrived
 here, by our own monotonic clock, so that a skewed wall clock makes nobody stale. A new record is a sign of life of its
 signer too, as old as the record is, whoever brings it. The table is bounded; when it is full, members that are lost
-make room, anchors never, and else a newcomer is refused.
+make room, then one of a crowd, anchors never, and else a newcomer is refused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from crypto.peer_id import peer_id_to_text
 from p2pnode.config import Profile
 from p2pnode.membership.anchors import Acquaintance
 from p2pnode.membership.contact import Contact, with_address
+from p2pnode.membership.crowding import Seat, block_of, who_yields
 from p2pnode.membership.domains import domain_of
 from p2pnode.membership.freeze import Freeze
 from p2pnode.membership.liveness import Liveness, Pulse
@@ -58,6 +59,11 @@ class Member:
     def record(self) -> MemberRecord:
         """The newest record."""
         return self.signed.record
+
+    @property
+    def whereabouts(self) -> str:
+        """The address that tells its failure domain; empty when it names none and we never met it."""
+        return self.address or self.source or next(iter(self.record.addresses), "")
 
 
 class MemberTable:
@@ -113,7 +119,7 @@ class MemberTable:
             known.signed, known.renewed_at, known.heard_at = signed, renewed_at, now
             self._note_signs(known, now)
             return True
-        if len(self._members) >= limits.MEMBERS_KEPT_MAX and not self._make_room(now):
+        if len(self._members) >= limits.MEMBERS_KEPT_MAX and not self._make_room(peer_id, record, now):
             return False
         self._members[peer_id] = member = Member(signed, renewed_at, now, Pulse(self._strangers.heard_at))
         self._note_signs(member, now)
@@ -282,14 +288,26 @@ class MemberTable:
         """Tell whether a member was met for the first time longer ago than newcomers are watched."""
         return member.met_at is not None and max(wall - member.met_at, 0) >= self._profile.vetting_s
 
-    def _make_room(self, now: float) -> bool:
-        lost = [
-            peer_id for peer_id in self._members.keys() - self.anchors if self.liveness(peer_id, now=now).counts_as_lost
-        ]
-        if not lost:
-            return False
-        leaving = max(lost, key=lambda peer_id: (self.silence(peer_id, now=now), peer_id))
+    def _make_room(self, newcomer: PeerId, record: MemberRecord, now: float) -> bool:
+        """Let the longest lost go, else one of a crowd, and never an anchor; return whether somebody went."""
+        others = [(peer_id, self._members[peer_id]) for peer_id in self._members.keys() - self.anchors]
+        lost = [peer_id for peer_id, _ in others if self.liveness(peer_id, now=now).counts_as_lost]
+        if lost:
+            leaving = max(lost, key=lambda peer_id: (self.silence(peer_id, now=now), peer_id))
+        else:
+            seats = [
+                Seat(each, block_of(each, member.whereabouts), member.met_at or math.inf) for each, member in others
+            ]
+            found = who_yields(block_of(newcomer, next(iter(record.addresses), "")), seats)
+            if found is None:
+                return False
+            leaving = found
         self.summary.flip(leaving, self._members.pop(leaving).record.sequence)
         self._in_order = None
         self.changes += 1
         return True
+
+
+def _seat(peer_id: PeerId, member: Member) -> Seat:
+    met_at = math.inf if member.met_at is None else member.met_at
+    return Seat(peer_id, block_of(peer_id, member.whereabouts), met_at)

@@ -114,7 +114,7 @@ def make_candidates(
     with a machine in each of many networks could make one domain of them all.
     """
     rows = [(own.signer_peer, own.record, "")]
-    rows += [(peer_id, member.record, _whereabouts(member)) for peer_id, member in others]
+    rows += [(peer_id, member.record, member.whereabouts) for peer_id, member in others]
     rows.sort(key=lambda row: row[0])
     weights = capacity_weights([record.capacity_bytes for _, record, _ in rows])
     vetted = [is_vetted(peer_id) for peer_id, _, _ in rows]
@@ -126,8 +126,3 @@ def make_candidates(
         Candidate(peer_id, placement_key(peer_id, record), weight, domain, wide_of(address), counts)
         for (peer_id, record, address), weight, domain, counts in zip(rows, weights, domains, vetted, strict=True)
     ]
-
-
-def _whereabouts(member: Member) -> str:
-    """Return the address that tells a member's failure domain; empty when it names none and we never met it."""
-    return member.address or member.source or next(iter(member.record.addresses), "")

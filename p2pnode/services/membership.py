@@ -247,6 +247,9 @@ class Membership:
         is_news = self.table.consider(signed, now=self._now(), wall=self._context.clock.wall())
         if is_news:
             self.contacts.has_news_of(signed.signer_peer)
+        elif self.table.get(signed.signer_peer) is None and signed.signer_peer != self._context.own:
+            is_future = signed.record.time > self._context.clock.wall() + limits.CLOCK_SKEW_SECONDS
+            self._context.refusals.count(Refused.FUTURE_RECORD if is_future else Refused.CROWDED)
         return is_news
 
     def _on_gossip(self, via: PeerId, data: bytes) -> Verdict:
