@@ -46,6 +46,10 @@ class Profile:
     """Uptime and contact that collection waits for, so that a node that was away learns of renewals first."""
     collect_every_s: float
     """How often expired data is looked for."""
+    sync_every_s: float
+    """How often a node compares with each peer, on average, which receipts they know of what both hold."""
+    sync_soon_s: float
+    """Within how long it does so when they have met again, or something has changed."""
     admission_work: int
     """scrypt cost (log2 of N) of the proof of work; 0 asks for none."""
     vetting_s: float
@@ -100,6 +104,8 @@ PUBLIC = Profile(
     trash_s=7 * DAY_S,
     collection_after_uptime_s=HOUR_S,
     collect_every_s=10 * MINUTE_S,
+    sync_every_s=HOUR_S,
+    sync_soon_s=30,
     admission_work=16,
     vetting_s=72 * HOUR_S,
     dials_private_addresses=False,
@@ -124,6 +130,8 @@ TESTNET = replace(
     trash_s=10 * MINUTE_S,
     collection_after_uptime_s=30,
     collect_every_s=10,
+    sync_every_s=10,
+    sync_soon_s=2,
     reconnect_every_s=1,
     finds_lan_peers=False,
 )

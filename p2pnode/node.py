@@ -22,7 +22,7 @@ from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.members import OwnFacts
 from p2pnode.protocols.plan import plan_storage
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
-from p2pnode.services import keep, membership, owner_server, reach, serve_reads
+from p2pnode.services import keep, membership, owner_server, reach, serve_reads, sync
 from p2pnode.services.announce import Announcer
 from p2pnode.services.collect import collect_regularly
 from p2pnode.services.context import Context
@@ -46,8 +46,10 @@ from p2pnode.services.results import (
     ReachReport,
     StoragePlan,
 )
+from p2pnode.services.retract import Retractor
 from p2pnode.services.serve_reads import ReadServer
 from p2pnode.services.stat import Statistician
+from p2pnode.services.sync import SyncService
 from p2pnode.services.traffic import TrafficLog
 from p2pnode.storage.owner_store import OwnerStore
 from p2pnode.storage.store import SliverStore
@@ -58,7 +60,7 @@ from wire.references import Reference
 
 _log = logging.getLogger(__name__)
 
-STORE, READ, MEMBERS, REACH, OWNER = "store", "read", "members", "reach", "owner"
+STORE, READ, MEMBERS, REACH, OWNER, SYNC = "store", "read", "members", "reach", "owner", "sync"
 """Our protocols by their short names."""
 
 SOFTWARE = f"p2pnode/{__version__}"
@@ -154,6 +156,8 @@ class Node:
                 nursery.start_soon(self._reach.run)
                 nursery.start_soon(self._relaying.run)
                 nursery.start_soon(self._traffic.run)
+                nursery.start_soon(self._retractor.run)
+                nursery.start_soon(self._sync.run)
                 nursery.start_soon(collect_regularly, self._context, self._membership.table)
                 if self._config.minds_own_things:
                     nursery.start_soon(self.ownership.run)
@@ -168,7 +172,7 @@ class Node:
     def _build(self, store: SliverStore, owner_store: OwnerStore, requester: Requester) -> None:
         config = self._config
         names = config.names()
-        protocols = {name: names.protocol(name) for name in (STORE, READ, MEMBERS, REACH, OWNER)}
+        protocols = {name: names.protocol(name) for name in (STORE, READ, MEMBERS, REACH, OWNER, SYNC)}
         peers = Peers(requester, self._network.peer_id, protocols)
         self._store = store
         self._context = context = Context(
@@ -191,6 +195,8 @@ class Node:
             port_mapper=self._port_mapper,
         )
         self._relaying = RelayingService(context, self._membership.table, reach=lambda: self._reach.found)
+        self._retractor = Retractor(context)
+        self._sync = SyncService(context, self._membership, self._retractor)
         self._announcer = Announcer(context)
         self._announcer.subscribe()
         putter = Putter(context, self._membership, self._announcer)
@@ -214,6 +220,7 @@ class Node:
             (MEMBERS, self._membership.answer, membership.REQUESTS),
             (REACH, self._reach.answer, reach.REQUESTS),
             (OWNER, self.ownership.server.answer, owner_server.REQUESTS),
+            (SYNC, self._sync.answer, sync.REQUESTS),
         ]
         for name, handler, accepts in served:
             peers.serve_locally(name, handler)

@@ -312,4 +312,10 @@ def certify(target: BlobId | None = None) -> Certify:
 
 def blob_record(target: BlobId | None = None) -> BlobRecord:
     """Return what a holder of shard 0 knows of a blob."""
-    return BlobRecord(metadata=metadata_record(), shards_held=(0,), certificates=(signed_certificate(target).envelope,))
+    return BlobRecord(
+        metadata=metadata_record(),
+        shards_held=(0,),
+        certificates=(signed_certificate(target).envelope,),
+        holders=(),
+        retractions=(),
+    )

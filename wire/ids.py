@@ -99,6 +99,19 @@ class MembersSummary(FixedBytes):
     length = 4 * SUMMARY_BUCKETS
 
 
+PAGE_BUCKETS = 256
+"""Buckets in which two nodes compare what they hold in common, by the first byte of a page's name."""
+
+STATE_BYTES = 8
+"""A digest over what is kept of a page, or of all pages of a bucket: two peers with the same are in step."""
+
+
+class PageDigests(FixedBytes):
+    """A digest of each bucket of the pages that two nodes share."""
+
+    length = STATE_BYTES * PAGE_BUCKETS
+
+
 class Digest(FixedBytes):
     """A BLAKE2b-256 hash or Merkle root of anything that is not a blob."""
 

@@ -109,6 +109,20 @@ CERTIFICATES_PER_MESSAGE_MAX = 4
 Three of a thousand holders fit beside the metadata, a fourth does not: the answering side sends as many as fit, the
 longest lease first."""
 
+HOLDER_RECORDS_PER_MESSAGE_MAX = 64
+"""Holder records in one message: one of a single blob has 700 bytes, one of a full page 17 KB. The sending side stops
+before MESSAGE_BYTES_MAX."""
+
+RETRACTIONS_PER_MESSAGE_MAX = 1_000
+"""Retractions in one message: 220 bytes each."""
+
+PAGE_RECORDS_MAX = 4_096
+"""Records of receipts of one page that two nodes compare by name, 34 bytes each: its certificates, the holder records,
+and a retraction for each pair of a full page that one holder of sixteen has lost."""
+
+PAGES_PER_MESSAGE_MAX = 1_000
+"""Pages in one answer about the pages that two nodes share: 45 bytes each."""
+
 RENEWERS_MAX = 8
 """Further keys that may renew a lease: enough for a household, small enough to stay in every lease."""
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wire import limits
-from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Text, UInt, wire_type
-from wire.ids import BlobId, MembersSummary, PeerId
-from wire.records import Envelope, GroupPage, MetadataRecord, ShardSet
+from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Text, UInt, wire_type
+from wire.ids import PAGE_BUCKETS, STATE_BYTES, BlobId, Digest, MembersSummary, PageDigests, PeerId
+from wire.records import Envelope, GroupPage, HolderRecord, MetadataRecord, RecordBundle, ShardSet
 
 SliverBytes = Annotated[int, UInt(limits.SLIVER_BYTES_MAX, low=1)]
 Shard = Annotated[int, UInt(limits.SHARDS_MAX - 1)]
@@ -151,11 +151,13 @@ class GetRecord:
 @wire_type(0x2A)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobRecord:
-    """The metadata, the shards kept here, and the certificates if asked for, the longest lease first."""
+    """The metadata, the shards kept here, and if asked for the records of who holds the blob, the best first."""
 
     metadata: Annotated[MetadataRecord, Nested(MetadataRecord)]
     shards_held: Annotated[tuple[int, ...], ListOf(UInt(limits.SHARDS_MAX - 1), limits.SHARDS_MAX)]
     certificates: Annotated[tuple[Envelope, ...], ListOf(Nested(Envelope), limits.CERTIFICATES_PER_MESSAGE_MAX)]
+    holders: Annotated[tuple[HolderRecord, ...], ListOf(Nested(HolderRecord), limits.HOLDER_RECORDS_PER_MESSAGE_MAX)]
+    retractions: Annotated[tuple[Envelope, ...], ListOf(Nested(Envelope), limits.RETRACTIONS_PER_MESSAGE_MAX)]
 
 
 @wire_type(0x2B)
@@ -216,6 +218,68 @@ class OwnRecord:
     """The asking node's newest member record, None when none is known."""
 
     record: Annotated[Envelope | None, Maybe(Nested(Envelope))]
+
+
+@wire_type(0x52)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareSets:
+    """Is the set of receipts of what we both hold the same with you? `digest` stands for all of mine."""
+
+    digest: Annotated[bytes, Raw(STATE_BYTES, low=STATE_BYTES)]
+
+
+@wire_type(0x53)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetsCompared:
+    """The digests of my pages in buckets; none when all is the same."""
+
+    buckets: Annotated[PageDigests | None, Maybe(Fixed(PageDigests))]
+
+
+@wire_type(0x54)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListPages:
+    """Name the pages that we share, in these buckets, those after `after`."""
+
+    buckets: Annotated[tuple[int, ...], ListOf(UInt(PAGE_BUCKETS - 1), PAGE_BUCKETS, low=1)]
+    after: Annotated[Digest | None, Maybe(Fixed(Digest))]
+
+
+@wire_type(0x55)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageState:
+    """A page, and a digest over the names of all records of receipts that are kept of it."""
+
+    page: Annotated[Digest, Fixed(Digest)]
+    state: Annotated[bytes, Raw(STATE_BYTES, low=STATE_BYTES)]
+
+
+@wire_type(0x56)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """Pages in their order; `has_more` when the next ones can be asked for."""
+
+    pages: Annotated[tuple[PageState, ...], ListOf(Nested(PageState), limits.PAGES_PER_MESSAGE_MAX)]
+    has_more: Annotated[bool, Bool()]
+
+
+@wire_type(0x57)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangePage:
+    """These records I have of a page; take some of them, and give me what I lack."""
+
+    page: Annotated[Digest, Fixed(Digest)]
+    has: Annotated[tuple[Digest, ...], ListOf(Fixed(Digest), limits.PAGE_RECORDS_MAX)]
+    records: Annotated[RecordBundle, Nested(RecordBundle)]
+
+
+@wire_type(0x58)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageExchanged:
+    """Records of the page that the asker did not name, as many as fit, and the names of those that I want."""
+
+    wants: Annotated[tuple[Digest, ...], ListOf(Fixed(Digest), limits.PAGE_RECORDS_MAX)]
+    records: Annotated[RecordBundle, Nested(RecordBundle)]
 
 
 def payload_bytes(message: object) -> int:

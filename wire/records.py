@@ -254,3 +254,27 @@ class AnnouncementBatch:
     sequence: Annotated[int, UInt(limits.UINT64_MAX)]
     time: Time
     announcements: Annotated[tuple[Announcement, ...], ListOf(Nested(Announcement), limits.ANNOUNCEMENTS_MAX, low=1)]
+
+
+@wire_type(0x50)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderRecord:
+    """What one holder signed under a lease outside of any certificate: after a repair, or a pair that came back.
+
+    It proves itself: the lease, the page and the batch are checked as those of a certificate are.
+    """
+
+    version: Version1 = 1
+    lease: Annotated[Envelope, Nested(Envelope)]
+    page: Annotated[GroupPage, Nested(GroupPage)]
+    holder: Annotated[HolderReceipts, Nested(HolderReceipts)]
+
+
+@wire_type(0x51)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordBundle:
+    """Records of receipts of one page: envelopes of certificates and of retractions, and holder records."""
+
+    certificates: Annotated[tuple[Envelope, ...], ListOf(Nested(Envelope), limits.CERTIFICATES_PER_MESSAGE_MAX)]
+    holders: Annotated[tuple[HolderRecord, ...], ListOf(Nested(HolderRecord), limits.HOLDER_RECORDS_PER_MESSAGE_MAX)]
+    retractions: Annotated[tuple[Envelope, ...], ListOf(Nested(Envelope), limits.RETRACTIONS_PER_MESSAGE_MAX)]

@@ -35,4 +35,6 @@ async def _collect(context: Context) -> None:
         if collected.trashed:
             log.info("moved %d pairs to the trash: their leases have ended", len(collected.trashed))
         if not collected.has_more:
-            return
+            break
+    while await context.store.receipts.collect_records(context.clock.wall()):
+        pass

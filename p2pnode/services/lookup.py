@@ -1,11 +1,12 @@
 """Finding a blob: its metadata, and who holds which shard (PROTOCOL section 6).
 
 Order: our own records, then the committee that a certificate names, then placement's candidates, then who announced the
-id. What comes back is checked: metadata against the blob id, certificates by their signatures.
+id. What comes back is checked: metadata against the blob id, certificates and all other records by their signatures.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,13 +24,17 @@ from p2pnode.errors import (
 )
 from p2pnode.placement.candidates import order_of_asking
 from p2pnode.protocols.certificates import CheckedCertificate, check_certificate
+from p2pnode.protocols.page_records import PageRecords, check_holder_record, page_name
+from p2pnode.protocols.receipt_set import ReceiptSet
+from p2pnode.protocols.retractions import open_retraction
 from p2pnode.protocols.store import open_metadata
+from p2pnode.protocols.sync import fitting_bundle
 from p2pnode.services.announce import Announcer
 from p2pnode.services.context import Context
 from p2pnode.services.membership import Membership
-from wire.ids import BlobId, PeerId, ShardIndex
-from wire.messages import BlobRecord, GetRecord, NoRecord
-from wire.records import Envelope
+from wire.ids import BlobId, Digest, PeerId, ShardIndex
+from wire.messages import BlobRecord, ExchangePage, GetRecord, NoRecord, PageExchanged
+from wire.records import Envelope, RecordBundle
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +53,8 @@ class FoundBlob:
     holders: Mapping[ShardIndex, tuple[PeerId, ...]]
     certificate: CheckedCertificate | None
     """The one with the longest lease that was found; None for an upload that was never finished."""
+    receipts: ReceiptSet
+    """What certificate, holder records and retractions say together."""
 
     def names_more_than(self, other: FoundBlob) -> bool:
         """Tell whether this names a holder of some shard that the other does not."""
@@ -61,6 +68,8 @@ class Findings:
     blob_id: BlobId
     metadata: BlobMetadata | None = None
     certificate: CheckedCertificate | None = None
+    records: PageRecords = field(default_factory=PageRecords)
+    """Holder records and retractions."""
     held: dict[ShardIndex, set[PeerId]] = field(default_factory=dict)
     silent: int = 0
     unreachable: int = 0
@@ -83,12 +92,18 @@ class Findings:
         """Return the blob once its metadata is known."""
         if self.metadata is None:
             return None
+        receipts = self.receipts()
         holders = {shard: set(peers) for shard, peers in self.held.items()}
-        if self.certificate is not None:
-            for shard, peers in self.certificate.shards(self.blob_id).items():
-                holders.setdefault(shard, set()).update(peers)
-        ordered = {shard: tuple(sorted(peers)) for shard, peers in sorted(holders.items())}
-        return FoundBlob(self.metadata, ordered, self.certificate)
+        for shard in map(ShardIndex, range(self.metadata.n)):
+            # Whoever says that it holds a shard is asked too, but not who has retracted it and says nothing else.
+            holders.setdefault(shard, set()).update(receipts.holders((self.blob_id, shard), now=0.0))
+        ordered = {shard: tuple(sorted(peers)) for shard, peers in sorted(holders.items()) if peers}
+        return FoundBlob(self.metadata, ordered, self.certificate, receipts)
+
+    def receipts(self) -> ReceiptSet:
+        """Return what all that was found says of receipts."""
+        certificates = () if self.certificate is None else (self.certificate.signed,)
+        return self.records.joined(PageRecords(certificates=certificates)).receipt_set()
 
 
 class Lookup:
@@ -100,6 +115,7 @@ class Lookup:
         self._membership = membership
         self._announcer = announcer
         self._by_blob: dict[BlobId, CheckedCertificate] = {}
+        self._by_page: dict[Digest, PageRecords] = {}
 
     async def find(self, blob_id: BlobId, *, seed: bytes | None = None, asks_everyone: bool = False) -> FoundBlob:
         """Find a blob; `seed` is what placed it when that is not its own id.
@@ -130,6 +146,40 @@ class Lookup:
         known = self._by_blob.get(blob_id)
         return known if known is not None else (await self.find(blob_id, seed=seed)).certificate
 
+    async def find_receipts(self, blob_id: BlobId, *, seed: bytes) -> tuple[CheckedCertificate | None, ReceiptSet]:
+        """Return a certificate that names a blob's holders, if anybody has one, and what is known of its receipts.
+
+        Costs one question for all blobs of a certificate's page. Raises as `find` does.
+        """
+        certificate = self._by_blob.get(blob_id)
+        if certificate is None:
+            found = await self.find(blob_id, seed=seed)
+            return found.certificate, found.receipts
+        page = page_name(certificate.lease.record.target, certificate.page.page_index)
+        if page not in self._by_page:
+            self._by_page[page] = await self._records_of_page(page, certificate)
+        records = self._by_page[page].joined(PageRecords(certificates=(certificate.signed,)))
+        return certificate, records.receipt_set()
+
+    async def _records_of_page(self, page: Digest, certificate: CheckedCertificate) -> PageRecords:
+        """Return the holder records and retractions of a page: ours, and those of a few connected holders."""
+        context = self._context
+        records = await context.store.receipts.records_of_page(page)
+        named = {peer for peers in certificate.holders.values() for peer in peers}
+        connected = [each.peer_id for each in context.network.connected() if each.peer_id in named]
+        question = ExchangePage(page=page, has=(), records=fitting_bundle(PageRecords()))
+        for peer_id in sorted(connected)[:ASKED_AT_ONCE]:
+            try:
+                reply = await context.peers.ask(peer_id, "sync", question, expect=(PageExchanged,))
+            except (PeerUnavailableError, PeerFaultError) as error:
+                log.debug("no receipts of a page: %s", error)
+                continue
+            assert isinstance(reply.message, PageExchanged)
+            bundle, blobs = reply.message.records, frozenset(certificate.page.blob_ids)
+            checked = await context.offload.run(_check_others, bundle, blobs, context.network_name)
+            records = records.joined(checked)
+        return PageRecords(holders=records.holders, retractions=records.retractions)
+
     async def _ask_ourselves(self, findings: Findings) -> None:
         store = self._context.store
         held = await store.held(findings.blob_id)
@@ -137,6 +187,7 @@ class Lookup:
             findings.metadata = open_metadata(findings.blob_id, held.metadata)
             for shard in held.shards:
                 findings.held.setdefault(ShardIndex(shard), set()).add(self._context.own)
+        findings.records = await store.receipts.records_of_blob(findings.blob_id)  # Checked before they were stored.
         if findings.certificate is not None:
             return  # It came with another blob of its page: checking it again for each of them would be slow.
         for envelope in await store.certificates(findings.blob_id):
@@ -213,6 +264,11 @@ class Lookup:
                 findings.held.setdefault(ShardIndex(shard), set()).add(peer_id)
         for envelope in record.certificates:
             await self._take_certificate(findings, envelope)
+        if record.holders or record.retractions:
+            context = self._context
+            blobs = frozenset({findings.blob_id})
+            checked = await context.offload.run(_check_others, record, blobs, context.network_name)
+            findings.records = findings.records.joined(checked)
 
     async def _take_certificate(self, findings: Findings, envelope: Envelope) -> None:
         """Count a certificate that is valid; a bad one is not worth an error, because another may be good."""
@@ -250,3 +306,18 @@ def _not_found(findings: Findings) -> Exception:
 
 def _check_certificate(envelope: Envelope, network: str) -> CheckedCertificate:
     return check_certificate(envelope, network=network)
+
+
+def _check_others(record: BlobRecord | RecordBundle, blobs: frozenset[BlobId], network: str) -> PageRecords:
+    """Return those holder records and retractions of some blobs that are valid; bad ones are worth no error."""
+    holders, retractions = [], []
+    for each in record.holders:
+        if blobs.intersection(each.page.blob_ids):
+            with contextlib.suppress(PeerFaultError):
+                holders.append(check_holder_record(each, network=network))
+    for envelope in record.retractions:
+        with contextlib.suppress(PeerFaultError):
+            retraction = open_retraction(envelope, network=network)
+            if retraction.record.blob_id in blobs:
+                retractions.append(retraction)
+    return PageRecords(holders=tuple(holders), retractions=tuple(retractions))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 
 from p2pnode.errors import CorruptSliverError, LocalStorageError, NotFoundError
+from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.refusal import RefusalError
+from p2pnode.protocols.sync import fitting_bundle
 from p2pnode.services.context import Context
 from p2pnode.services.peers import Answer
 from wire import limits
@@ -47,14 +49,20 @@ class ReadServer:
             held = await store.held(request.blob_id)
             wants = held is not None and request.wants_certificates
             certificates = await store.certificates(request.blob_id) if wants else []
+            others = await store.receipts.records_of_blob(request.blob_id) if wants else PageRecords()
         except LocalStorageError as error:
             raise RefusalError(RefusalCode.DAMAGED, str(error)) from error
         if held is None:
             return NoRecord()
+        chosen = fitting(held.metadata, certificates)
+        used = len(held.metadata.pair_hashes) + sum(len(encode(each)) for each in chosen)
+        beside = fitting_bundle(others, room=limits.MESSAGE_BYTES_MAX - _ANSWER_HEAD_BYTES - used)
         return BlobRecord(
             metadata=held.metadata,
             shards_held=tuple(held.shards),
-            certificates=fitting(held.metadata, certificates),
+            certificates=chosen,
+            holders=beside.holders,
+            retractions=beside.retractions,
         )
 
     async def _sliver(self, request: GetSliver) -> Answer:

@@ -9,11 +9,12 @@ from p2pnode.placement.shape import nodes_that_may_fail
 from p2pnode.protocols.certificates import CheckedCertificate
 from p2pnode.protocols.manifest import manifest_from_bytes
 from p2pnode.protocols.plan import stored_bytes
+from p2pnode.protocols.receipt_set import ReceiptSet
 from p2pnode.services.context import Context
 from p2pnode.services.get import Getter
 from p2pnode.services.membership import Membership
 from p2pnode.services.results import BlobStatus
-from wire.ids import BlobId, PeerId
+from wire.ids import BlobId, PeerId, ShardIndex
 from wire.references import Reference, ReferenceKind
 
 
@@ -43,7 +44,7 @@ class Statistician:
         """Return the figures; of a file, those of its weakest blob. Raises as a read does."""
         lookup = self._getter.lookup()
         found = await lookup.find(reference.blob_id)
-        checks = [self._health(found.metadata.blob_id, found.certificate, n=found.metadata.n)]
+        checks = [self._health(found.metadata.blob_id, found.metadata.n, found.certificate, found.receipts)]
         size, segments = found.metadata.length, 1
         if reference.kind is ReferenceKind.FILE:
             data = await self._getter.read_blob(lookup, reference.blob_id)
@@ -51,8 +52,8 @@ class Statistician:
             size, segments = manifest.file_bytes, 0
             async for entry in self._getter.leaves(lookup, manifest):
                 segments += 1
-                certificate = await lookup.find_certificate(entry.blob_id, seed=manifest.salt)
-                checks.append(self._health(entry.blob_id, certificate, n=manifest.n))
+                certificate, receipts = await lookup.find_receipts(entry.blob_id, seed=manifest.salt)
+                checks.append(self._health(entry.blob_id, manifest.n, certificate, receipts))
         ends = [each.lease_end for each in checks]
         return BlobStatus(
             id=reference.text(),
@@ -71,8 +72,8 @@ class Statistician:
             domains_that_may_fail=min(each.domains_that_may_fail for each in checks),
         )
 
-    def _health(self, blob_id: BlobId, certificate: CheckedCertificate | None, *, n: int) -> _Health:
-        """Count the shards with a receipt whose holder is not lost; without a certificate no receipt counts."""
+    def _health(self, blob_id: BlobId, n: int, certificate: CheckedCertificate | None, receipts: ReceiptSet) -> _Health:
+        """Count the shards with a live receipt whose holder is not lost; without a certificate no receipt counts."""
         if certificate is None:
             return _Health(
                 healthy=0,
@@ -86,7 +87,8 @@ class Statistician:
         connected = {each.peer_id for each in self._context.network.connected()} | {self._context.own}
         alive: list[PeerId] = []
         reachable = 0
-        for peers in certificate.shards(blob_id).values():
+        for shard in map(ShardIndex, range(n)):
+            peers = receipts.healthy((blob_id, shard), now=self._context.clock.wall())
             here = [peer for peer in peers if not self._membership.liveness(peer).counts_as_lost]
             reachable += any(peer in connected for peer in here)
             alive += here[:1]

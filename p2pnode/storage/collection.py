@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from p2pnode.storage import index, lease_index, tombstone_index, trash
+from p2pnode.storage import index, lease_index, page_index, page_store, tombstone_index, trash
 from p2pnode.storage.engine import Engine
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.names import directory_of, record_name
@@ -150,9 +150,10 @@ def _collect_records(engine: Engine, before: int) -> bool:
         )
         useless = [each.digest for each in ended if not lease_index.is_certificate_needed(connection, each)]
         tombstones = tombstone_index.needless_tombstones(connection, before=before, count_max=COLLECT_RECORDS_MAX)
+        pages = [page for each in useless for page in page_index.pages_of_certificate(connection, each)]
     records = [*useless, *(each.digest for each in tombstones)]
     if records:
-        with engine.database.writing() as connection:
+        with page_store.changing(engine, pages) as connection:
             records += _forget_records(connection, useless, [each.digest for each in tombstones])
         for digest in records:
             engine.discard(record_name(digest))

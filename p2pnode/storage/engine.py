@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from p2pnode.errors import DiskFullError, LocalStorageError
+from p2pnode.protocols.page_digests import CommitteeDigests
 from p2pnode.seams import Clock, Files
 from p2pnode.storage.accounted import AccountedFiles
 from p2pnode.storage.database import Database, IndexFailedError
@@ -69,6 +70,12 @@ class Engine:
         """Files of collected pairs that are still to be removed; guarded by `mutation`."""
         self.certificate_seen = Digest(bytes(Digest.length))
         """Up to here ended certificates were looked at; guarded by `mutation`."""
+        self.shared_pages: CommitteeDigests | None = None
+        """What we share with each peer, once somebody has asked; guarded by `mutation`."""
+        self.changed_pages: dict[Digest, bytes] = {}
+        """Pages whose records changed since they were last told, with their committees; guarded by `mutation`."""
+        self.has_untold_losses = True
+        """Whether there may be lost pairs that were not retracted yet; nobody knows before the first look."""
         self.generation = 0
         """How often the index was rebuilt since the store was opened."""
         self._failure: str | None = None

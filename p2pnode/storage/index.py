@@ -11,6 +11,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from p2pnode.storage.names import pair_name, trash_name
+from p2pnode.storage.receipt_tables import TOLD_LOSSES
 from p2pnode.storage.rows import Cell, Row, uint64_cell, uint64_of
 from p2pnode.storage.schema import METADATA, PAIR_LEASES, PAIRS
 from wire import limits
@@ -103,6 +104,13 @@ def held_pairs_after(connection: sqlite3.Connection, key: tuple[BlobId, int] | N
     return [_pair(row) for row in PAIRS.each(connection, where, (blob_id, shard, PairState.HELD, count_max))]
 
 
+def untold_losses(connection: sqlite3.Connection, count_max: int) -> list[PairRow]:
+    """Return the rows of lost pairs that were not retracted since they were lost, at most `count_max`."""
+    told = f"SELECT 1 FROM {TOLD_LOSSES.name} AS told WHERE told.blob_id = pairs.blob_id AND told.shard = pairs.shard"  # noqa: S608 - ours
+    where = f"WHERE state = ? AND NOT EXISTS ({told}) LIMIT ?"
+    return [_pair(row) for row in PAIRS.each(connection, where, (PairState.LOST, count_max))]
+
+
 def expired_pairs(connection: sqlite3.Connection, *, before: int, count_max: int) -> list[PairRow]:
     """Return pairs that never had an effective final lease and whose provisional leases ended before `before`."""
     where = "WHERE final_until = ? AND provisional_until < ? AND state != ? ORDER BY provisional_until LIMIT ?"
@@ -157,6 +165,8 @@ def put_pair(connection: sqlite3.Connection, row: PairRow) -> None:
         uint64_cell(row.trashed_at),
     )
     PAIRS.put(connection, cells)
+    if row.state is PairState.HELD:
+        TOLD_LOSSES.delete(connection, row.blob_id, row.shard)  # Lost once more, it is retracted once more.
 
 
 def delete_pair(connection: sqlite3.Connection, row: PairRow) -> list[Digest]:
@@ -164,6 +174,7 @@ def delete_pair(connection: sqlite3.Connection, row: PairRow) -> list[Digest]:
     under = PAIR_LEASES.rows(connection, "WHERE blob_id = ? AND shard = ?", (row.blob_id, row.shard))
     PAIR_LEASES.delete(connection, row.blob_id, row.shard)
     PAIRS.delete(connection, row.blob_id, row.shard)
+    TOLD_LOSSES.delete(connection, row.blob_id, row.shard)
     if not pairs_of_blob(connection, row.blob_id):
         METADATA.delete(connection, row.blob_id)
     return [Digest(each[2]) for each in under if isinstance(each[2], bytes)]

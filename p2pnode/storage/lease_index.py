@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from p2pnode.errors import LeaseError
 from p2pnode.protocols.lease_merging import end_of, renews, replaces
 from p2pnode.protocols.receipts import pairs_of
+from p2pnode.storage import page_index
 from p2pnode.storage.index import PairRow, pair, pairs_of_blob, put_pair
 from p2pnode.storage.recordfile import kept
 from p2pnode.storage.rows import Row, Table, uint64_cell, uint64_of
@@ -226,6 +227,7 @@ def put_certificate(
         delete_certificate(connection, earlier.digest)
     put_lease(connection, lease)
     _put_certificate_row(connection, replace(row, lease_end=end_of(lease, tombstone_for(connection, lease))))
+    page_index.note_certificate(connection, certificate, lease.record)
     rows: list[PairRow] = []
     for blob_id in certificate.record.page.blob_ids:
         count = len(CERTIFICATE_BLOBS.rows(connection, "WHERE blob_id = ?", (blob_id,)))
@@ -275,6 +277,7 @@ def delete_certificate(connection: sqlite3.Connection, digest: Digest) -> Digest
     """Forget a certificate; the leases that took effect by it stay in effect. Returns its lease."""
     row = CERTIFICATES.row(connection, digest)
     CERTIFICATES.delete(connection, digest)
+    page_index.forget_certificate(connection, digest)
     for blob_id, _ in CERTIFICATE_BLOBS.rows(connection, "WHERE certificate = ?", (digest,)):
         CERTIFICATE_BLOBS.delete(connection, blob_id, digest)
     return None if row is None else _certificate(row).lease

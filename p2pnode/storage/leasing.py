@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from p2pnode.errors import DiskFullError, LeaseError, NotFoundError
 from p2pnode.protocols.receipts import pairs_of
-from p2pnode.storage import burying, index, lease_index, trash
+from p2pnode.storage import burying, index, lease_index, page_index, page_store, trash
 from p2pnode.storage.engine import Engine
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.lease_index import CertificateRow
@@ -42,7 +42,8 @@ def certify(engine: Engine, certificate: Signed[Certificate], lease: Signed[Leas
         row = lease_index.certificate_row(certificate, lease)
         with engine.database.reading() as connection:
             earlier = lease_index.certificate_of_page(connection, row.lease, row.page_index)
-        if earlier is None or (earlier.digest != row.digest and earlier.holders <= row.holders):
+        # All nodes keep the same one, so that they agree about the page.
+        if earlier is None or (earlier.holders, earlier.digest) < (row.holders, row.digest):
             _keep_certificate(engine, certificate, lease, earlier)
         if lease.record.end > engine.clock.wall():
             _take_back(engine, _trashed_rows(engine, certificate.record.page))
@@ -54,7 +55,7 @@ def _keep_certificate(
     name = record_name(certificate.digest)
     engine.write_durably(name, record_bytes(certificate.envelope))
     try:
-        with engine.database.writing() as connection:
+        with page_store.changing(engine, [page_index.page_of(certificate, lease.record)]) as connection:
             rows = lease_index.put_certificate(connection, certificate, lease)
             unneeded = lease_index.forget_replaced(connection, rows, lease)
     except (DiskFullError, LeaseError):

@@ -38,6 +38,11 @@ class Numbers:
             self._reserved[purpose] = (number, ceiling)
             return number
 
+    def highest(self, purpose: str) -> int:
+        """Return the highest number that counts as used."""
+        with self._lock:
+            return self._reserved.get(purpose, (0, 0))[0]
+
     def reserved(self, purpose: str, *, last: int, ceiling: int) -> None:
         """Take note that the numbers above `last`, up to `ceiling`, are reserved durably."""
         with self._lock:

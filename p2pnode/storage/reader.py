@@ -193,6 +193,7 @@ def _mark_lost(engine: Engine, row: PairRow) -> None:
         log.warning("cannot note that %s is lost: %s", _told(row), error)
         return
     engine.quota.change(used_bytes=on_disk(file_bytes) - on_disk(row.file_bytes), pairs=-1)
+    engine.has_untold_losses = True
 
 
 def _told(row: PairRow) -> str:

@@ -1,8 +1,8 @@
 """The files of signed records and of numbers that must never go back: a sealed body of one known type. Pure.
 
 A certificate's envelope; a lease that pairs were put under after they were stored, as the `CommitLease` that asked for
-it, or inside a `KeptRenewal` when it took effect at once; a tombstone; or the ceilings below which every sequence
-number counts as used.
+it, or inside a `KeptRenewal` when it took effect at once; a tombstone; a holder record; retractions, many to a
+file; or the ceilings below which every sequence number counts as used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wire.codec import ListOf, Nested, Text, UInt, decode, encode, wire_type
 from wire.errors import WireError
 from wire.ids import Digest
 from wire.messages import CommitLease
-from wire.records import Certificate, Envelope, Lease, Tombstone
+from wire.records import Certificate, Envelope, HolderRecord, Lease, RecordBundle, Retraction, Tombstone
 from wire.signed import Signed
 
 MAGIC = b"p2p-reco"
@@ -69,10 +69,10 @@ class KeptRenewal:
 LeaseRecord = CommitLease | KeptRenewal
 """The file of a lease that came after its pairs."""
 
-StoredRecord = Envelope | LeaseRecord | KeptTombstone | SequenceCeilings
-"""What a record file may hold; an `Envelope` is a certificate's."""
+StoredRecord = Envelope | LeaseRecord | KeptTombstone | SequenceCeilings | HolderRecord | RecordBundle
+"""What a record file may hold; an `Envelope` is a certificate's, and a bundle is of retractions."""
 
-K = TypeVar("K", Certificate, Lease, Tombstone)
+K = TypeVar("K", Certificate, Lease, Retraction, Tombstone)
 
 
 def record_bytes(record: StoredRecord) -> bytes:
@@ -84,7 +84,7 @@ def read_record(data: bytes) -> StoredRecord:
     """Return the record in a file's bytes. Raises `DamagedFileError` or `NewerFormatError`."""
     body = unseal(data, magic=MAGIC, version=VERSION, body_bytes_max=BODY_BYTES_MAX)
     try:
-        kinds = (Envelope, CommitLease, KeptRenewal, KeptTombstone, SequenceCeilings)
+        kinds = (Envelope, CommitLease, KeptRenewal, KeptTombstone, SequenceCeilings, HolderRecord, RecordBundle)
         record = decode(body, *kinds, bytes_max=BODY_BYTES_MAX)
     except WireError as error:
         message = f"the record cannot be read: {error}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from p2pnode.errors import HomeError
 from p2pnode.seams import Clock, Files
-from p2pnode.storage import index, lease_index, sequences
+from p2pnode.storage import index, lease_index, page_store, sequences
 from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.engine import Engine, is_damage
 from p2pnode.storage.index import PairRow, PairState
@@ -27,6 +27,7 @@ from p2pnode.storage.names import (
 )
 from p2pnode.storage.quota import on_disk
 from p2pnode.storage.reader import check_whole_file, header_of_file
+from p2pnode.storage.receipt_tables import HOLDER_RECORDS, RETRACTION_FILES
 from p2pnode.storage.recordfile import kept
 from p2pnode.storage.recovery_records import reconcile_records
 from p2pnode.storage.rows import Table
@@ -72,6 +73,7 @@ def rebuild_index(engine: Engine, generation: int) -> None:
             return
         _replace_index(engine)
         _reconcile(engine)
+        engine.has_untold_losses = True
         engine.generation += 1
 
 
@@ -112,9 +114,10 @@ def _reconcile(engine: Engine) -> None:
         for row in _reconcile_pairs(engine, prefix):
             trash_bytes += on_disk(row.file_bytes) if row.state is PairState.TRASHED else 0
             pairs += row.state is PairState.HELD
-    for prefix in _prefixes(engine, RECORDS_DIRECTORY, CERTIFICATES, LEASE_RECORDS):
+    for prefix in _prefixes(engine, RECORDS_DIRECTORY, CERTIFICATES, LEASE_RECORDS, HOLDER_RECORDS, RETRACTION_FILES):
         for name in reconcile_records(engine, prefix):
             engine.files.remove(name)
+    page_store.refresh_missing(engine)
     engine.quota.reset(trash_bytes=trash_bytes, pairs=pairs)
     engine.ceilings = sequences.read_ceilings(engine)
 

@@ -10,10 +10,12 @@ import sqlite3
 
 from p2pnode.errors import LeaseError
 from p2pnode.protocols.lease_merging import later_tombstone
-from p2pnode.storage import lease_index, tombstone_index
+from p2pnode.protocols.page_records import named_holder
+from p2pnode.storage import lease_index, page_index, page_store, tombstone_index
 from p2pnode.storage.burying import apply_tombstone
 from p2pnode.storage.engine import Engine, is_damage
 from p2pnode.storage.names import RECORDS_DIRECTORY, is_temporary, parse_record_name, record_name
+from p2pnode.storage.receipt_tables import HOLDER_RECORDS, RETRACTION_FILES
 from p2pnode.storage.recordfile import (
     KeptRenewal,
     KeptTombstone,
@@ -29,7 +31,7 @@ from p2pnode.storage.schema import CERTIFICATES, LEASE_RECORDS
 from p2pnode.storage.sealed import DamagedFileError, NewerFormatError
 from wire.ids import Digest
 from wire.messages import CommitLease
-from wire.records import Certificate, Envelope, Lease, Tombstone
+from wire.records import Certificate, Envelope, HolderRecord, Lease, RecordBundle, Retraction, Tombstone
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ def reconcile_records(engine: Engine, prefix: str) -> list[str]:
     first = bytes.fromhex(prefix)
     low, high = (first + rest * (Digest.length - 1) for rest in (b"\x00", b"\xff"))
     with engine.database.reading() as connection:
-        known = lease_index.records_between(connection, low, high)
+        known = lease_index.records_between(connection, low, high) | page_index.files_between(connection, low, high)
     directory = f"{RECORDS_DIRECTORY}/{prefix}"
     strangers: list[str] = []
     for name in engine.files.names(directory):
@@ -62,9 +64,12 @@ def _forget_records(connection: sqlite3.Connection, gone: dict[Digest, Table]) -
     for digest, table in gone.items():
         log.error("the file of record %s is gone", digest.hex())
         if table is CERTIFICATES:
+            page_index.unsettle(connection, page_index.pages_of_certificate(connection, digest))
             lease_index.delete_certificate(connection, digest)
         elif table is LEASE_RECORDS:
             lease_index.forget_lease_record(connection, digest)
+        elif table in (HOLDER_RECORDS, RETRACTION_FILES):
+            page_index.forget_file(connection, digest)
         else:
             tombstone_index.forget_tombstone(connection, digest)
 
@@ -75,7 +80,7 @@ def _adopt_record(engine: Engine, connection: sqlite3.Connection, path: str, unn
     A damaged one stays where it is, for whoever looks into it. A better certificate may make another file unneeded.
     """
     try:
-        return _adopt(connection, read_record(engine.files.read(path)), unneeded)
+        return _adopt(engine, connection, read_record(engine.files.read(path)), unneeded)
     except (DamagedFileError, NewerFormatError) as error:
         log.error("%s cannot be used and is left where it is: %s", path, error)  # noqa: TRY400 - no bug of ours
     except LeaseError as error:
@@ -87,7 +92,7 @@ def _adopt_record(engine: Engine, connection: sqlite3.Connection, path: str, unn
     return True
 
 
-def _adopt(connection: sqlite3.Connection, record: StoredRecord, unneeded: list[str]) -> bool:
+def _adopt(engine: Engine, connection: sqlite3.Connection, record: StoredRecord, unneeded: list[str]) -> bool:
     match record:
         case Envelope():
             return _adopt_certificate(connection, record, unneeded)
@@ -95,6 +100,8 @@ def _adopt(connection: sqlite3.Connection, record: StoredRecord, unneeded: list[
             return _adopt_lease(connection, record)
         case KeptTombstone():
             return _adopt_tombstone(connection, record, unneeded)
+        case HolderRecord() | RecordBundle():
+            return _adopt_receipts(engine, connection, record)
         case SequenceCeilings():
             return True
 
@@ -104,9 +111,10 @@ def _adopt_certificate(connection: sqlite3.Connection, envelope: Envelope, unnee
     lease = kept(certificate.record.lease, Lease)
     row = lease_index.certificate_row(certificate, lease)
     earlier = lease_index.certificate_of_page(connection, row.lease, row.page_index)
-    if earlier is not None and earlier.holders >= row.holders:
+    if earlier is not None and (earlier.holders, earlier.digest) >= (row.holders, row.digest):
         return False
     lease_index.put_certificate(connection, certificate, lease)
+    page_index.unsettle(connection, [page_index.page_of(certificate, lease.record)])
     if earlier is not None:
         unneeded.append(record_name(earlier.digest))
     return True
@@ -132,3 +140,16 @@ def _adopt_tombstone(connection: sqlite3.Connection, record: KeptTombstone, unne
     if earlier is not None:
         unneeded.append(record_name(earlier.digest))
     return True
+
+
+def _adopt_receipts(engine: Engine, connection: sqlite3.Connection, record: HolderRecord | RecordBundle) -> bool:
+    """Note a holder record, or the retractions of a file; returns whether the file is of any use."""
+    if isinstance(record, HolderRecord):
+        page = page_index.note_holder(connection, named_holder(record, kept(record.lease, Lease)))
+        page_index.unsettle(connection, [page])
+        return True
+    retractions = [kept(each, Retraction) for each in record.retractions]
+    for each in retractions:
+        page_index.unsettle(connection, page_index.pages_of_blob(connection, each.record.blob_id))
+    file = page_store.bundle_name(record)
+    return bool(page_index.note_retractions(connection, file, retractions, wall=engine.clock.wall()))

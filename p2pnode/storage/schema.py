@@ -6,6 +6,7 @@ import sqlite3
 
 from p2pnode.errors import HomeError
 from p2pnode.storage.database import DamagedIndexError
+from p2pnode.storage.receipt_tables import RECEIPT_INDEXES, RECEIPT_TABLES
 from p2pnode.storage.rows import Table
 
 SCHEMA_VERSION = 2
@@ -72,6 +73,7 @@ TABLES = (
     CONTACTS,
     VETTING,
     COUNTERS,
+    *RECEIPT_TABLES,
 )
 
 _ADDED_LATER = (CONTACTS, VETTING)
@@ -88,6 +90,7 @@ _INDEXES = (
     "CREATE INDEX lease_records_by_lease ON lease_records (lease)",
     "CREATE INDEX certificates_by_lease ON certificates (lease, page_index)",
     "CREATE INDEX certificate_blobs_by_certificate ON certificate_blobs (certificate)",
+    *RECEIPT_INDEXES,
 )
 
 _SCHEMA = "schema"

@@ -20,6 +20,7 @@ from p2pnode.storage.engine import Engine
 from p2pnode.storage.names import PairKey
 from p2pnode.storage.quota import Usage
 from p2pnode.storage.reader import HeldBlob
+from p2pnode.storage.receipt_store import ReceiptStore
 from p2pnode.storage.recovery import open_engine, rebuild_index
 from p2pnode.storage.rescan import Rescanned
 from p2pnode.storage.trash import TrashedPair
@@ -58,6 +59,8 @@ class SliverStore:
         self._numbers = numbers.Numbers()
         self._reads = trio.CapacityLimiter(READS_MAX)
         self._writes = trio.CapacityLimiter(WRITES_MAX)
+        self.receipts = ReceiptStore(engine, self._call, reads=self._reads, writes=self._writes)
+        """What is kept of the set of receipts."""
 
     @classmethod
     async def open(
@@ -212,6 +215,10 @@ class SliverStore:
         while (number := self._numbers.take(purpose, at_least)) is None:
             await self._call(self._writes, numbers.reserve, self._numbers, purpose, at_least)
         return number
+
+    def highest_number(self, purpose: str) -> int:
+        """Return the highest number that counts as used of those that `take_number` hands out."""
+        return self._numbers.highest(purpose)
 
     async def last_sequence(self, purpose: str) -> int:
         """Return a number not below any that `next_sequence` returned for the purpose, as far as this disk knows."""

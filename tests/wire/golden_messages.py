@@ -205,9 +205,11 @@ MESSAGES = (
         """,
     ),
     Golden(
-        BlobRecord(metadata=METADATA, shards_held=(0, 128), certificates=(ENVELOPE,)),
+        BlobRecord(
+            metadata=METADATA, shards_held=(0, 128), certificates=(ENVELOPE,), holders=(), retractions=(ENVELOPE,)
+        ),
         """
-        94                   # array of 4
+        96                   # array of 6
           2a                 # tag: BlobRecord
           95                 # metadata: array of 5
             10               # tag: MetadataRecord
@@ -219,6 +221,13 @@ MESSAGES = (
             00               # 0
             cc 80            # 128
           91                 # certificates: array of 1
+            94               # array of 4
+              01             # tag: Envelope
+              c4 02 b0d7     # body
+              c4 20 0e*32    # signer
+              c4 40 51*64    # signature
+          90                 # holders: array of 0
+          91                 # retractions: array of 1
             94               # array of 4
               01             # tag: Envelope
               c4 02 b0d7     # body

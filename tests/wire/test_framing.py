@@ -103,7 +103,9 @@ def test_a_message_above_the_limit_is_not_sent() -> None:
     full = Envelope(
         body=bytes(limits.RECORD_BYTES_MAX), signer=factories.public_key(), signature=factories.envelope().signature
     )
-    message = BlobRecord(metadata=factories.metadata_record(), shards_held=(), certificates=(full, full))
+    message = BlobRecord(
+        metadata=factories.metadata_record(), shards_held=(), certificates=(full, full), holders=(), retractions=()
+    )
     count = len(encode(message))
     assert count > limits.MESSAGE_BYTES_MAX
     with pytest.raises(WireError, match=f"BlobRecord: {count} bytes, a message may have {limits.MESSAGE_BYTES_MAX}"):

@@ -8,11 +8,12 @@ from tests.wire.golden import Golden, from_hex
 from tests.wire.golden_messages import MESSAGES
 from tests.wire.golden_ownership import OWNERSHIP
 from tests.wire.golden_records import RECORDS
+from tests.wire.golden_sync import SYNC
 from tests.wire.strategies import KINDS
 from wire import limits
 from wire.codec import decode, encode, tag_of
 
-GOLDEN = RECORDS + MESSAGES + OWNERSHIP
+GOLDEN = RECORDS + MESSAGES + SYNC + OWNERSHIP
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
@@ -47,7 +48,7 @@ def test_tags_are_distinct_and_in_their_ranges() -> None:
             "wire.protocol_ids": parts,
             "wire.invitations": parts,
         }
-        assert tag in expected.get(kind.__module__, range(0x01, 0x20))
+        assert tag in expected.get(kind.__module__, (*range(0x01, 0x20), 0x50, 0x51))
 
 
 def test_annotated_hex_drops_comments_and_expands_repeats() -> None:

@@ -68,7 +68,10 @@ def test_three_of_the_largest_certificates_fit_beside_the_metadata_but_not_all_t
     def size(count: int) -> int:
         shards = tuple(range(limits.SHARDS_MAX))
         metadata = factories.metadata_record(n=limits.SHARDS_MAX, length=limits.BLOB_BYTES_MAX)
-        return len(encode(BlobRecord(metadata=metadata, shards_held=shards, certificates=(envelope,) * count)))
+        record = BlobRecord(
+            metadata=metadata, shards_held=shards, certificates=(envelope,) * count, holders=(), retractions=()
+        )
+        return len(encode(record))
 
     assert size(1) < size(3) < limits.MESSAGE_BYTES_MAX < size(limits.CERTIFICATES_PER_MESSAGE_MAX)
 
@@ -76,7 +79,8 @@ def test_three_of_the_largest_certificates_fit_beside_the_metadata_but_not_all_t
 def test_a_certificate_of_the_longest_record_still_fits_beside_the_metadata() -> None:
     full = replace(factories.envelope(), body=bytes(limits.RECORD_BYTES_MAX))
     metadata = factories.metadata_record(n=limits.SHARDS_MAX)
-    record = BlobRecord(metadata=metadata, shards_held=tuple(range(limits.SHARDS_MAX)), certificates=(full,))
+    record = replace(factories.blob_record(), metadata=metadata, certificates=(full,))
+    record = replace(record, shards_held=tuple(range(limits.SHARDS_MAX)))
     assert len(encode(record)) < limits.MESSAGE_BYTES_MAX
 
 

@@ -27,11 +27,13 @@ from wire.records import (
     Envelope,
     GroupPage,
     HolderReceipts,
+    HolderRecord,
     Lease,
     MemberRecord,
     MetadataRecord,
     Receipt,
     ReceiptBatch,
+    RecordBundle,
     Retraction,
     ShardSet,
 )
@@ -46,7 +48,10 @@ PEER = factories.peer_id()
 DIGEST = factories.digest()
 INVITED = invitations.InvitedMember(key=KEY, addresses=(b"/dns4/a/tcp/1",))
 SET = ShardSet(shard=0, blobs=b"\x01")
+PAGE_STATE = messages.PageState(page=DIGEST, state=bytes(8))
 HOLDER = HolderReceipts(batch=ENVELOPE, shard_sets=(SET,))
+
+HOLDER_RECORD = HolderRecord(lease=ENVELOPE, page=GroupPage(page_index=0, blob_ids=(BLOB,), path=()), holder=HOLDER)
 
 
 def number(count: int) -> object:
@@ -134,6 +139,14 @@ CASES = (
     Case("LEASES_PER_MESSAGE_MAX", StorePair, "leases", many(ENVELOPE)),
     Case("LEASES_PER_MESSAGE_MAX", Stored, "batches", many(ENVELOPE)),
     Case("CERTIFICATES_PER_MESSAGE_MAX", BlobRecord, "certificates", many(ENVELOPE)),
+    Case("CERTIFICATES_PER_MESSAGE_MAX", RecordBundle, "certificates", many(ENVELOPE)),
+    Case("HOLDER_RECORDS_PER_MESSAGE_MAX", RecordBundle, "holders", many(HOLDER_RECORD)),
+    Case("HOLDER_RECORDS_PER_MESSAGE_MAX", BlobRecord, "holders", many(HOLDER_RECORD)),
+    Case("RETRACTIONS_PER_MESSAGE_MAX", RecordBundle, "retractions", many(ENVELOPE)),
+    Case("RETRACTIONS_PER_MESSAGE_MAX", BlobRecord, "retractions", many(ENVELOPE)),
+    Case("PAGE_RECORDS_MAX", messages.ExchangePage, "has", many(DIGEST)),
+    Case("PAGE_RECORDS_MAX", messages.PageExchanged, "wants", many(DIGEST)),
+    Case("PAGES_PER_MESSAGE_MAX", messages.Pages, "pages", many(PAGE_STATE)),
     Case("RENEWERS_MAX", Lease, "renewers", many(KEY)),
     Case("RENEWERS_MAX", OwnedRecord, "renewers", many(KEY)),
     Case("OWNED_RECORDS_MAX", Catalogue, "records", many(ENVELOPE)),

@@ -12,6 +12,7 @@ from tests import factories
 from tests.wire.golden_messages import MESSAGES
 from tests.wire.golden_ownership import OWNERSHIP
 from tests.wire.golden_records import RECORDS
+from tests.wire.golden_sync import SYNC
 from wire import limits, signed
 from wire.codec import encode
 from wire.errors import WireError
@@ -223,7 +224,7 @@ def test_the_digest_names_body_and_signer_but_not_the_signature(member: Signed[M
 
 
 def test_nothing_but_a_signed_record_has_a_domain() -> None:
-    unsigned = {type(golden.value) for golden in RECORDS + MESSAGES + OWNERSHIP} - set(KINDS)
+    unsigned = {type(golden.value) for golden in RECORDS + MESSAGES + SYNC + OWNERSHIP} - set(KINDS)
     assert unsigned.isdisjoint(signed._DOMAIN_TAGS)
 
 

@@ -15,7 +15,7 @@ from wire import limits
 from wire.codec import decode, encode, tag_of
 from wire.errors import WireError
 from wire.invitations import Invitation
-from wire.messages import BlobRecord, DialledBack, ExchangeMembers, OwnRecord
+from wire.messages import BlobRecord, DialledBack, ExchangeMembers, ListPages, OwnRecord, SetsCompared
 from wire.ownership import HeadKept
 
 Plain = list[object]
@@ -27,6 +27,8 @@ ABSENT: set[tuple[type[object], Path]] = {
     (OwnRecord, (1,)),
     (HeadKept, (1,)),
     (Invitation, (4,)),
+    (SetsCompared, (1,)),
+    (ListPages, (2,)),
 }
 """Where nothing may stand."""
 
@@ -119,7 +121,7 @@ def test_an_extra_field_is_refused_at_every_depth(golden: Golden, extra: object)
 
 def _is_list_of_numbers(golden: Golden, at: Path) -> bool:
     """Tell whether this place is a list of plain numbers; any other array of numbers starts with a tag."""
-    return (type(golden.value), at) in ((BlobRecord, (2,)), (DialledBack, (1,)))
+    return (type(golden.value), at) in ((BlobRecord, (2,)), (DialledBack, (1,)), (ListPages, (1,)))
 
 
 @every_golden

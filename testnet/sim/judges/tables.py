@@ -14,9 +14,9 @@ from types import FunctionType, MethodType
 from p2pnode.membership import contact as contacts_kept
 from p2pnode.membership import newcomers
 from p2pnode.network import limits as network_limits
-from p2pnode.protocols import gossip, reach
+from p2pnode.protocols import gossip, reach, sync
 from p2pnode.services import announce, contacts
-from p2pnode.storage import collection, recordfile
+from p2pnode.storage import collection, page_store, recordfile
 from testnet.sim.judges.judgement import JudgementError
 from testnet.sim.machine import Machine
 from testnet.sim.world import World
@@ -46,6 +46,9 @@ _DIRECTORIES = 2 * 256
 TABLES: dict[str, int] = {
     "Announcer._heard": announce.HEARD_MAX,
     "Announcer._pending": announce.PENDING_MAX,
+    "CheckBudget._accounts": sync.PAYERS_MAX,
+    "CommitteeDigests._counts": limits.MEMBERS_KEPT_MAX,
+    "CommitteeDigests._sums": limits.MEMBERS_KEPT_MAX,
     "Contacts._absent": limits.MEMBERS_KEPT_MAX,
     "Contacts._busy": limits.MEMBERS_KEPT_MAX,
     "Contacts._circle": contacts.CONNECTIONS_WANTED,
@@ -55,6 +58,7 @@ TABLES: dict[str, int] = {
     "Contacts._looking": contacts.LOOKUPS_AT_ONCE,
     "DialBackBudget._askers": reach.ASKERS_MAX,
     "Engine._directories": _DIRECTORIES,
+    "Engine.changed_pages": page_store.CHANGED_PAGES_MAX,
     "Engine.ceilings": recordfile.PURPOSES_MAX,
     "Engine.unwanted": 2 * collection.COLLECT_PAIRS_MAX,
     "GossipGate._signers": gossip.SIGNERS_MAX,
@@ -66,9 +70,11 @@ TABLES: dict[str, int] = {
     "Newcomers._waiting": newcomers.CHOSEN_WAITING_MAX + newcomers.STRANGERS_WAITING_MAX,
     "PayloadSlots._lines": network_limits.REQUESTS_SERVED_MAX,
     "Redials._targets": limits.MEMBERS_KEPT_MAX + contacts.HINTS_MAX,
+    "RefusedRecords._until": sync.REFUSED_REMEMBERED_MAX,
     "RelayingService._refused_at": network_limits.CONNECTIONS_MAX,
     "Requester._peers": network_limits.IDLE_STREAMS_MAX + network_limits.REQUESTS_MAX,
     "_Lane._queues": newcomers.CHOSEN_WAITING_MAX,
+    "SyncSchedule._due": network_limits.CONNECTIONS_MAX,
     "_Peer.kept": network_limits.IDLE_STREAMS_PER_PEER_MAX,
     "_Queue._waiting": network_limits.REQUEST_STREAMS_PER_PEER_MAX * network_limits.CONNECTIONS_MAX,
 }
