@@ -17,7 +17,6 @@ What is left for a forger to gain, and who checks whom in which order: `p2pnode/
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -91,18 +90,15 @@ def attempts(task: Task, *, start: int) -> Iterator[bytes | None]:
     The steps are short (a fifth of a second at cost 16), so that a caller can show how far it is, or give up. Two that
     begin at the same nonce do the same work.
     """
-    found = None
-    for number in itertools.count(start):
-        found = _try_nonce(task, number)
-        if found is not None:
-            break
+    number = start
+    while (found := _try_nonce(task, number)) is None:
         yield None
-    assert found is not None, "the loop ends only so"
-    for first in itertools.count(0, STAMPS_PER_STEP):
-        solution = _try_stamps(task, found, first)
-        yield solution
-        if solution is not None:
-            return
+        number += 1
+    first = 0
+    while (solution := _try_stamps(task, found, first)) is None:
+        yield None
+        first += STAMPS_PER_STEP
+    yield solution
 
 
 def _try_nonce(task: Task, number: int) -> _Found | None:

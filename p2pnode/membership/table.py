@@ -295,9 +295,7 @@ class MemberTable:
         if lost:
             leaving = max(lost, key=lambda peer_id: (self.silence(peer_id, now=now), peer_id))
         else:
-            seats = [
-                Seat(each, block_of(each, member.whereabouts), member.met_at or math.inf) for each, member in others
-            ]
+            seats = [_seat(peer_id, member) for peer_id, member in others]
             found = who_yields(block_of(newcomer, next(iter(record.addresses), "")), seats)
             if found is None:
                 return False

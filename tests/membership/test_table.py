@@ -42,6 +42,7 @@ def test_our_own_record_is_no_other_member() -> None:
     assert not members.consider(signed_member(100), now=NOW, wall=TIME)
     assert members.members() == []
     assert members.silence(OWN, now=NOW + 5000) == 0
+    assert members.liveness(OWN, now=NOW + 5000) is Liveness.ACTIVE
 
 
 def test_a_record_from_beyond_the_tolerated_future_is_refused() -> None:
