@@ -19,6 +19,7 @@ from testnet.terminal import one_line_errors
 
 SCENARIO_SEEDS = 25
 CRASH_IMAGES = 100_000
+STORE_HISTORIES = 10_000
 FUZZ_INPUTS = 50_000
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -39,6 +40,10 @@ def steps(seed: int) -> list[Step]:
         Step("scenarios", ("-m", "testnet", "sim", "--seeds", str(SCENARIO_SEEDS), "--seed", number)),
         Step("planted bugs", ("-m", "testnet.sim.mutants")),
         Step("crash images", ("-m", "testnet.sim.disk_harness", "--images", str(CRASH_IMAGES), "--seed", number)),
+        Step(
+            "histories of a store",
+            ("-m", "testnet.sim.storage_histories", "--histories", str(STORE_HISTORIES), "--seed", number),
+        ),
         Step("fuzzing", ("-m", "testnet.fuzz", "--inputs", str(FUZZ_INPUTS), "--seed", number)),
     ]
 

@@ -60,7 +60,7 @@ class AccountedFiles:
 
     def rename(self, old: str, new: str) -> None:
         """See `Files`."""
-        replaced = self._space(new)
+        replaced = self._space(new) if new != old else 0
         self._files.rename(old, new)
         self._count(directory_of(new), -replaced)
 

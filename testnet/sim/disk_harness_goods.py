@@ -213,7 +213,12 @@ def _signed_lease(lease: Lease, owner: int) -> Signed[Lease]:
     return sign_record(lease, key=key_of(owner), network=NETWORK)
 
 
-def _certificate(blob_id: BlobId, lease: Signed[Lease], holders: int) -> Signed[Certificate]:
+def certificate_for(blob_id: BlobId, lease: Signed[Lease], owner: int) -> Signed[Certificate]:
+    """Return the certificate of the owner with this key, for just enough holders."""
+    return _certificate(blob_id, lease, N - 1, owner=owner)
+
+
+def _certificate(blob_id: BlobId, lease: Signed[Lease], holders: int, *, owner: int = _OWNER) -> Signed[Certificate]:
     """Return the owner's certificate: node k + 1 holds shard k."""
     page = blob_page(blob_id)
     receipts = []
@@ -223,4 +228,4 @@ def _certificate(blob_id: BlobId, lease: Signed[Lease], holders: int) -> Signed[
         batch = make_batch(key_of(shard + 1), lease, pairs, network=NETWORK, time=TIME, sequence=1)
         receipts.append(HolderReceipts(batch=batch.envelope, shard_sets=sets))
     certificate = Certificate(lease=lease.envelope, page=page, holders=tuple(receipts))
-    return sign_record(certificate, key=key_of(_OWNER), network=NETWORK)
+    return sign_record(certificate, key=key_of(owner), network=NETWORK)

@@ -7,10 +7,12 @@ from dataclasses import replace
 import trio
 
 from p2pnode.config import DAY_S, HOUR_S, MINUTE_S
+from p2pnode.services.results import PutResult
 from p2pnode.storage.names import PAIRS_DIRECTORY, parse_pair_name
 from testnet.sim.admission import SIMULATED
 from testnet.sim.faults import FaultKind
 from testnet.sim.judges import JudgementError
+from testnet.sim.judges.pairs import pair_files, trash_files
 from testnet.sim.run import HEALTHY, SEVERAL_SEGMENTS_BYTES, Run
 from testnet.sim.scenarios import scenario
 from wire.ids import BlobId
@@ -24,7 +26,18 @@ QUICK = replace(
 )
 """The public profile with an upload's first day in ten minutes: idle nodes cost time too."""
 
+BRIEF = replace(
+    QUICK,
+    lease_s=45 * MINUTE_S,
+    trash_s=20 * MINUTE_S,
+)
+"""Final leases of little more than clocks may differ, and less than that in the trash."""
+
 GONE = "provisional-data-goes"
+TRASH = "the-trash-lets-go"
+
+_LOOK_EVERY_S = 6.0 * MINUTE_S
+"""Often enough to see what goes early, and seldom enough to cost little."""
 
 _POLL_S = 0.05
 _UPLOAD_S = 120.0
@@ -73,6 +86,62 @@ async def a_clock_jumps_during_a_slow_upload(run: Run) -> None:
         await run.check()
     await run.heal()
     await run.demand_progress()
+
+
+@scenario(FaultKind.KILL, nodes=4, profile=BRIEF)
+async def leases_run_out(run: Run) -> None:
+    """Nobody renews: what was stored waits in the trash and is still read, then goes; later data stays.
+
+    Nodes stop and start again all the while, in the middle of collections too.
+    """
+    await run.start()
+    early = [await run.must_put(name, HEALTHY) for name in run.some(2)]
+    stored = list(run.shelf)
+    await run.wait(BRIEF.lease_s / 4, BRIEF.lease_s / 3)
+    await run.check()
+    await _flap(run)
+    await run.wait(BRIEF.lease_s / 2, BRIEF.lease_s / 2)
+    late = await run.must_put(run.rng.choice(run.names()), HEALTHY)
+    await _until(run, early, in_trash=True)
+    await run.check()
+    for each in stored:
+        await run.must_get(run.rng.choice(run.names()), each, "it is in the trash, which is read")
+    run.shelf[:] = [each for each in run.shelf if each not in stored]
+    await _flap(run)
+    await _until(run, early, in_trash=False)
+    assert late.id in {each.id for each in run.shelf}
+    await run.heal()
+    await run.demand_progress()
+
+
+async def _flap(run: Run) -> None:
+    """Stop a node and start it again."""
+    (name,) = run.some(1)
+    run.inject.kill(name)
+    await run.wait(1.0, 30.0)
+    await run.restart(name)
+    await run.world.all_meet()
+
+
+async def _until(run: Run, results: list[PutResult], *, in_trash: bool) -> None:
+    """Wait until blobs are in the trash, or gone from there, on every node, for as long as collecting may take."""
+    blobs = {Reference.parse(each.id).blob_id for each in results}
+    most_s = BRIEF.lease_s + BRIEF.trash_s + BRIEF.collection_after_uptime_s + 2 * HOUR_S
+    with trio.move_on_after(most_s) as patience:
+        while _is_waited_for(run, blobs, in_trash=in_trash):
+            await trio.sleep(_LOOK_EVERY_S)
+            await run.check()
+    if patience.cancelled_caught:
+        message = f"data whose lease has ended is not {'in' if in_trash else 'gone from'} the trash everywhere"
+        raise JudgementError(TRASH, message)
+    run.count(TRASH, len(blobs))
+
+
+def _is_waited_for(run: Run, blobs: set[BlobId], *, in_trash: bool) -> bool:
+    disks = [run.machine(name).files for name in run.names()]
+    held = any(key.blob_id in blobs for files in disks for _, key in pair_files(files))
+    waiting = any(key.blob_id in blobs for files in disks for _, key, _ in trash_files(files))
+    return held or (waiting and not in_trash)
 
 
 def _left_over(run: Run, names: list[str]) -> list[tuple[str, BlobId]]:
