@@ -25,8 +25,8 @@ from p2pnode.placement.shape import SIZE_THAT_DECIDES, default_shards
 from p2pnode.services.lookup import ASKED_MAX
 from wire.ids import PeerId
 
-MEMBERS = (10, 13, 20, 32, 50, 80, 125, 200, 320, 500, 1000)
-"""Members before one joins, about evenly on a logarithmic scale."""
+MEMBERS = (10, 13, 20, 32, 50, 80, 100, 125, 200, 320, 500, 1000)
+"""Members before one joins, about evenly on a logarithmic scale, and a hundred."""
 
 SEED_BYTES = 32
 

@@ -76,7 +76,7 @@ def show_networks(networks: Sequence[Figures]) -> None:
     _show("\n| members | kind | sent, B/s | received, B/s | frames sent a second | duplicates a second |")
     _show("|---:|---|---:|---:|---:|---:|")
     for each in networks:
-        for kind in each.kinds:
+        for kind in (one for one in each.kinds if one.sent):  # Others only opened or closed something.
             _show(
                 f"| {each.members:,} | {kind.kind.rpartition('/')[2]}, {'stream' if kind.kind[0] == '/' else 'gossip'} "
                 f"| {kind.sent:,.1f} | {kind.received:,.1f} | {kind.messages:.3f} | {kind.duplicates:.3f} |"
@@ -91,7 +91,7 @@ def show_member(member: MemberFigures) -> None:
 
 
 def show_stores(stores: Sequence[StoreFigures]) -> None:
-    """Print what stores took, and what a million pairs would."""
+    """Print what stores took, and what a million pairs would: memory does not grow, so it is not extrapolated."""
     _show("\n| pairs | index, MB | open, s | CPU, s | rows, s | files, s | memory at the peak, MB | kept, MB |")
     _show("|---:|---:|---:|---:|---:|---:|---:|---:|")
     for each in stores:
@@ -109,7 +109,7 @@ def _store_row(name: str, store: StoreFigures, factor: float) -> str:
         f"| {name} | {store.index_bytes * factor / 1e6:,.0f} | "
         + " | ".join(f"{each * factor:.1f}" for each in times)
         + " | "
-        + " | ".join(f"{each * factor / 1e6:.0f}" for each in sizes)
+        + " | ".join(f"{each / 1e6:.0f}" for each in sizes)
         + " |"
     )
 
