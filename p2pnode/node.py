@@ -51,6 +51,7 @@ from p2pnode.services.serve_reads import ReadServer
 from p2pnode.services.stat import Statistician
 from p2pnode.services.sync import SyncService
 from p2pnode.services.traffic import TrafficLog
+from p2pnode.services.trash import Trash
 from p2pnode.storage.owner_store import OwnerStore
 from p2pnode.storage.store import SliverStore
 from wire.ids import PeerId, PublicKey
@@ -175,6 +176,7 @@ class Node:
         protocols = {name: names.protocol(name) for name in (STORE, READ, MEMBERS, REACH, OWNER, SYNC)}
         peers = Peers(requester, self._network.peer_id, protocols)
         self._store = store
+        self.trash = Trash(store)
         self._context = context = Context(
             identity=config.identity,
             owner=config.owner,

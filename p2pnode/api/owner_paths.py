@@ -18,7 +18,7 @@ from p2pnode.services.results import NodeFace
 from wire import limits
 from wire.errors import WireError
 from wire.ids import PublicKey
-from wire.references import Reference
+from wire.references import Reference, ReferenceKind
 
 KEEP_SECONDS_MAX = 100 * 366 * 24 * 3600
 """A hundred years: whoever wants more wants for ever."""
@@ -47,6 +47,9 @@ class OwnerPaths:
             ("GET", "/v1/owned", self.owned),
             ("POST", "/v1/blobs/{reference}/renew", self.renew),
             ("DELETE", "/v1/blobs/{reference}", self.remove),
+            ("GET", "/v1/trash", self.trash),
+            ("POST", "/v1/trash/{blob_id}/restore", self.restore),
+            ("DELETE", "/v1/trash", self.empty_trash),
             ("GET", "/v1/status", self.status),
             ("GET", "/v1/events", self.events),
         ):
@@ -64,6 +67,22 @@ class OwnerPaths:
     async def remove(self, reference: str) -> Response:
         """End our lease on a thing."""
         return JSONResponse(dataclasses.asdict(await self._node.remove(parse_reference(reference))))
+
+    async def trash(self) -> Response:
+        """List what is in the node's own trash."""
+        return JSONResponse({"trash": [dataclasses.asdict(each) for each in await self._node.trash.listed()]})
+
+    async def restore(self, blob_id: str) -> Response:
+        """Let a blob's time in the trash begin anew."""
+        reference = parse_reference(blob_id)
+        if reference.kind is not ReferenceKind.BLOB:
+            message = "the trash knows blobs only: give the id of one"
+            raise BadReferenceError(message)
+        return JSONResponse({"pairs": await self._node.trash.restore(reference.blob_id)})
+
+    async def empty_trash(self) -> Response:
+        """Remove what is in the trash."""
+        return JSONResponse(dataclasses.asdict(await self._node.trash.empty()))
 
     async def status(self) -> Response:
         """Tell how the node is doing."""

@@ -42,6 +42,7 @@ _OWN_COMMANDS = {
     "ls": "p2pnode.cli.ls:command",
     "renew": "p2pnode.cli.renew:command",
     "rm": "p2pnode.cli.rm:command",
+    "trash": "p2pnode.cli.trash:command",
     "status": "p2pnode.cli.status:command",
     "events": "p2pnode.cli.events:command",
     "plan": "p2pnode.cli.plan:command",

@@ -5,9 +5,22 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from urllib.parse import quote
 
 from p2pnode.cli.daemon_client import BadAnswerError, DaemonClient, blob_path, made
-from p2pnode.services.owner_face import Event, NodeStatus, OwnedThing, Removed, Renewed, Space, Stored, Traffic, Warning  # noqa: A004 - the word that the user sees
+from p2pnode.services.owner_face import (
+    Emptied,
+    Event,
+    NodeStatus,
+    OwnedThing,
+    Removed,
+    Renewed,
+    Space,
+    Stored,
+    Traffic,
+    Trashed,
+    Warning,  # noqa: A004 - the word that the user sees
+)
 
 EVENT_BYTES_MAX = 16 * 1024
 """The longest line of an event: its message is one line for a person."""
@@ -47,6 +60,29 @@ def status(daemon: DaemonClient) -> NodeStatus:
         "warnings": [made(Warning, each) for each in warnings],
     }
     return made(NodeStatus, answer | parts)
+
+
+def trash(daemon: DaemonClient) -> list[Trashed]:
+    """Tell what is in the trash of the daemon's disk."""
+    answer = daemon.ask("/v1/trash").get("trash")
+    if not isinstance(answer, list):
+        message = "unexpected answer from the daemon (no list of the trash)"
+        raise BadAnswerError(message)
+    return [made(Trashed, each) for each in answer]
+
+
+def restore_trashed(daemon: DaemonClient, blob_id: str) -> int:
+    """Let a blob's time in the trash begin anew; return how many pairs it has there."""
+    pairs = daemon.ask(f"/v1/trash/{quote(blob_id, safe='')}/restore", method="POST").get("pairs")
+    if not isinstance(pairs, int):
+        message = "unexpected answer from the daemon (no number of pairs)"
+        raise BadAnswerError(message)
+    return pairs
+
+
+def empty_trash(daemon: DaemonClient) -> Emptied:
+    """Remove what is in the trash."""
+    return made(Emptied, daemon.ask("/v1/trash", method="DELETE"))
 
 
 def events_after(daemon: DaemonClient, number: int) -> list[Event]:

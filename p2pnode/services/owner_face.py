@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from wire.ids import PublicKey
+from wire.ids import BlobId, PublicKey
 from wire.references import Reference
 
 
@@ -165,6 +165,44 @@ class Event:
     """What it is about."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trashed:
+    """A pair in the trash of this node."""
+
+    blob_id: str
+    shard: int
+    size: int
+    """Bytes on the disk."""
+    trashed_at: int
+    """Seconds since 1970."""
+    removed_at: int
+    """When its time there is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emptied:
+    """What was removed from the trash."""
+
+    pairs: int
+    bytes_freed: int
+
+
+class TrashFace(Protocol):
+    """The trash of a node. Every method may raise a `P2PNodeError`."""
+
+    async def listed(self) -> list[Trashed]:
+        """Return what is in it, the earliest first, at most ten thousand pairs."""
+        ...
+
+    async def restore(self, blob_id: BlobId) -> int:
+        """Let the time of a blob's pairs begin anew; return how many there are. Raises `NotFoundError`."""
+        ...
+
+    async def empty(self) -> Emptied:
+        """Remove all of it."""
+        ...
+
+
 class EventLog(Protocol):
     """The events of a node."""
 
@@ -183,6 +221,11 @@ class OwnerFace(Protocol):
     @property
     def events(self) -> EventLog:
         """What the owner or operator should hear of."""
+        ...
+
+    @property
+    def trash(self) -> TrashFace:
+        """What the node's own disk keeps of what has no lease any more."""
         ...
 
     async def owned(self, *, with_removed: bool = False) -> list[OwnedThing]:

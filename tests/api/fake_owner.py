@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p2pnode.services.events import Events
 from p2pnode.services.owner_face import (
+    Emptied,
     NodeStatus,
     OwnedThing,
     Removed,
@@ -11,12 +12,37 @@ from p2pnode.services.owner_face import (
     Space,
     Stored,
     Traffic,
+    Trashed,
     Warning,  # noqa: A004 - the word that the user sees
 )
 from p2pnode.system import SystemClock
+from wire.ids import BlobId
 from wire.references import Reference
 
 THING_ID = "q" * 42 + "c"
+
+
+class FakeTrash:
+    """A `TrashFace` with one pair."""
+
+    def __init__(self) -> None:
+        self.pairs = [Trashed(blob_id=THING_ID, shard=3, size=2000, trashed_at=1_800_000_000, removed_at=1_900_000_000)]
+        self.restored: list[BlobId] = []
+
+    async def listed(self) -> list[Trashed]:
+        """List."""
+        return self.pairs
+
+    async def restore(self, blob_id: BlobId) -> int:
+        """Keep for longer."""
+        self.restored.append(blob_id)
+        return len(self.pairs)
+
+    async def empty(self) -> Emptied:
+        """Remove."""
+        done = Emptied(pairs=len(self.pairs), bytes_freed=sum(each.size for each in self.pairs))
+        self.pairs = []
+        return done
 
 
 class FakeOwner:
@@ -24,6 +50,7 @@ class FakeOwner:
 
     def __init__(self) -> None:
         self.events = Events(SystemClock())
+        self.trash = FakeTrash()
         self.owner_asked: list[tuple[object, ...]] = []
         self.renewed_healthy = 10
         self.things = [

@@ -25,6 +25,7 @@ COMMANDS = [
     "ls",
     "renew",
     "rm",
+    "trash",
     "status",
     "events",
     "peers",

@@ -101,3 +101,15 @@ def test_events_are_lines_after_a_number(cli: Cli, daemon: FakeDaemon) -> None:
     assert f"removed: second ({REFERENCE})" in cli("events").out.decode()
     answer = cli("events", "--after", "1", "--json").json()
     assert (answer["id"], answer["kind"], answer["reference"]) == (2, "removed", REFERENCE)
+
+
+def test_the_trash_is_listed_kept_for_longer_and_emptied(cli: Cli, daemon: FakeDaemon) -> None:
+    assert f"{THING_ID}  shard 3  2.0 kB  goes 2030-03-17 17:46 UTC" in cli("trash", "ls").out.decode()
+    assert cli("trash", "ls", "--json").json()["trash"]
+    assert cli("trash", "restore", REFERENCE, "--json").json() == {"blob_id": REFERENCE, "pairs": 1}
+    assert [each.text() for each in daemon.node.trash.restored] == [REFERENCE]
+    assert cli("trash", "restore", f"file:{REFERENCE}").code == ExitCode.USAGE
+    assert cli("trash", "restore", "nonsense").code == ExitCode.USAGE
+    assert cli("trash", "empty").out == b"removed 1 pairs, 2.0 kB\n"
+    assert cli("trash", "empty", "--json").json() == {"pairs": 0, "bytes_freed": 0}
+    assert "empty" in cli("trash", "ls").out.decode()

@@ -209,13 +209,18 @@ def test_what_is_removed_goes_to_the_trash_of_its_holders_and_a_renewal_brings_i
             assert await things(machines[0]) == []
             await trio.sleep(150)  # Until its provisional leases have ended, and what nothing keeps was collected.
             assert 0 not in [(await node_of(each).status()).space.trash for each in machines]
+            assert reference.blob_id.text() in {each.blob_id for each in await node_of(machines[1]).trash.listed()}
+            assert await node_of(machines[1]).trash.restore(reference.blob_id) == 1
             renewed = await node_of(machines[0]).renew(reference)
             assert renewed.healthy == 4
             assert [each.id for each in await things(machines[0])] == [result.id]
             assert [(await node_of(each).status()).space.trash for each in machines] == [0] * 4
             assert await get(machines[1], result.id) == data
             await node_of(machines[0]).remove(reference)
-            await trio.sleep(TESTNET.trash_s + 150)
+            await trio.sleep(150)
+            assert (await node_of(machines[1]).trash.empty()).pairs > 0
+            assert await node_of(machines[1]).trash.listed() == []
+            await trio.sleep(TESTNET.trash_s)
             assert [await node_of(each)._context.store.held(reference.blob_id) for each in machines] == [None] * 4
             assert [(await node_of(each).status()).space.trash for each in machines] == [0] * 4
 
