@@ -15,15 +15,18 @@ from typing import Any
 import trio
 
 import p2pnode.network.request_server
+import p2pnode.protocols.heads
 import p2pnode.services.announce
 import p2pnode.services.keep
 import p2pnode.services.membership
+import p2pnode.services.owner_server
 import p2pnode.services.reach
 import p2pnode.services.serve_reads
 import p2pnode.storage.leasing
 import p2pnode.storage.writer
 from p2pnode.protocols.certificates import make_certificate
 from p2pnode.protocols.receipts import make_batch, pairs_of
+from p2pnode.protocols.renewal import make_tombstone
 from p2pnode.seams import Verdict
 from p2pnode.services.reach import ANSWER_S
 from testnet.fuzz import honest
@@ -37,6 +40,7 @@ from testnet.fuzz.watch import Watch, watched
 from wire import limits
 from wire.codec import decode, encode
 from wire.framing import frame
+from wire.ids import BlobId, LeaseTarget, PublicKey
 from wire.messages import (
     BlobRecord,
     Certified,
@@ -56,7 +60,9 @@ from wire.messages import (
     Stored,
     payload_bytes,
 )
+from wire.ownership import Buried, Bury, CatalogueHead, GetHead, HeadKept, KeepHead
 from wire.records import Envelope, HolderReceipts
+from wire.signed import sign_record
 
 SPARE_TASKS = 60
 """Tasks that a node has besides the lasting ones: dials to members that it heard of."""
@@ -74,12 +80,14 @@ _ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "read": (BlobRecord, NoRecord, SliverData),
     "members": (Members, OwnRecord),
     "reach": (DialledBack,),
+    "owner": (HeadKept, Buried),
 }
 _REQUESTS: dict[str, tuple[type[Any], ...]] = {
     "store": p2pnode.services.keep.REQUESTS,
     "read": p2pnode.services.serve_reads.REQUESTS,
     "members": p2pnode.services.membership.REQUESTS,
     "reach": p2pnode.services.reach.REQUESTS,
+    "owner": p2pnode.services.owner_server.REQUESTS,
 }
 _PROMISED = 3
 """The shard that the node keeps for an honest owner before anything else."""
@@ -93,6 +101,7 @@ def targets() -> list[Target]:
         "read": (services.serve_reads,),
         "members": (services.membership,),
         "reach": (services.reach,),
+        "owner": (services.owner_server, p2pnode.protocols.heads),
     }
     return [
         *(_handler(name, modules[name]) for name in _REQUESTS),
@@ -132,9 +141,26 @@ def _requests() -> dict[str, list[bytes]]:
                   stores[0] + commits[0] + frame(_our_certificate())],
         "read": [*reads, b"".join(reads)],
         "members": [frame(GetOwnRecord()), *(frame(honest.exchange(number)) for number in range(5))],
+        "owner": [frame(KeepHead(head=_head(number))) for number in range(1, 4)]
+        + [frame(GetHead(owner=PublicKey(honest.OWNER.public)))]
+        + [frame(Bury(tombstone=_tombstone(blobs[1])))],
         "reach": [frame(DialBack(addresses=ADDRESSES[:count])) for count in range(4)]
         + [frame(DialBack(addresses=(f"/ip4/20.0.{honest.peer_id(1)[-1]}.7/tcp/4710",)))],
     }  # fmt: skip
+
+
+def _head(number: int) -> Envelope:
+    """Return a head of the honest owner's catalogue."""
+    head = CatalogueHead(
+        sequence=number, time=honest.WALL, end=honest.WALL + 1000, kind=0, blob_id=BlobId(bytes([number]) * 32)
+    )
+    return sign_record(head, key=honest.OWNER, network=NETWORK).envelope
+
+
+def _tombstone(blob: honest.HonestBlob) -> Envelope:
+    """Return the honest owner's end of its lease on a blob."""
+    target = LeaseTarget(blob.blob_id)
+    return make_tombstone(honest.OWNER, target, sequence=2, time=honest.WALL, network=NETWORK).envelope
 
 
 @cache
