@@ -38,7 +38,7 @@ def test_init_does_the_work_that_the_network_asks_for_and_keeps_it(cli: Cli, tmp
     ended = cli("init", "--home", tmp_path / "new", "--network", "lab")
     assert ended.code == 0
     assert "admission work for the network lab" in ended.err
-    assert "about 64 tries" in ended.err
+    assert "about 128 tries" in ended.err
     check(open_home(tmp_path / "new"))
 
 
@@ -117,4 +117,4 @@ def test_on_a_terminal_a_bar_counts_the_tries(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "stderr", terminal)
     assert solve_for(key(1), HomeSettings(network="lab"), says_so=True)
     assert "admission work for the network lab" in terminal.getvalue()
-    assert "64 expected" in terminal.getvalue()
+    assert "128 expected" in terminal.getvalue()

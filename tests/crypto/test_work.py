@@ -36,7 +36,7 @@ def test_a_solution_is_as_the_wire_page_defines_it() -> None:
     nonce, output = solution[:8], solution[8:40]
     task = tagged_hash(b"p2pnode/admission", b"k" * 32, b"net", b"\x02")
     assert output == hashlib.scrypt(task, salt=nonce, n=4, r=8, p=1, dklen=32)
-    assert output[0] < 4
+    assert output[0] < 2
     assert is_stamped(TASK, solution)
     check_work(TASK, solution)
 
@@ -84,8 +84,8 @@ def test_a_claim_of_another_length_is_refused(length: int) -> None:
 
 
 def test_an_output_without_its_zeros_is_refused_before_anything_is_computed() -> None:
-    with pytest.raises(BadWorkError, match="does not begin with 6 zero bits"):
-        check_claim(TASK, stamped(TASK, bytes(8), b"\x04" + bytes(31)))
+    with pytest.raises(BadWorkError, match="does not begin with 7 zero bits"):
+        check_claim(TASK, stamped(TASK, bytes(8), b"\x02" + bytes(31)))
 
 
 def test_a_claim_without_its_stamp_is_refused_before_anything_is_computed() -> None:
@@ -115,7 +115,7 @@ def test_the_placement_key_comes_from_the_output_and_not_from_the_cheap_parts() 
 
 def test_the_full_cost_takes_sixty_four_mebibytes_and_twenty_bits_of_stamp() -> None:
     task = replace(TASK, cost=16)
-    assert (task.tries_expected, task.stamp_bits) == (64, 20)
+    assert (task.tries_expected, task.stamp_bits) == (128, 20)
     check = hashlib.scrypt(task.digest(), salt=bytes(8), n=1 << 16, r=8, p=1, maxmem=66 << 20, dklen=32)
     forged = stamped_fast(task, bytes(8), bytes(1) + check[1:])
     with pytest.raises(BadWorkError, match="stamp"):
