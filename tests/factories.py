@@ -29,7 +29,6 @@ from wire.records import (
     MemberRecord,
     MemberState,
     MetadataRecord,
-    OwnerBinding,
     ReceiptBatch,
     Retraction,
     RetractionReason,
@@ -142,11 +141,6 @@ def member_record(number: int = 1, *, sequence: int = 1, time: int = TIME) -> Me
 def signed_member(number: int = 1, *, sequence: int = 1, time: int = TIME) -> Signed[MemberRecord]:
     """Return node `number`'s record, signed by it."""
     return signed(member_record(number, sequence=sequence, time=time), key(number))
-
-
-def owner_binding() -> OwnerBinding:
-    """Return a binding of the owner key; the node that owns it signs."""
-    return OwnerBinding(owner=public_key(OWNER), time=TIME)
 
 
 def metadata_record(*, n: int = N, length: int = 1000) -> MetadataRecord:

@@ -77,16 +77,6 @@ class MemberRecord:
     software: Annotated[str, Text(limits.TEXT_CHARS_MAX)]
 
 
-@wire_type(0x12)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnerBinding:
-    """A node's statement that an owner key is its own, signed with its identity key; the ledger joins the two by it."""
-
-    version: Version1 = 1
-    owner: Annotated[PublicKey, Fixed(PublicKey)]
-    time: Time
-
-
 class LeaseKind(enum.IntEnum):
     """A provisional lease covers an upload for a day; a final one is what the owner asked for."""
 

@@ -20,7 +20,6 @@ from wire.records import (
     Envelope,
     Lease,
     MemberRecord,
-    OwnerBinding,
     ReceiptBatch,
     Retraction,
     Tombstone,
@@ -28,7 +27,6 @@ from wire.records import (
 
 SignedRecord = (
     MemberRecord
-    | OwnerBinding
     | Lease
     | ReceiptBatch
     | Retraction
@@ -43,7 +41,6 @@ R = TypeVar("R", bound=SignedRecord)
 
 _DOMAIN_TAGS: dict[type[object], str] = {
     MemberRecord: "member record",
-    OwnerBinding: "owner binding",
     Lease: "lease",
     ReceiptBatch: "receipt",
     Retraction: "retraction",

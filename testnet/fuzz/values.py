@@ -40,7 +40,6 @@ from wire.records import (
     Envelope,
     Lease,
     MemberRecord,
-    OwnerBinding,
     ReceiptBatch,
     Retraction,
     Tombstone,
@@ -56,7 +55,6 @@ _KEY_OF = dict(zip(PUBLIC_KEYS, KEYS, strict=True))
 
 SIGNED_KINDS: tuple[type[SignedRecord], ...] = (
     MemberRecord,
-    OwnerBinding,
     Lease,
     ReceiptBatch,
     Retraction,

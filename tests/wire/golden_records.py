@@ -20,7 +20,6 @@ from wire.records import (
     MemberRecord,
     MemberState,
     MetadataRecord,
-    OwnerBinding,
     Receipt,
     ReceiptBatch,
     Retraction,
@@ -148,16 +147,6 @@ RECORDS = (
           c4 20 0e*32                                          # owner
           a5 6174746963                                        # domain tag: attic
           ad 7032706e6f646520302e312e30                        # software: p2pnode 0.1.0
-        """,
-    ),
-    Golden(
-        OwnerBinding(owner=OWNER, time=TIME),
-        """
-        94             # array of 4
-          12           # tag: OwnerBinding
-          01           # version: 1
-          c4 20 0e*32  # owner
-          ce 6b49d200  # time: 1800000000
         """,
     ),
     Golden(

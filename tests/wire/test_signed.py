@@ -24,7 +24,6 @@ from wire.records import (
     Envelope,
     Lease,
     MemberRecord,
-    OwnerBinding,
     ReceiptBatch,
     Retraction,
     Tombstone,
@@ -37,7 +36,6 @@ NETWORK = "golden"
 
 KINDS: tuple[type[SignedRecord], ...] = (
     MemberRecord,
-    OwnerBinding,
     Lease,
     ReceiptBatch,
     Retraction,
@@ -52,10 +50,6 @@ SIGNATURES: dict[type[SignedRecord], str] = {
     MemberRecord: (
         "a94df44420109622c49174d76e70c45709879834e84d084fc616f74e924557dc"
         "914da717dcca4acc5906b32dd1b206e5f43758d92387538ab5a4d21934008a0c"
-    ),
-    OwnerBinding: (
-        "a7119acca2ce15a4ccb6b89ae7095e5b8f1d564880672f3427cffacf22fc70f5"
-        "2b6cb137b15c0aa37681463c166465adc967b8fc4a5d687a7e145fdc080b1102"
     ),
     Lease: (
         "da432b0ca7b05ec25b7be5e4c4a17b56c8bf61afec141c59bd6f4bd9fbf5d401"
@@ -95,7 +89,6 @@ version shows here; so would a change of the record's bytes."""
 
 DIGESTS: dict[type[SignedRecord], str] = {
     MemberRecord: "ee0737c50af2079f483f5a973064f237ef2dd767b2ea1336b82c4caff06ab57e",
-    OwnerBinding: "869059978115eecd969b4bd38f1da7ed4ba451ab7153abaeaeab20e65553be92",
     Lease: "38e63c3ad1b6247f749c037225804af2e329fb04c9d1f8f13fc93f8c86ba6e07",
     ReceiptBatch: "2561ff68d66330796a0600d20d66d0623d928eb75de1ab322408025181b88e0e",
     Retraction: "2516f35d88e903b39e763a24dea0d83751130dac359961d16fd3370e90fd92d5",
