@@ -1,7 +1,8 @@
 """The records of receipts of one page: how they are named, what they say together, and which of them are kept.
 
 Certificates and holder records bring receipts, retractions end them; `ReceiptSet` merges what they say. A page is named
-by its lease's target and its place under it, so that all owners' and all renewed leases of it stand together.
+by its owner, its lease's target and its place under it: all renewed leases of it stand together, and who holds nothing
+for an owner has no part in it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from p2pnode.protocols.retractions import pair_of
 from wire import limits
 from wire.codec import decode, encode
 from wire.errors import WireError
-from wire.ids import STATE_BYTES, Digest, LeaseTarget, PeerId
+from wire.ids import STATE_BYTES, Digest, LeaseTarget, PeerId, PublicKey
 from wire.records import (
     Certificate,
     GroupPage,
@@ -37,9 +38,9 @@ from wire.records import (
 from wire.signed import Signed, open_envelope
 
 
-def page_name(target: LeaseTarget, page_index: int) -> Digest:
-    """Return the name of a page of the blobs under a lease's target."""
-    return Digest(tagged_hash(b"p2pnode/page", target, page_index.to_bytes(4, "big")))
+def page_name(owner: PublicKey, target: LeaseTarget, page_index: int) -> Digest:
+    """Return the name of a page of the blobs under an owner's leases for one target."""
+    return Digest(tagged_hash(b"p2pnode/page", owner, target, page_index.to_bytes(4, "big")))
 
 
 def holder_record_name(record: HolderRecord) -> Digest:
@@ -132,10 +133,10 @@ class PageRecords:
         """Yield the page of each record that has one, with its name."""
         for each in self.certificates:
             lease = decode(each.record.lease.body, Lease, bytes_max=limits.RECORD_BYTES_MAX)
-            yield page_name(lease.target, each.record.page.page_index), each.record.page
+            yield page_name(each.signer, lease.target, each.record.page.page_index), each.record.page
         for holder in self.holders:
             page = holder.record.page
-            yield page_name(holder.lease.record.target, page.page_index), page
+            yield page_name(holder.lease.signer, holder.lease.record.target, page.page_index), page
 
     def receipt_set(self, view: View | None = None) -> ReceiptSet:
         """Return what the records say together.

@@ -203,7 +203,7 @@ def _is_named(signer: PeerId, records: PageRecords) -> bool:
 
 def _check_lease(lease: Lease, envelope: Envelope, page_index: int, setting: Setting, *, names_us: bool) -> None:
     """Check, before any signature, that a record is of the page, and under a lease that concerns us."""
-    if page_name(lease.target, page_index) != setting.page:
+    if page_name(envelope.signer, lease.target, page_index) != setting.page:
         raise _RefusedRecordError(Reason.MISPLACED)
     if lease.end <= setting.wall:
         raise _RefusedRecordError(Reason.OVER)

@@ -155,7 +155,7 @@ class Lookup:
         if certificate is None:
             found = await self.find(blob_id, seed=seed)
             return found.certificate, found.receipts
-        page = page_name(certificate.lease.record.target, certificate.page.page_index)
+        page = page_name(certificate.lease.signer, certificate.lease.record.target, certificate.page.page_index)
         if page not in self._by_page:
             self._by_page[page] = await self._records_of_page(page, certificate)
         records = self._by_page[page].joined(PageRecords(certificates=(certificate.signed,)))

@@ -30,7 +30,7 @@ RETRACTION_BYTES_MAX = 1024
 
 def page_of(certificate: Signed[Certificate], lease: Lease) -> Digest:
     """Return the name of a certificate's page."""
-    return page_name(lease.target, certificate.record.page.page_index)
+    return page_name(certificate.signer, lease.target, certificate.record.page.page_index)
 
 
 def note_certificate(connection: sqlite3.Connection, certificate: Signed[Certificate], lease: Lease) -> None:
@@ -59,7 +59,7 @@ def unsettle(connection: sqlite3.Connection, pages: Iterable[Digest]) -> None:
 
 def note_holder(connection: sqlite3.Connection, holder: NamedHolder) -> Digest:
     """Note a holder record; returns its page."""
-    page = page_name(holder.lease.record.target, holder.record.page.page_index)
+    page = page_name(holder.lease.signer, holder.lease.record.target, holder.record.page.page_index)
     HOLDER_RECORDS.put(connection, (bytes(holder.name), bytes(page), uint64_cell(holder.lease.record.end)))
     _note_blobs(connection, page, holder.record.page)
     return page

@@ -20,11 +20,12 @@ from p2pnode.protocols.receipts import shard_set
 from p2pnode.protocols.retractions import RETRACTION_SECONDS, kept_until, make_retraction, open_retraction
 from tests import factories
 from tests.factories import NETWORK, TIME, blob_id, key, page, peer_id, signed, signed_lease
-from wire.ids import LeaseTarget, ShardIndex
+from wire.ids import LeaseTarget, PublicKey, ShardIndex
 from wire.records import LeaseKind, Retraction
 from wire.signed import Signed
 
 BLOB = blob_id(1)
+OWNER = PublicKey(factories.owner_key().public)
 LEASE = signed_lease(BLOB)
 CERTIFICATE = factories.signed_certificate(BLOB)
 
@@ -81,10 +82,10 @@ def test_a_retraction_is_its_signers_for_one_network_and_ends_by_itself() -> Non
 
 
 def test_pages_have_names_of_their_own() -> None:
-    names = {page_name(LeaseTarget(blob_id(number)), index) for number in range(3) for index in range(3)}
+    names = {page_name(OWNER, LeaseTarget(blob_id(number)), index) for number in range(3) for index in range(3)}
     assert len(names) == 9
     records = PageRecords(certificates=(CERTIFICATE,), holders=(holder(),))
-    assert list(records.pages()) == [(page_name(LeaseTarget(BLOB), 0), page(BLOB))] * 2
+    assert list(records.pages()) == [(page_name(OWNER, LeaseTarget(BLOB), 0), page(BLOB))] * 2
 
 
 def test_what_the_records_say_together() -> None:

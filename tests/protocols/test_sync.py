@@ -39,7 +39,7 @@ CERTIFICATE = factories.signed_certificate(BLOB)
 OWNER = PublicKey(factories.owner_key().public)
 EMPTY = RecordBundle(certificates=(), holders=(), retractions=())
 SETTING = Setting(
-    page=page_name(LeaseTarget(BLOB), 0),
+    page=page_name(OWNER, LeaseTarget(BLOB), 0),
     known=PageRecords(),
     owners=frozenset({OWNER}),
     view=View(ranks={peer_id(9): 0}),

@@ -21,7 +21,7 @@ from testnet.sim.machine import Machine
 from testnet.sim.world import World
 from tests import factories
 from tests.services.simulated import get, pair_files, put, simulate
-from wire.ids import Axis, BlobId, Digest, LeaseTarget, ShardIndex
+from wire.ids import Axis, BlobId, Digest, LeaseTarget, PublicKey, ShardIndex
 from wire.messages import BlobRecord, ExchangePage, GetRecord, PageExchanged
 from wire.records import Lease, RecordBundle
 from wire.references import Reference
@@ -39,12 +39,17 @@ def node_of(machine: Machine) -> Node:
 
 async def records(machine: Machine, blob_id: BlobId) -> PageRecords:
     """Return what a node keeps of a single blob's page."""
-    return await node_of(machine)._context.store.receipts.records_of_page(page_of(blob_id))
+    store = node_of(machine)._context.store
+    found = await store.certificates(blob_id)
+    if not found:
+        return PageRecords()
+    page = page_name(found[0].signer, LeaseTarget(blob_id), 0)
+    return await store.receipts.records_of_page(page)
 
 
-def page_of(blob_id: BlobId) -> Digest:
+def page_of(writer: Machine, blob_id: BlobId) -> Digest:
     """Return the name of a single blob's page."""
-    return page_name(LeaseTarget(blob_id), 0)
+    return page_name(PublicKey(writer.owner.public), LeaseTarget(blob_id), 0)
 
 
 async def until_all_know(machines: Sequence[Machine], blob_id: BlobId, count: int) -> PageRecords:
@@ -198,7 +203,7 @@ def test_a_clique_that_signs_for_all_shards_changes_nothing_that_counts(rng: ran
         ]
         bundle = RecordBundle(certificates=(), holders=tuple(clique), retractions=())
         for _repetition in range(200):
-            await offer(machines[0], machines[1], page_of(reference.blob_id), bundle)
+            await offer(machines[0], machines[1], page_of(machines[0], reference.blob_id), bundle)
         assert await records(machines[1], reference.blob_id) == before
         assert pair_files(machines[1]) == files
         assert node_of(machines[1])._sync.refused[Reason.NO_CLAIM] == 10_000
@@ -219,7 +224,7 @@ def test_members_that_sign_for_what_others_hold_do_not_count_and_release_nothing
             outsider.identity, lease, blob_page(reference.blob_id), sets, network=NETWORK, sequence=9, time=0
         )
         bundle = RecordBundle(certificates=(), holders=(record.record,), retractions=())
-        await offer(outsider, holders[0], page_of(reference.blob_id), bundle)
+        await offer(outsider, holders[0], page_of(machines[0], reference.blob_id), bundle)
         known = await records(holders[0], reference.blob_id)
         receipts = known.receipt_set()
         for shard in map(ShardIndex, range(4)):
@@ -246,7 +251,7 @@ def test_a_foreign_retraction_ends_nothing(rng: random.Random) -> None:
         bundle = RecordBundle(
             certificates=(), holders=(), retractions=tuple(each.envelope for each in (*foreign, *strange))
         )
-        await offer(machines[0], machines[1], page_of(reference.blob_id), bundle)
+        await offer(machines[0], machines[1], page_of(machines[0], reference.blob_id), bundle)
         known = await records(machines[1], reference.blob_id)
         assert [each.signer_peer for each in known.retractions] == [machines[0].peer_id]
         assert node_of(machines[1])._sync.refused[Reason.ENDS_NOTHING] == 7
@@ -262,7 +267,7 @@ def test_a_peer_that_brings_too_much_is_told_to_come_later(rng: random.Random, m
         retractions = tuple(factories.signed(factories.retraction(blob_id), factories.key()).envelope for _ in range(4))
         bundle = RecordBundle(certificates=(), holders=(), retractions=retractions)
         with pytest.raises(PeerRefusedError, match="later again"):
-            await offer(machines[0], machines[1], page_of(blob_id), bundle)
+            await offer(machines[0], machines[1], page_of(machines[0], blob_id), bundle)
         assert node_of(machines[1])._sync.refused[Reason.TOO_MANY] == 1
 
     simulate(rng, 4, body)

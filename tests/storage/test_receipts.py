@@ -27,7 +27,7 @@ VIEW = View(ranks={peer_id(OUTSIDER): 0})
 
 def page_of(pair: Pair) -> Digest:
     """Return the name of a pair's page."""
-    return page_name(LeaseTarget(pair.blob_id), 0)
+    return page_name(pair.final.signer, LeaseTarget(pair.blob_id), 0)
 
 
 def holder(pair: Pair, *, sequence: int = 5) -> NamedHolder:
