@@ -8,49 +8,50 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections import OrderedDict
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
-from dataclasses import fields, is_dataclass, replace
-from functools import cache
-from typing import Any, cast, get_origin, get_type_hints
+from typing import Any, cast
 from urllib.parse import unquote
 
 import trio
 
 import p2pnode.api.app
 import p2pnode.api.edge
+import p2pnode.api.owner_paths
 import p2pnode.api.streaming
 import p2pnode.api.transfers
-from crypto.hashing import blake2b_256
 from p2pnode.api.app import make_app
-from p2pnode.errors import NotFoundError
-from p2pnode.services.results import Download, NodeFace
+from p2pnode.services.results import NodeFace
 from testnet.fuzz.target import BrokenPromiseError, Check, Target
+from testnet.fuzz.targets.api_shelf import FIRST_BLOB, Shelf
 from testnet.fuzz.targets.texts import edited_text
-from wire.ids import BlobId
-from wire.references import Reference, ReferenceKind
 
 _TOKEN = "fuzz0token"  # noqa: S105 - it opens nothing
-_BLOB = Reference(ReferenceKind.BLOB, BlobId(blake2b_256(b"data"))).text()
 _HEAD = f"host: 127.0.0.1:1\nauthorization: Bearer {_TOKEN}\n"
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METHOD = re.compile(r"[A-Z]{1,20}")
 _SERVER_ERRORS_FROM = 500
-_BLOBS_MAX = 64
 _PATIENCE_S = 60.0
 """How long a client waits for its answer, in virtual time."""
 
 _REQUESTS = (
-    f"GET /v1/blobs/{_BLOB}\n{_HEAD}p2pnode-transfer: 0123456789abcdef\n",
-    f"GET /v1/blobs/file:{_BLOB}/status\n{_HEAD}",
-    f"PUT /v1/blobs?shards=10\n{_HEAD}content-length: 4\np2pnode-transfer: 0123456789abcdef\n\ndata",
+    f"GET /v1/blobs/{FIRST_BLOB}\n{_HEAD}p2pnode-transfer: 0123456789abcdef\n",
+    f"GET /v1/blobs/file:{FIRST_BLOB}/status\n{_HEAD}",
+    f"PUT /v1/blobs?shards=10&name=a&for_s=9\n{_HEAD}content-length: 4\np2pnode-transfer: 0123456789abcdef\n\ndata",
     f"GET /v1/plan?size=1000&shards=10\n{_HEAD}",
     f"GET /v1/peers\n{_HEAD}",
     f"GET /v1/node\n{_HEAD}",
     f"POST /v1/reach\n{_HEAD}",
     f"GET /v1/reach\n{_HEAD}",
     f"GET /v1/transfers/0123456789abcdef\n{_HEAD}",
+    f"GET /v1/owned?removed=1\n{_HEAD}",
+    f"POST /v1/blobs/{FIRST_BLOB}/renew?for_s=86400\n{_HEAD}",
+    f"DELETE /v1/blobs/{FIRST_BLOB}\n{_HEAD}",
+    f"GET /v1/trash\n{_HEAD}",
+    f"POST /v1/trash/{FIRST_BLOB}/restore\n{_HEAD}",
+    f"DELETE /v1/trash\n{_HEAD}",
+    f"GET /v1/status\n{_HEAD}",
+    f"GET /v1/events?after=0&follow=0\n{_HEAD}",
 )
 _PIECES = ("%00", "%2f", "%ff", "..", "//", "?shards=", "&shards=9", "999999999999999999999", "é", "\u0661",
            "file:", "%",
@@ -68,7 +69,7 @@ def targets() -> list[Target]:
             open=_serving,
             errors=(),
             seeds=lambda _rng: [request.encode() for request in _REQUESTS],
-            modules=(api.app, api.edge, api.transfers, api.streaming),
+            modules=(api.app, api.edge, api.owner_paths, api.transfers, api.streaming),
             mutate=_edited_request,
             framing="ok no request",
             inputs_max=20_000,
@@ -95,71 +96,9 @@ def _edited_request(rng: random.Random, data: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-class _Shelf:
-    """A `NodeFace` that keeps a few blobs in memory."""
-
-    def __init__(self) -> None:
-        self._blobs: OrderedDict[str, bytes] = OrderedDict({_BLOB: b"data"})
-
-    async def put(self, source: AsyncIterator[bytes], *, shards: int | None, size: int | None) -> object:
-        data = b"".join([chunk async for chunk in source])
-        text = Reference(ReferenceKind.BLOB, BlobId(blake2b_256(data))).text()
-        self._blobs[text] = data
-        while len(self._blobs) > _BLOBS_MAX:
-            self._blobs.popitem(last=False)
-        return replace(_example_of("put"), id=text, n=shards or 10, size=size or len(data))
-
-    @asynccontextmanager
-    async def get(self, reference: Reference) -> AsyncIterator[Download]:
-        data = self._find(reference)
-
-        async def chunks() -> AsyncIterator[bytes]:
-            yield data
-
-        yield Download(reference, len(data), chunks())
-
-    async def stat(self, reference: Reference) -> object:
-        return replace(_example_of("stat"), id=reference.text(), size=len(self._find(reference)))
-
-    def _find(self, reference: Reference) -> bytes:
-        data = self._blobs.get(reference.text())
-        if data is None:
-            raise NotFoundError("nobody knows it")
-        return data
-
-    async def plan(self, size: int, *, shards: int | None) -> object:
-        return replace(_example_of("plan"), size=size, n=shards or 10)
-
-    def peers(self) -> tuple[object, ...]:
-        return ()
-
-    def info(self) -> object:
-        return _example_of("info")
-
-    def reach(self) -> object:
-        return _example_of("reach")
-
-    async def check_reach(self) -> object:
-        return _example_of("check_reach")
-
-
-@cache
-def _example_of(method: str) -> Any:  # noqa: ANN401 - what the method of a node returns
-    """Return some value of the type that a method of a node returns; its fields say nothing."""
-    return _example(get_type_hints(getattr(NodeFace, method))["return"])
-
-
-def _example(kind: Any) -> Any:  # noqa: ANN401 - any type of a field, and a value of it
-    if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        return cast("Any", kind)(**{field.name: _example(hints[field.name]) for field in fields(kind)})
-    plain_ones: dict[Any, object] = {int: 1, float: 1.0, bool: True, str: "x"}
-    return plain_ones.get(kind, () if get_origin(kind) is tuple else None)
-
-
 @asynccontextmanager
 async def _serving(_rng: random.Random) -> AsyncIterator[Check]:
-    app: Any = make_app(cast("NodeFace", _Shelf()), token=_TOKEN)
+    app: Any = make_app(cast("NodeFace", Shelf()), token=_TOKEN)
 
     async def check(data: bytes) -> str:
         scope = _scope_of(data)

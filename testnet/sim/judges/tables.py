@@ -44,6 +44,7 @@ _DIRECTORIES = 2 * 256
 """Two trees, each with a directory for each first byte of a name."""
 
 TABLES: dict[str, int] = {
+    "AccountedFiles._directories": _DIRECTORIES + 2,
     "Announcer._heard": announce.HEARD_MAX,
     "Announcer._pending": announce.PENDING_MAX,
     "CheckBudget._accounts": sync.PAYERS_MAX,
