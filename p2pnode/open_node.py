@@ -67,7 +67,7 @@ async def open_node(
         announce=tuple(announce) or settings.announce,
         secret=home.secret,
         relays_for_others=settings.relay,
-        transport=MeteredTransport(TcpTransport(), meter),
+        transport=MeteredTransport(TcpTransport(dials_private_names=profile.dials_private_addresses), meter),
     )
     may_map = settings.port_mapping and not config.has_announced and profile.name != TESTNET.name
     node = Node(

@@ -34,7 +34,7 @@ from p2pnode.network.libp2p_circuits import Circuits
 from p2pnode.network.libp2p_connection import Connection, ForeignConnection
 from p2pnode.network.libp2p_connections import ConnectionTable
 from p2pnode.network.libp2p_dht import Dht
-from p2pnode.network.libp2p_dial_back import FreshDialler, resolve
+from p2pnode.network.libp2p_dial_back import FreshDialler
 from p2pnode.network.libp2p_dispatch import Dispatcher
 from p2pnode.network.libp2p_gossip import Gossip
 from p2pnode.network.libp2p_host import ForeignHost, HostBackend
@@ -42,6 +42,7 @@ from p2pnode.network.libp2p_identify import IDENTIFY, answer_identify, ask_ident
 from p2pnode.network.libp2p_noise import Handshaker
 from p2pnode.network.libp2p_patches import KAD_PROTOCOL, check_version, quieten_logging
 from p2pnode.network.libp2p_ping import PING, serve_pings
+from p2pnode.network.names import resolve
 from p2pnode.network.tcp_transport import TcpTransport
 from p2pnode.network.transport import Listener, Transport
 from p2pnode.seams import Clock, Connected, GossipHandler, OnRunning, Rng, Stream, StreamHandler
@@ -91,7 +92,7 @@ class Libp2pNetwork:
         self._gossip: Gossip | None = None
         self._has_peers = trio.Event()
         self._changes_in, self._changes_out = trio.open_memory_channel[tuple[PeerId, bool]](limits.CONNECTIONS_MAX)
-        self._transport = transport or TcpTransport()
+        self._transport = transport or TcpTransport(dials_private_names=profile.dials_private_addresses)
         kad = names.protocol("kad")
         foreign: dict[str, StreamHandlerFn] = {}
         self._dispatcher = Dispatcher(
@@ -173,7 +174,7 @@ class Libp2pNetwork:
     async def resolve(self, address: str) -> tuple[str, ...]:
         """Return what one of our addresses means with IP addresses for a name; nothing for one through a relay."""
         try:
-            return await resolve(parse_endpoint(address))
+            return tuple(each.text() for each in await resolve(parse_endpoint(address)))
         except BadAddressError:
             return ()
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-
 import trio
 
 from crypto.peer_id import peer_id_to_text
 from p2pnode.errors import PeerSilentError, PeerUnavailableError
-from p2pnode.network import limits
-from p2pnode.network.addresses import Endpoint, endpoint_of
+from p2pnode.network.addresses import Endpoint
 from p2pnode.network.guarded_socket import GuardedSocket
 from p2pnode.network.libp2p_noise import HandshakeError, Handshaker
 from p2pnode.network.transport import Transport
 from wire.ids import PeerId
-
-_FAMILIES = {"dns": socket.AF_UNSPEC, "dns4": socket.AF_INET, "dns6": socket.AF_INET6}
 
 
 class FreshDialler:
@@ -47,18 +42,3 @@ class FreshDialler:
         finally:
             if opened is not None:
                 opened.abort()
-
-
-async def resolve(endpoint: Endpoint) -> tuple[str, ...]:
-    """Return the multiaddrs of the IP addresses behind an endpoint; none for a name that nobody knows."""
-    if endpoint.ip is not None:
-        return (endpoint.text(),)
-    try:
-        with trio.fail_after(limits.RESOLVE_S):
-            rows = await trio.socket.getaddrinfo(
-                endpoint.host, endpoint.port, family=_FAMILIES[endpoint.kind], type=socket.SOCK_STREAM
-            )
-    except (OSError, UnicodeError, trio.TooSlowError):
-        return ()
-    found = [endpoint_of(str(place[0]), endpoint.port).text() for *_, place in rows]
-    return tuple(dict.fromkeys(found))

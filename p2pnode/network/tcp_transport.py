@@ -11,6 +11,7 @@ import trio
 from p2pnode.errors import CallerError, PortInUseError
 from p2pnode.network import limits
 from p2pnode.network.addresses import Endpoint, endpoint_of, interface_addresses
+from p2pnode.network.names import resolve
 from p2pnode.network.transport import RawStream
 
 
@@ -73,9 +74,15 @@ class TcpListener:
 class TcpTransport:
     """The sockets of this machine."""
 
+    def __init__(self, *, dials_private_names: bool = True) -> None:
+        """Tell whether a name may lead to a private address: whoever announces one decides what it leads to."""
+        self._dials_private_names = dials_private_names
+
     async def dial(self, endpoint: Endpoint) -> RawStream:
         """Open a connection. Raises `OSError`; the caller sets the deadline."""
-        return TcpStream(await trio.open_tcp_stream(endpoint.host, endpoint.port))
+        if endpoint.ip is not None or self._dials_private_names:
+            return TcpStream(await trio.open_tcp_stream(endpoint.host, endpoint.port))
+        return await _dial_public(endpoint)
 
     async def listen(self, endpoints: Sequence[Endpoint]) -> TcpListener:
         """Listen on all of these or on none. Raises `PortInUseError`, and `CallerError` for one that is not ours."""
@@ -93,6 +100,18 @@ class TcpTransport:
     def interface_addresses(self) -> list[str]:
         """Return this machine's own addresses: those from which routes to the world start, then loopback."""
         return interface_addresses()
+
+
+async def _dial_public(named: Endpoint) -> TcpStream:
+    """Try the public addresses behind a name, one after the other; the name is asked for once. Raises `OSError`."""
+    failure = OSError(f"the name {named.host} leads to no public address")
+    for endpoint in await resolve(named):
+        if not endpoint.is_private:
+            try:
+                return TcpStream(await trio.open_tcp_stream(endpoint.host, endpoint.port))
+            except OSError as error:
+                failure = error
+    raise failure
 
 
 async def _open_listeners(endpoint: Endpoint) -> list[trio.SocketListener]:

@@ -13,6 +13,7 @@ from crypto.keys import SEED_BYTES, SigningKey
 from crypto.peer_id import peer_id_to_text
 from p2pnode.config import TESTNET, Profile
 from p2pnode.network.libp2p_adapter import Libp2pNetwork
+from p2pnode.network.transport import Transport
 from p2pnode.seams import Stream, StreamEndedError
 from p2pnode.system import SystemClock, SystemRng
 from wire.protocol_ids import NetworkNames
@@ -32,6 +33,7 @@ def make_network(
     profile: Profile = TESTNET,
     listen: Sequence[str] = (LOOPBACK,),
     announce: Sequence[str] = (),
+    transport: Transport | None = None,
 ) -> Libp2pNetwork:
     """Build a network that echoes on ECHO."""
     network = Libp2pNetwork(
@@ -42,6 +44,7 @@ def make_network(
         rng=SystemRng(),
         listen=listen,
         announce=announce,
+        transport=transport,
     )
     network.handle(ECHO, echo)
     return network

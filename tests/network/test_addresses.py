@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crypto.peer_id import peer_id_of, peer_id_to_text
+from p2pnode.config import HOME, PUBLIC
 from p2pnode.errors import CallerError
 from p2pnode.network.addresses import (
     announceable,
@@ -55,6 +56,30 @@ def test_only_what_is_worth_it_is_dialled() -> None:
     assert len(private) == 5
     assert "/ip6/fe80::1/tcp/1" not in [endpoint.text() for endpoint in private], "it names no cable"
     assert len(dialable(said, allows_private=True, count_max=2)) == 2
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/ip4/127.0.0.1/tcp/1",
+        "/ip4/10.0.0.1/tcp/1",
+        "/ip4/172.16.0.1/tcp/1",
+        "/ip4/192.168.0.1/tcp/1",
+        "/ip4/169.254.169.254/tcp/80",
+        "/ip4/100.64.0.1/tcp/1",
+        "/ip4/100.127.255.255/tcp/1",
+        "/ip6/::1/tcp/1",
+        "/ip6/fe80::1/tcp/1",
+        "/ip6/fc00::1/tcp/1",
+        "/ip6/fd12:3456::1/tcp/1",
+        "/ip6/::ffff:127.0.0.1/tcp/1",
+        f"/ip4/192.168.0.1/tcp/1/p2p/{PEER_TEXT}/p2p-circuit",
+    ],
+)
+def test_no_address_that_means_another_machine_elsewhere_is_dialled_in_public(address: str) -> None:
+    assert not PUBLIC.dials_private_addresses
+    assert not HOME.dials_private_addresses
+    assert dialable([address], allows_private=False, count_max=8) == []
 
 
 def test_an_unspecified_address_is_announced_as_the_interfaces_of_its_family() -> None:

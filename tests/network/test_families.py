@@ -8,7 +8,7 @@ import socket
 import trio
 
 from p2pnode.network.addresses import parse_endpoint
-from p2pnode.network.libp2p_dial_back import resolve
+from p2pnode.network.names import resolve
 from tests.capabilities import requires
 from tests.network.lab import DEADLINE_S, LOOPBACK, assert_echoes, full_address, make_network, running
 
