@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from crypto.peer_id import peer_id_to_text
 from p2pnode.membership.circuit_addresses import CircuitAddress, is_circuit, parse_dialable
 from p2pnode.membership.endpoints import BadAddressError
+from wire.ids import PeerId
 
 _PREFIX_BITS = {4: 24, 6: 48}
 _WIDE_BITS = {4: 16, 6: 32}
@@ -39,6 +40,16 @@ def domain_of(peer_text: str, address: str) -> str:
 def wide_of(address: str) -> str:
     """Return the wide prefix of a multiaddr; empty where the address says nothing about shared fate."""
     return _prefix_of(address, _WIDE_BITS)
+
+
+def domains_of(peers: Sequence[tuple[PeerId, str, str]]) -> dict[PeerId, str]:
+    """Return the failure domain of each peer, given with where it is and with its operator's tag, if that counts.
+
+    The one definition: whoever asks how far something is spread over domains asks here.
+    """
+    alone = [domain_of(peer_id_to_text(peer_id), address) for peer_id, address, _ in peers]
+    together = merged(alone, [tag for _, _, tag in peers])
+    return {peer_id: domain for (peer_id, _, _), domain in zip(peers, together, strict=True)}
 
 
 def merged(domains: Sequence[str], tags: Sequence[str]) -> list[str]:

@@ -13,16 +13,15 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
-from crypto.peer_id import peer_id_to_text
 from p2pnode.config import Profile
 from p2pnode.membership.anchors import Acquaintance
 from p2pnode.membership.contact import Contact, with_address
 from p2pnode.membership.crowding import Seat, block_of, who_yields
-from p2pnode.membership.domains import domain_of
+from p2pnode.membership.domains import domains_of
 from p2pnode.membership.freeze import Freeze
 from p2pnode.membership.liveness import Liveness, Pulse
 from p2pnode.membership.summary import Summary
-from p2pnode.membership.vetting import is_vetted, with_pass
+from p2pnode.membership.vetting import is_long_known, is_vetted, with_pass
 from wire import limits
 from wire.ids import PeerId
 from wire.records import MemberRecord, MemberState
@@ -42,8 +41,6 @@ class Member:
     """Its signs of life."""
     contact_at: float | None = None
     """Monotonic time of the last contact of ours with it, None when there was none yet."""
-    address: str = ""
-    """Where we really reached it."""
     source: str = ""
     """Where it reached us from, without a port: it tells the failure domain of a peer that we never dialled."""
     worked: tuple[str, ...] = ()
@@ -62,16 +59,20 @@ class Member:
 
     @property
     def whereabouts(self) -> str:
-        """The address that tells its failure domain; empty when it names none and we never met it."""
-        return self.address or self.source or next(iter(self.record.addresses), "")
+        """The address that tells its failure domain: where we reached it last, else where it came from.
+
+        Of one that we never met it is where it says to be, for there we shall dial it; empty if it says nothing.
+        """
+        return next(iter(self.worked), "") or self.source or next(iter(self.record.addresses), "")
 
 
 class MemberTable:
     """All members but ourselves."""
 
-    def __init__(self, own: PeerId, profile: Profile, *, started_at: float) -> None:
-        """Start empty; silence of a member never seen counts from `started_at`."""
+    def __init__(self, own: PeerId, profile: Profile, *, started_at: float, own_tag: str = "") -> None:
+        """Start empty; silence of a member never seen counts from `started_at`. `own_tag` is our operator's."""
         self._own = own
+        self._own_tag = own_tag
         self._profile = profile
         self._strangers = Pulse(started_at)
         """What is believed of peers that are no members."""
@@ -148,9 +149,8 @@ class MemberTable:
         member.seen_at = wall
         member.met_at = wall if member.met_at is None else member.met_at
         member.source = source or member.source
-        if not address or (member.address == address and member.worked[:1] == (address,)):
+        if not address or member.worked[:1] == (address,):
             return False  # Nearly always: every connection is looked at every two seconds.
-        member.address = address
         before, member.worked = member.worked, with_address(member.worked, address)
         return member.worked != before
 
@@ -184,18 +184,26 @@ class MemberTable:
         member = self._members.get(peer_id)
         return () if member is None else tuple(dict.fromkeys((*member.worked, *member.record.addresses)))
 
-    def domain(self, peer_id: PeerId) -> str:
-        """Return a peer's failure domain: by where we reached it, else by where it reached us from."""
-        member = self._members.get(peer_id)
-        where = "" if member is None else next(iter(member.worked), member.source)
-        return domain_of(peer_id_to_text(peer_id), where)
+    def domains(self, *, wall: float) -> dict[PeerId, str]:
+        """Return the failure domains of all members and of ourselves.
+
+        Domains with one operator's tag are one. The tag of a newcomer waits until it is vetted, or anybody with a
+        machine in each of many networks could make one domain of them all.
+        """
+        rows = [(self._own, "", self._own_tag)]
+        for peer_id, member in self.members():
+            tag = member.record.domain_tag
+            counts = bool(tag) and self.is_vetted(peer_id, wall=wall)
+            rows.append((peer_id, member.whereabouts, tag if counts else ""))
+        return domains_of(rows)
 
     def acquaintances(self, *, now: float, wall: float) -> list[Acquaintance]:
         """Return the members that we ever were in contact with: those who may be anchors."""
+        domains = self.domains(wall=wall)
         return [
             Acquaintance(
                 peer_id=peer_id,
-                domain=self.domain(peer_id),
+                domain=domains[peer_id],
                 met_at=member.met_at,
                 is_vetted=self.is_vetted(peer_id, wall=wall),
                 is_lost=self.liveness(peer_id, now=now).counts_as_lost,
@@ -237,9 +245,10 @@ class MemberTable:
     def look_for_own_silence(self, *, now: float, wall: float) -> None:
         """Judge by the failure domains of long-known members whether it is our own link that is down."""
         heard_at: dict[str, float] = {}
+        domains = self.domains(wall=wall)
         for peer_id, member in self.members():
-            if member.contact_at is not None and self._is_long_known(member, wall):
-                domain = self.domain(peer_id)
+            if member.contact_at is not None and is_long_known(self._profile, met_at=member.met_at, wall=wall):
+                domain = domains[peer_id]
                 heard_at[domain] = max(member.contact_at, heard_at.get(domain, -math.inf))
         self.freeze.look(heard_at.values(), now=now)
 
@@ -283,10 +292,6 @@ class MemberTable:
         is_away = record.state == MemberState.MAINTENANCE
         until = member.renewed_at + max(0, record.state_until - record.time) if is_away else -math.inf
         member.pulse.announced(until, now=now)
-
-    def _is_long_known(self, member: Member, wall: float) -> bool:
-        """Tell whether a member was met for the first time longer ago than newcomers are watched."""
-        return member.met_at is not None and max(wall - member.met_at, 0) >= self._profile.vetting_s
 
     def _make_room(self, newcomer: PeerId, record: MemberRecord, now: float) -> bool:
         """Let the longest lost go, else one of a crowd, and never an anchor; return whether somebody went."""

@@ -10,16 +10,23 @@ from __future__ import annotations
 from p2pnode.config import Profile
 
 
+def is_long_known(profile: Profile, *, met_at: float | None, wall: float) -> bool:
+    """Tell whether we met a peer first, at `met_at` by our wall clock, at least the vetting time before `wall`.
+
+    That alone is asked where it matters that nobody can make such peers now, and not whether they keep promises: when a
+    dead link is told from dead peers. One that fails every audit still proves by talking that our link works.
+    """
+    return met_at is not None and (not profile.vetting_s or wall - met_at >= profile.vetting_s)
+
+
 def is_vetted(profile: Profile, *, met_at: float | None, audits_passed: int, wall: float) -> bool:
-    """Tell whether a peer counts as vetted at `wall`; `met_at` is our wall clock at the first contact of all.
+    """Tell whether a peer counts as vetted at `wall`: it is long known, and has passed enough audits.
 
     Where vetting is off everybody does, also whom we never met.
     """
     if not profile.vetting_s:
         return True
-    if met_at is None or audits_passed < profile.vetting_audits:
-        return False
-    return wall - met_at >= profile.vetting_s
+    return audits_passed >= profile.vetting_audits and is_long_known(profile, met_at=met_at, wall=wall)
 
 
 def with_pass(profile: Profile, audits_passed: int) -> int:

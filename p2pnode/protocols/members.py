@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crypto.keys import SigningKey
-from crypto.peer_id import peer_id_to_text
 from crypto.work import BadWorkError, Task, check_claim, check_work, key_of_work
-from p2pnode.membership.domains import domain_of, merged, wide_of
+from p2pnode.membership.domains import wide_of
 from p2pnode.membership.table import Member
 from p2pnode.placement.rendezvous import Candidate, capacity_weights
 from wire import limits
@@ -103,26 +102,20 @@ def make_candidates(
     own: Signed[MemberRecord],
     others: Sequence[tuple[PeerId, Member]],
     *,
+    domains: Mapping[PeerId, str],
     is_vetted: Callable[[PeerId], bool] = lambda _peer_id: True,
 ) -> list[Candidate]:
     """Return ourselves and these members as candidates for placement, in the order of their ids.
 
-    A rank is made of signed common input only (PROTOCOL section 2). The failure domain is that of the address where we
-    reached a member, and of one that only dialled us, that of where it came from: else each of a crowd that dials us
-    would count as a domain of its own. Of one that we never met it is that of where it says to be, for that is where we
-    shall dial it. Domains with one operator's tag are one; the tag of a newcomer waits until it is vetted, or anybody
-    with a machine in each of many networks could make one domain of them all.
+    A rank is made of signed common input only (PROTOCOL section 2). `domains` has the failure domain of each.
     """
     rows = [(own.signer_peer, own.record, "")]
     rows += [(peer_id, member.record, member.whereabouts) for peer_id, member in others]
     rows.sort(key=lambda row: row[0])
     weights = capacity_weights([record.capacity_bytes for _, record, _ in rows])
-    vetted = [is_vetted(peer_id) for peer_id, _, _ in rows]
-    domains = merged(
-        [domain_of(peer_id_to_text(peer_id), address) for peer_id, _, address in rows],
-        [record.domain_tag if counts else "" for (_, record, _), counts in zip(rows, vetted, strict=True)],
-    )
     return [
-        Candidate(peer_id, placement_key(peer_id, record), weight, domain, wide_of(address), counts)
-        for (peer_id, record, address), weight, domain, counts in zip(rows, weights, domains, vetted, strict=True)
+        Candidate(
+            peer_id, placement_key(peer_id, record), weight, domains[peer_id], wide_of(address), is_vetted(peer_id)
+        )
+        for (peer_id, record, address), weight in zip(rows, weights, strict=True)
     ]

@@ -185,7 +185,8 @@ class Contacts:
             self._context.network.protect(anchors)
         everyone = [peer_id for peer_id, _ in table.members()]
         absent = {peer_id for peer_id in everyone if self._is_absent(peer_id, now)} - self._connected
-        present = [(peer_id, table.domain(peer_id)) for peer_id in everyone if peer_id not in absent | anchors]
+        domains, elsewhere = table.domains(wall=wall), absent | anchors
+        present = [(peer_id, domains[peer_id]) for peer_id in everyone if peer_id not in elsewhere]
         size = CONNECTIONS_WANTED - len(anchors)
         self._circle = fill_circle(self._circle, self._context.rng.shuffled(present), size=size) | (anchors - absent)
         kept = [each for each in self._absent if each in absent]

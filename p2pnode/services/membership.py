@@ -78,7 +78,9 @@ class Membership:
         self._facts = facts
         self._gate = GossipGate(MEMBERS, network=context.network_name)
         self._topic = context.names.topic(MEMBERS.topic)
-        self.table = MemberTable(context.own, context.profile, started_at=context.clock.monotonic())
+        self.table = MemberTable(
+            context.own, context.profile, started_at=context.clock.monotonic(), own_tag=facts.domain_tag
+        )
         self._admission = Admission(context, self.table, welcome=self._welcome)
         self._own: Signed[MemberRecord] | None = None
         self.has_record = trio.Event()
@@ -147,16 +149,19 @@ class Membership:
         """Return everyone known, however long silent: who may keep what was placed earlier."""
         wall = self._context.clock.wall()
         return make_candidates(
-            self.own, self.table.members(), is_vetted=lambda peer_id: self.table.is_vetted(peer_id, wall=wall)
+            self.own,
+            self.table.members(),
+            domains=self.table.domains(wall=wall),
+            is_vetted=lambda peer_id: self.table.is_vetted(peer_id, wall=wall),
         )
 
     def liveness(self, peer_id: PeerId) -> Liveness:
         """Return the state of a peer by its silence."""
         return self.table.liveness(peer_id, now=self._now())
 
-    def domain(self, peer_id: PeerId) -> str:
-        """Return a node's failure domain."""
-        return self.table.domain(peer_id)
+    def domains(self) -> dict[PeerId, str]:
+        """Return the failure domains of all members and of ourselves."""
+        return self.table.domains(wall=self._context.clock.wall())
 
     def fresh_count(self) -> int:
         """Return how many other members have a fresh record."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from p2pnode import bft
@@ -44,7 +45,8 @@ class Statistician:
         """Return the figures; of a file, those of its weakest blob. Raises as a read does."""
         lookup = self._getter.lookup()
         found = await lookup.find(reference.blob_id)
-        checks = [self._health(found.metadata.blob_id, found.metadata.n, found.certificate, found.receipts)]
+        domains = self._membership.domains()
+        checks = [self._health(found.metadata.blob_id, found.metadata.n, found.certificate, found.receipts, domains)]
         size, segments = found.metadata.length, 1
         if reference.kind is ReferenceKind.FILE:
             data = await self._getter.read_blob(lookup, reference.blob_id)
@@ -53,7 +55,7 @@ class Statistician:
             async for entry in self._getter.leaves(lookup, manifest):
                 segments += 1
                 certificate, receipts = await lookup.find_receipts(entry.blob_id, seed=manifest.salt)
-                checks.append(self._health(entry.blob_id, manifest.n, certificate, receipts))
+                checks.append(self._health(entry.blob_id, manifest.n, certificate, receipts, domains))
         ends = [each.lease_end for each in checks]
         return BlobStatus(
             id=reference.text(),
@@ -72,7 +74,14 @@ class Statistician:
             domains_that_may_fail=min(each.domains_that_may_fail for each in checks),
         )
 
-    def _health(self, blob_id: BlobId, n: int, certificate: CheckedCertificate | None, receipts: ReceiptSet) -> _Health:
+    def _health(
+        self,
+        blob_id: BlobId,
+        n: int,
+        certificate: CheckedCertificate | None,
+        receipts: ReceiptSet,
+        domains: Mapping[PeerId, str],
+    ) -> _Health:
         """Count the shards with a live receipt whose holder is not lost; without a certificate no receipt counts."""
         if certificate is None:
             return _Health(
@@ -92,13 +101,14 @@ class Statistician:
             here = [peer for peer in peers if not self._membership.liveness(peer).counts_as_lost]
             reachable += any(peer in connected for peer in here)
             alive += here[:1]
-        needed, domains = bft.primary_source(n), [self._membership.domain(peer) for peer in alive]
+        needed = bft.primary_source(n)
+        alive_domains = [domains.get(peer, peer) for peer in alive]  # Whom we do not know is one of its own.
         return _Health(
             healthy=len(alive),
             reachable=reachable,
             nodes=len(set(alive)),
-            domains=len(set(domains)),
+            domains=len(set(alive_domains)),
             nodes_that_may_fail=nodes_that_may_fail(alive, needed=needed),
-            domains_that_may_fail=nodes_that_may_fail(domains, needed=needed),
+            domains_that_may_fail=nodes_that_may_fail(alive_domains, needed=needed),
             lease_end=certificate.lease.record.end,
         )

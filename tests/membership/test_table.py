@@ -117,7 +117,7 @@ def test_silence_counts_from_the_last_contact_and_else_from_our_start() -> None:
     assert members.silence(peer_id(1), now=NOW + 60) == 4
     known = members.get(peer_id(1))
     assert known is not None
-    assert known.address == "/ip4/127.0.0.1/tcp/1"
+    assert known.worked == ("/ip4/127.0.0.1/tcp/1",)
 
 
 def test_a_new_record_is_a_sign_of_life_as_old_as_the_record_whoever_brings_it() -> None:
@@ -268,10 +268,12 @@ def test_a_domain_is_that_of_the_address_that_worked_else_that_of_where_the_peer
     members = table()
     members.consider(signed_member(1), now=NOW, wall=TIME)
     members.contact(peer_id(1), now=NOW, wall=TIME, source="/ip4/8.8.4.4")
-    assert members.domain(peer_id(1)) == "8.8.4.0/24"
+    assert members.domains(wall=TIME)[peer_id(1)] == "8.8.4.0/24"
     members.contact(peer_id(1), now=NOW, wall=TIME, address="/ip4/9.9.9.9/tcp/1")
-    assert members.domain(peer_id(1)) == "9.9.9.0/24"
-    assert members.domain(peer_id(9)) == f"peer:{peer_id_to_text(peer_id(9))}"
+    assert members.domains(wall=TIME) == {
+        OWN: f"peer:{peer_id_to_text(OWN)}",
+        peer_id(1): "9.9.9.0/24",
+    }
 
 
 def test_what_one_life_knew_of_a_member_the_next_one_knows_but_it_is_no_contact() -> None:

@@ -7,7 +7,7 @@ import pytest
 from p2pnode.config import PRIVATE, PUBLIC
 from p2pnode.membership.contact import Contact
 from p2pnode.membership.table import MemberTable
-from p2pnode.membership.vetting import is_vetted, with_pass
+from p2pnode.membership.vetting import is_long_known, is_vetted, with_pass
 from tests.factories import TIME, peer_id, signed_member
 
 LONG = TIME + PUBLIC.vetting_s
@@ -31,6 +31,14 @@ def test_time_and_audits_both_count(met_at: float | None, audits_passed: int, wa
 
 def test_where_vetting_is_off_everybody_is_vetted() -> None:
     assert is_vetted(PRIVATE, met_at=None, audits_passed=0, wall=TIME)
+
+
+def test_long_known_is_whom_we_met_a_vetting_time_ago_whatever_it_passed() -> None:
+    assert is_long_known(PUBLIC, met_at=TIME, wall=LONG)
+    assert not is_long_known(PUBLIC, met_at=TIME, wall=LONG - 1)
+    assert not is_long_known(PUBLIC, met_at=None, wall=LONG)
+    assert is_long_known(PRIVATE, met_at=TIME, wall=TIME - 5000)
+    assert not is_long_known(PRIVATE, met_at=None, wall=TIME)
 
 
 def test_no_more_audits_are_counted_than_vetting_asks_for() -> None:

@@ -10,6 +10,7 @@ from crypto.signing import BadSignatureError
 from crypto.work import BadWorkError, Task, attempts, key_of_work
 from p2pnode.config import TESTNET
 from p2pnode.membership.table import MemberTable
+from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.members import (
     OwnFacts,
     check_admission,
@@ -84,11 +85,16 @@ def test_a_page_stays_within_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 <= len(page.records) <= 5
 
 
+def candidates_of(table: MemberTable) -> list[Candidate]:
+    """Return node 0 and its fresh members as candidates."""
+    return make_candidates(signed_member(0), table.fresh(now=0), domains=table.domains(wall=TIME))
+
+
 def test_candidates_are_ourselves_and_the_others_in_id_order() -> None:
     table = MemberTable(peer_id(0), TESTNET, started_at=0)
     for number in (1, 2, 3):
         table.consider(signed_member(number), now=0, wall=TIME)
-    candidates = make_candidates(signed_member(0), table.fresh(now=0))
+    candidates = candidates_of(table)
     assert [each.peer_id for each in candidates] == sorted(peer_id(number) for number in range(4))
     assert {each.weight for each in candidates} == {1.0}
     assert len({each.domain for each in candidates}) == 4
@@ -99,7 +105,7 @@ def test_members_that_dialled_us_from_one_network_are_one_failure_domain() -> No
     for number in (1, 2, 3):
         table.consider(signed_member(number), now=0, wall=TIME)
         table.contact(peer_id(number), now=0, wall=TIME, source=f"/ip4/8.8.{number // 3}.{number}")
-    domains = {each.peer_id: each.domain for each in make_candidates(signed_member(0), table.fresh(now=0))}
+    domains = {each.peer_id: each.domain for each in candidates_of(table)}
     assert domains[peer_id(1)] == domains[peer_id(2)] != domains[peer_id(3)]
 
 
@@ -108,7 +114,7 @@ def test_a_crowd_that_we_never_met_is_one_failure_domain_when_it_says_to_be_in_o
     for number in (1, 2, 3):
         envelope = record_of(number, addresses=[f"/ip4/8.8.{number // 3}.{number}/tcp/4710"])
         table.consider(check_member_record(envelope, network=NETWORK), now=0, wall=TIME)
-    domains = {each.peer_id: each.domain for each in make_candidates(signed_member(0), table.fresh(now=0))}
+    domains = {each.peer_id: each.domain for each in candidates_of(table)}
     assert domains[peer_id(1)] == domains[peer_id(2)] != domains[peer_id(3)]
 
 
@@ -118,7 +124,7 @@ def test_where_a_member_says_to_be_counts_for_less_than_where_it_was_met() -> No
         envelope = record_of(number, addresses=[f"/ip4/8.8.{number}.1/tcp/4710"])
         table.consider(check_member_record(envelope, network=NETWORK), now=0, wall=TIME)
         table.contact(peer_id(number), now=0, wall=TIME, source="/ip4/9.9.9.9")
-    domains = {each.peer_id: each.domain for each in make_candidates(signed_member(0), table.fresh(now=0))}
+    domains = {each.peer_id: each.domain for each in candidates_of(table)}
     assert domains[peer_id(1)] == domains[peer_id(2)]
 
 
@@ -127,7 +133,7 @@ def test_a_member_that_names_no_address_and_was_never_met_is_a_failure_domain_of
     for number in (1, 2):
         envelope = record_of(number, addresses=[])
         table.consider(check_member_record(envelope, network=NETWORK), now=0, wall=TIME)
-    assert len({each.domain for each in make_candidates(signed_member(0), table.fresh(now=0))}) == 3
+    assert len({each.domain for each in candidates_of(table)}) == 3
 
 
 def signed_with_work(number: int, work: bytes) -> Signed[MemberRecord]:
@@ -161,5 +167,5 @@ def test_where_no_work_is_asked_none_is_told() -> None:
 def test_the_placement_key_is_made_from_the_work_and_is_the_peer_id_where_none_is_asked() -> None:
     table = MemberTable(peer_id(0), TESTNET, started_at=0)
     table.consider(signed_with_work(1, solution(1)), now=0, wall=TIME)
-    keys = {each.peer_id: each.placement_key for each in make_candidates(signed_member(0), table.fresh(now=0))}
+    keys = {each.peer_id: each.placement_key for each in candidates_of(table)}
     assert keys == {peer_id(0): bytes(peer_id(0)), peer_id(1): key_of_work(solution(1))}

@@ -246,7 +246,7 @@ def _members() -> Target:
             rows = [(peer_id, member.signed.envelope) for peer_id, member in table.members()]
             after = message.after if isinstance(message, ExchangeMembers) else None
             assert len(encode(members_page(rows, after=after))) <= limits.MESSAGE_BYTES_MAX
-            candidates = make_candidates(own, table.fresh(now=now))
+            candidates = make_candidates(own, table.fresh(now=now), domains=table.domains(wall=honest.WALL))
             assert all(1 / 4 <= candidate.weight <= 4 for candidate in candidates)  # noqa: PLR2004 - PROTOCOL section 3
             assert len(table) <= len(PUBLIC_KEYS)
             return f"{taken} taken"
