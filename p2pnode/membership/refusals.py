@@ -22,6 +22,23 @@ class Refused(enum.StrEnum):
     CROWDED = "too many of one network"
     """Too many newcomers at a time from one block of addresses or one peer, or no room in the table for its block."""
 
+    RECEIPT_UNREADABLE = "unreadable receipt record"
+    RECEIPT_FORGED = "forged receipt"
+    """A receipt, a certificate or a retraction with a bad signature or for another network, or for other pairs than
+    are signed."""
+    RECEIPT_MISPLACED = "receipt of another page"
+    """Brought for a page that it is not of."""
+    RECEIPT_ENDED = "receipt under a lease that is over"
+    RECEIPT_FOREIGN = "receipt for what is not held here"
+    """No pair that this node holds or has held is under its owner's leases."""
+    RECEIPT_UNASSIGNED = "receipt of a signer with no claim"
+    """Neither named in a certificate, nor audited, nor among the candidates of the blob."""
+    RECEIPT_NOT_NEEDED = "receipt that is older or one too many"
+    """Something newer of its signer is known, or others have a better claim to the places. Now and then harmless."""
+    RETRACTION_OF_NOTHING = "retraction that ends nothing"
+    """Its signer has no receipt for the pair: nobody ends another's."""
+    RECEIPTS_TOO_MANY = "more receipts than one peer may bring"
+
 
 class Refusals:
     """Counts; a reason of another kind of record may be added to the table above."""

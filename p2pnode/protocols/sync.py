@@ -7,14 +7,14 @@ releases nothing. A receipt in our own name for a pair that we do not hold is an
 
 from __future__ import annotations
 
-import enum
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from crypto.hashing import tagged_hash
 from crypto.peer_id import peer_id_of
 from p2pnode.errors import PeerFaultError
+from p2pnode.membership.refusals import Refused
 from p2pnode.protocols.certificates import CheckedCertificate, check_certificate
 from p2pnode.protocols.page_records import (
     NamedHolder,
@@ -47,20 +47,6 @@ ANSWER_HEAD_BYTES = 160 * 1024
 """Room in a message for all but its records: PAGE_RECORDS_MAX names of 34 bytes."""
 
 
-class Reason(enum.StrEnum):
-    """Why a record was refused."""
-
-    UNREADABLE = "unreadable"
-    MISPLACED = "of another page"
-    OVER = "lease is over"
-    NOT_OURS = "no pair of ours is under its lease"
-    NO_CLAIM = "its signer has no claim to a place"
-    FORGED = "forged"
-    ENDS_NOTHING = "ends no receipt that is known"
-    NOT_NEEDED = "older than what is known, or one too many"
-    TOO_MANY = "more than one peer may cost"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """What records of a page are checked against."""
@@ -84,17 +70,13 @@ class Taken:
     certificates: list[CheckedCertificate] = field(default_factory=list)
     records: PageRecords = field(default_factory=PageRecords)
     """Holder records and retractions; certificates as well when we hold pairs of the page."""
-    refused: list[tuple[Digest, Reason]] = field(default_factory=list)
+    refused: list[tuple[Digest, Refused]] = field(default_factory=list)
     own_promises: dict[Pair, int] = field(default_factory=dict)
     """The highest number of a receipt in our own name that the records show, for each pair."""
 
-    def refusals(self) -> Counter[Reason]:
-        """Return how often each reason came up."""
-        return Counter(reason for _, reason in self.refused)
-
 
 class _RefusedRecordError(Exception):
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Refused) -> None:
         super().__init__(reason)
         self.reason = reason
 
@@ -168,29 +150,29 @@ def _check_certificate(envelope: Envelope, setting: Setting) -> CheckedCertifica
         record = decode(envelope.body, Certificate, bytes_max=limits.RECORD_BYTES_MAX)
         lease = decode(record.lease.body, Lease, bytes_max=limits.RECORD_BYTES_MAX)
     except WireError:
-        raise _RefusedRecordError(Reason.UNREADABLE) from None
+        raise _RefusedRecordError(Refused.RECEIPT_UNREADABLE) from None
     names_us = any(each.batch.signer == setting.own_key for each in record.holders)
     _check_lease(lease, record.lease, record.page.page_index, setting, names_us=names_us)
     try:
         return check_certificate(envelope, network=setting.network)
     except PeerFaultError:
-        raise _RefusedRecordError(Reason.FORGED) from None
+        raise _RefusedRecordError(Refused.RECEIPT_FORGED) from None
 
 
 def _check_holder(record: HolderRecord, setting: Setting, beside: PageRecords) -> NamedHolder:
     try:
         lease = decode(record.lease.body, Lease, bytes_max=limits.RECORD_BYTES_MAX)
     except WireError:
-        raise _RefusedRecordError(Reason.UNREADABLE) from None
+        raise _RefusedRecordError(Refused.RECEIPT_UNREADABLE) from None
     signer = PeerId(peer_id_of(record.holder.batch.signer))
     _check_lease(lease, record.lease, record.page.page_index, setting, names_us=signer == setting.own)
     has_claim = signer in setting.view.ranks or signer in setting.view.audited or signer == setting.own
     if not has_claim and not _is_named(signer, setting.known.joined(beside)):
-        raise _RefusedRecordError(Reason.NO_CLAIM)
+        raise _RefusedRecordError(Refused.RECEIPT_UNASSIGNED)
     try:
         return check_holder_record(record, network=setting.network)
     except PeerFaultError:
-        raise _RefusedRecordError(Reason.FORGED) from None
+        raise _RefusedRecordError(Refused.RECEIPT_FORGED) from None
 
 
 def _name(envelope: Envelope) -> Digest:
@@ -204,11 +186,11 @@ def _is_named(signer: PeerId, records: PageRecords) -> bool:
 def _check_lease(lease: Lease, envelope: Envelope, page_index: int, setting: Setting, *, names_us: bool) -> None:
     """Check, before any signature, that a record is of the page, and under a lease that concerns us."""
     if page_name(envelope.signer, lease.target, page_index) != setting.page:
-        raise _RefusedRecordError(Reason.MISPLACED)
+        raise _RefusedRecordError(Refused.RECEIPT_MISPLACED)
     if lease.end <= setting.wall:
-        raise _RefusedRecordError(Reason.OVER)
+        raise _RefusedRecordError(Refused.RECEIPT_ENDED)
     if not names_us and envelope.signer not in setting.owners:
-        raise _RefusedRecordError(Reason.NOT_OURS)
+        raise _RefusedRecordError(Refused.RECEIPT_FOREIGN)
 
 
 def _take_retractions(envelopes: Iterable[Envelope], setting: Setting, taken: Taken) -> None:
@@ -219,19 +201,19 @@ def _take_retractions(envelopes: Iterable[Envelope], setting: Setting, taken: Ta
         try:
             record = decode(envelope.body, Retraction, bytes_max=limits.RECORD_BYTES_MAX)
         except WireError:
-            taken.refused.append((name, Reason.UNREADABLE))
+            taken.refused.append((name, Refused.RECEIPT_UNREADABLE))
             continue
         register = known.register(pair_of(record), PeerId(peer_id_of(envelope.signer)))
         if not register.promises:
-            taken.refused.append((name, Reason.ENDS_NOTHING))
+            taken.refused.append((name, Refused.RETRACTION_OF_NOTHING))
             continue
         if (register.ended, register.retraction or b"") >= (record.sequence, name):
-            taken.refused.append((name, Reason.NOT_NEEDED))
+            taken.refused.append((name, Refused.RECEIPT_NOT_NEEDED))
             continue
         try:
             retraction = open_retraction(envelope, network=setting.network)
         except PeerFaultError:
-            taken.refused.append((name, Reason.FORGED))
+            taken.refused.append((name, Refused.RECEIPT_FORGED))
             continue
         taken.records = taken.records.joined(PageRecords(retractions=(retraction,)))
 

@@ -8,13 +8,13 @@ soon after something has changed, and once an interval. News goes to a few of a 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import trio
 
 from p2pnode.errors import LeaseError, LocalStorageError, P2PNodeError
+from p2pnode.membership.refusals import Refused
 from p2pnode.placement.candidates import order_of_asking
 from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.page_digests import differing_buckets, peer_tag, set_digest, tags_of
@@ -23,7 +23,6 @@ from p2pnode.protocols.receipt_set import RANKS_PER_SHARD_COUNT, View
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.protocols.sync import (
     CheckBudget,
-    Reason,
     RefusedRecords,
     Setting,
     SyncSchedule,
@@ -95,8 +94,6 @@ class SyncService:
         self._checks = trio.CapacityLimiter(CHECKS_AT_ONCE)
         self._sessions = trio.CapacityLimiter(SESSIONS_MAX)
         self._busy: set[PeerId] = set()
-        self.refused: Counter[Reason] = Counter()
-        """How many records were refused since the start, by why."""
 
     # ------------------------------------------------------------------ the asking side
 
@@ -267,7 +264,7 @@ class SyncService:
         context = self._context
         now = context.clock.monotonic()
         if not self._budget.take(peer_id, cost_of(bundle), now=now):
-            self.refused[Reason.TOO_MANY] += 1
+            context.refusals.count(Refused.RECEIPTS_TOO_MANY)
             raise RefusalError(RefusalCode.BUSY, "the records of this peer cost too much; later again")
         ours = await context.store.receipts.our_pairs([*blobs_of_bundle(bundle), *_blobs(known)])
         candidates = self._membership.known_candidates()
@@ -288,9 +285,9 @@ class SyncService:
         return news, await self._retractor.answer(taken.own_promises, ours.held)
 
     def _note_refusals(self, taken: Taken, now: float) -> None:
-        self.refused.update(taken.refusals())
-        for name, reason in taken.refused:
-            log.info("a record of receipts was refused: %s", reason)
+        for name, why in taken.refused:
+            self._context.refusals.count(why)
+            log.info("a record of receipts was refused: %s", why)
             self._refused.add(name, now=now)
 
     async def _keep(self, page: Digest, taken: Taken, *, has_pairs: bool) -> int:
@@ -309,7 +306,7 @@ class SyncService:
             await store.receipts.merge_page(page, taken.records, taken.view)
         after = set((await store.receipts.records_of_page(page)).names())
         for name in set(taken.records.names()) - after:
-            self.refused[Reason.NOT_NEEDED] += 1
+            self._context.refusals.count(Refused.RECEIPT_NOT_NEEDED)
             self._refused.add(name, now=now)
         return len(after - before)
 

@@ -10,12 +10,12 @@ import pytest
 import trio
 
 from p2pnode.errors import CorruptSliverError, NotFoundError, PeerRefusedError
+from p2pnode.membership.refusals import Refused
 from p2pnode.node import Node
 from p2pnode.protocols.leases import blob_page
 from p2pnode.protocols.page_records import PageRecords, make_holder_record, page_name
 from p2pnode.protocols.receipts import shard_set
 from p2pnode.protocols.retractions import make_retraction
-from p2pnode.protocols.sync import Reason
 from p2pnode.services import retract
 from testnet.sim.machine import Machine
 from testnet.sim.world import World
@@ -206,7 +206,7 @@ def test_a_clique_that_signs_for_all_shards_changes_nothing_that_counts(rng: ran
             await offer(machines[0], machines[1], page_of(machines[0], reference.blob_id), bundle)
         assert await records(machines[1], reference.blob_id) == before
         assert pair_files(machines[1]) == files
-        assert node_of(machines[1])._sync.refused[Reason.NO_CLAIM] == 10_000
+        assert node_of(machines[1]).refused()[Refused.RECEIPT_UNASSIGNED] == 10_000
         assert (await machines[1].node.stat(reference)).healthy == 4
 
     simulate(rng, 4, body)
@@ -254,7 +254,7 @@ def test_a_foreign_retraction_ends_nothing(rng: random.Random) -> None:
         await offer(machines[0], machines[1], page_of(machines[0], reference.blob_id), bundle)
         known = await records(machines[1], reference.blob_id)
         assert [each.signer_peer for each in known.retractions] == [machines[0].peer_id]
-        assert node_of(machines[1])._sync.refused[Reason.ENDS_NOTHING] == 7
+        assert node_of(machines[1]).refused()[Refused.RETRACTION_OF_NOTHING] == 7
 
     simulate(rng, 4, body)
 
@@ -268,6 +268,6 @@ def test_a_peer_that_brings_too_much_is_told_to_come_later(rng: random.Random, m
         bundle = RecordBundle(certificates=(), holders=(), retractions=retractions)
         with pytest.raises(PeerRefusedError, match="later again"):
             await offer(machines[0], machines[1], page_of(machines[0], blob_id), bundle)
-        assert node_of(machines[1])._sync.refused[Reason.TOO_MANY] == 1
+        assert node_of(machines[1]).refused()[Refused.RECEIPTS_TOO_MANY] == 1
 
     simulate(rng, 4, body)
