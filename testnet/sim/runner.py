@@ -82,6 +82,7 @@ def play(
             link=chosen.link,
             seconds_max=chosen.seconds_max,
             injections_max=injections_max,
+            minds_own_things=chosen.minds_own_things,
         )
     except (KeyboardInterrupt, SystemExit):
         raise

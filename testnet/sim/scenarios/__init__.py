@@ -37,6 +37,8 @@ class Scenario:
     """Virtual time after which it has failed."""
     is_large: bool = False
     """Whether it takes minutes: then it is played when it is named, and not among all."""
+    minds_own_things: bool = False
+    """Whether nodes renew what their owners stored, and publish the list of it."""
 
 
 NODES = 7
@@ -55,6 +57,7 @@ def scenario(
     link: Link | None = None,
     seconds_max: float = 24 * 3600.0,
     is_large: bool = False,
+    minds_own_things: bool = False,
 ) -> Callable[[Play], Play]:
     """Add a function to the scenarios; its name, with hyphens, is the scenario's."""
 
@@ -70,6 +73,7 @@ def scenario(
             link=link or Link(),
             seconds_max=seconds_max,
             is_large=is_large,
+            minds_own_things=minds_own_things,
         )
         return play
 
