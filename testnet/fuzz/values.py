@@ -66,6 +66,9 @@ SIGNED_KINDS: tuple[type[SignedRecord], ...] = (
 )
 _KIND_OF_TAG: dict[int, type[SignedRecord]] = {tag_of(kind): kind for kind in SIGNED_KINDS}
 
+_LONG_ARRAY, _LONG_ARRAY_BYTES = b"\xdc", 3
+"""How msgpack begins an array of more than 15 fields, and how many bytes its length takes."""
+
 _ITEMS_MAX = 3
 _BYTES_MAX = 300
 _TEXTS = ("", "x", "main", "p2pnode/0.1.0", "/ip4/192.0.2.7/tcp/4710", "/dns4/a.b/tcp/1", "\u00e9\u20ac", "a" * 256)
@@ -176,10 +179,16 @@ def _edited_envelope(envelope: Envelope, rng: random.Random) -> Envelope:
         return envelope
 
 
+def tag_byte(body: bytes) -> bytes:
+    """Return where the tag of a record stands, whatever that is: behind the length of an array, short or long."""
+    start = _LONG_ARRAY_BYTES if body[:1] == _LONG_ARRAY else 1
+    return body[start : start + 1]
+
+
 def record_in(envelope: Envelope) -> SignedRecord | None:
     """Return the record in an envelope, unchecked; None when there is none."""
     for kind in SIGNED_KINDS:
-        if envelope.body[1:2] == bytes([tag_of(kind)]):
+        if tag_byte(envelope.body) == bytes([tag_of(kind)]):
             try:
                 return decode(envelope.body, kind, bytes_max=limits.RECORD_BYTES_MAX)
             except WireError:

@@ -10,7 +10,16 @@ from crypto.signing import BadSignatureError
 from testnet.fuzz import honest
 from testnet.fuzz.plain import NotPlainError, edited, read_plain, write_plain
 from testnet.fuzz.target import Mutate, Target, plain
-from testnet.fuzz.values import KEYS, NETWORK, SIGNED_KINDS, all_kinds, edited_value, random_value, value_editor
+from testnet.fuzz.values import (
+    KEYS,
+    NETWORK,
+    SIGNED_KINDS,
+    all_kinds,
+    edited_value,
+    random_value,
+    tag_byte,
+    value_editor,
+)
 from wire import codec, framing, limits, signed
 from wire.codec import decode, encode
 from wire.errors import WireError
@@ -119,7 +128,7 @@ def _envelopes() -> Target:
 
     def check(data: bytes) -> object:
         envelope = decode(data, Envelope, bytes_max=limits.MESSAGE_BYTES_MAX)
-        tag = envelope.body[1:2]
+        tag = tag_byte(envelope.body)
         fitting = [kind for kind in SIGNED_KINDS if tag == bytes([codec.tag_of(kind)])] or [SIGNED_KINDS[0]]
         opened = open_envelope(envelope, fitting[0], network=NETWORK)
         assert encode(opened.record) == envelope.body
