@@ -10,13 +10,15 @@ from p2pnode.coding import EncodedBlob, encode, pair_of_shard
 from p2pnode.protocols.certificates import make_certificate
 from p2pnode.protocols.leases import BlobGroup, LeaseTerms, blob_page, make_blob_lease, make_file_lease
 from p2pnode.protocols.members import OwnFacts, make_member_record
+from p2pnode.protocols.page_records import make_holder_record, page_name
 from p2pnode.protocols.receipts import make_batch, pairs_of, receipt_for, shard_set
+from p2pnode.protocols.retractions import make_retraction
 from p2pnode.protocols.store import record_of
 from testnet.fuzz.values import KEYS, NETWORK
 from testnet.sim.admission import SIMULATED, solved
 from testnet.sim.clock import WALL_EPOCH_S
-from wire.ids import BlobId, Digest, PeerId, PublicKey, ShardIndex
-from wire.messages import Certify, CommitLease, ExchangeMembers, StorePair
+from wire.ids import BlobId, Digest, LeaseTarget, PeerId, PublicKey, ShardIndex
+from wire.messages import Certify, CommitLease, ExchangeMembers, ExchangePage, StorePair
 from wire.records import (
     Announcement,
     AnnouncementBatch,
@@ -28,6 +30,7 @@ from wire.records import (
     LeaseKind,
     MemberRecord,
     Receipt,
+    RecordBundle,
 )
 from wire.signed import Signed, sign_record
 
@@ -181,6 +184,20 @@ def announcements(number: int, count: int, sequence: int = 1) -> Envelope:
 def exchange(number: int) -> ExchangeMembers:
     """Return a greeting."""
     return ExchangeMembers(record=member(number).envelope, after=None, known=None)
+
+
+def page_records(number: int) -> ExchangePage:
+    """Return what a holder of a blob's page brings: a certificate, a receipt of its own, and its retraction."""
+    blob = honest_blob(number, size=300 * (number + 1))
+    sets = (shard_set(ShardIndex(3), (0,), blob_count=1),)
+    held = make_holder_record(KEYS[1], blob.final, blob.page, sets, network=NETWORK, sequence=2, time=WALL)
+    pair = (blob.blob_id, ShardIndex(0))
+    ended = make_retraction(KEYS[1], pair, network=NETWORK, sequence=3, time=WALL)
+    bundle = RecordBundle(
+        certificates=(blob.certificate(1, 2, 3).envelope,), holders=(held.record,), retractions=(ended.envelope,)
+    )
+    page = page_name(PublicKey(OWNER.public), LeaseTarget(blob.blob_id), 0)
+    return ExchangePage(page=page, has=(held.name,), records=bundle)
 
 
 def certify() -> Certify:

@@ -16,13 +16,16 @@ import trio
 
 import p2pnode.network.request_server
 import p2pnode.protocols.heads
+import p2pnode.protocols.sync
 import p2pnode.services.announce
 import p2pnode.services.keep
 import p2pnode.services.membership
 import p2pnode.services.owner_server
 import p2pnode.services.reach
 import p2pnode.services.serve_reads
+import p2pnode.services.sync
 import p2pnode.storage.leasing
+import p2pnode.storage.page_store
 import p2pnode.storage.writer
 from p2pnode.protocols.certificates import make_certificate
 from p2pnode.protocols.receipts import make_batch, pairs_of
@@ -46,22 +49,28 @@ from wire.messages import (
     Certified,
     Certify,
     Committed,
+    CompareSets,
     DialBack,
     DialledBack,
+    ExchangePage,
     GetOwnRecord,
     GetRecord,
     GetSliver,
+    ListPages,
     Members,
     NoRecord,
     OwnRecord,
+    PageExchanged,
+    Pages,
     RefusalCode,
     Refused,
+    SetsCompared,
     SliverData,
     Stored,
     payload_bytes,
 )
 from wire.ownership import Buried, Bury, CatalogueHead, GetHead, HeadKept, KeepHead
-from wire.records import Envelope, HolderReceipts
+from wire.records import Envelope, HolderReceipts, RecordBundle
 from wire.signed import sign_record
 
 SPARE_TASKS = 60
@@ -81,6 +90,7 @@ _ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "members": (Members, OwnRecord),
     "reach": (DialledBack,),
     "owner": (HeadKept, Buried),
+    "sync": (SetsCompared, Pages, PageExchanged),
 }
 _REQUESTS: dict[str, tuple[type[Any], ...]] = {
     "store": p2pnode.services.keep.REQUESTS,
@@ -88,6 +98,7 @@ _REQUESTS: dict[str, tuple[type[Any], ...]] = {
     "members": p2pnode.services.membership.REQUESTS,
     "reach": p2pnode.services.reach.REQUESTS,
     "owner": p2pnode.services.owner_server.REQUESTS,
+    "sync": p2pnode.services.sync.REQUESTS,
 }
 _PROMISED = 3
 """The shard that the node keeps for an honest owner before anything else."""
@@ -102,6 +113,7 @@ def targets() -> list[Target]:
         "members": (services.membership,),
         "reach": (services.reach,),
         "owner": (services.owner_server, p2pnode.protocols.heads),
+        "sync": (services.sync, p2pnode.protocols.sync, storage.page_store),
     }
     return [
         *(_handler(name, modules[name]) for name in _REQUESTS),
@@ -144,6 +156,9 @@ def _requests() -> dict[str, list[bytes]]:
         "owner": [frame(KeepHead(head=_head(number))) for number in range(1, 4)]
         + [frame(GetHead(owner=PublicKey(honest.OWNER.public)))]
         + [frame(Bury(tombstone=_tombstone(blobs[1])))],
+        "sync": [frame(CompareSets(digest=bytes(8))), frame(ListPages(buckets=tuple(range(0, 256, 5)), after=None))]
+        + [frame(honest.page_records(number)) for number in range(4)]
+        + [frame(_our_promise())],
         "reach": [frame(DialBack(addresses=ADDRESSES[:count])) for count in range(4)]
         + [frame(DialBack(addresses=(f"/ip4/20.0.{honest.peer_id(1)[-1]}.7/tcp/4710",)))],
     }  # fmt: skip
@@ -173,6 +188,13 @@ def _our_certificate() -> Certify:
     others = [honest.holder_receipts(blob.final, blob.page, shard, shard) for shard in (1, 2)]
     rows = [HolderReceipts(batch=ours.envelope, shard_sets=sets), *others]
     return Certify(certificate=make_certificate(honest.OWNER, blob.final, blob.page, rows, network=NETWORK).envelope)
+
+
+def _our_promise() -> ExchangePage:
+    """Return a page that shows the node a receipt in its own name."""
+    page = honest.page_records(0).page
+    bundle = RecordBundle(certificates=(_our_certificate().certificate,), holders=(), retractions=())
+    return ExchangePage(page=page, has=(), records=bundle)
 
 
 def _edited_stream(*kinds: type[Any]) -> Mutate:
@@ -207,7 +229,7 @@ async def _watched(seed: int) -> AsyncIterator[tuple[NodeUnderTest, Watch]]:
 @asynccontextmanager
 async def _serving(name: str, rng: random.Random) -> AsyncIterator[Check]:
     async with _watched(rng.getrandbits(32)) as (made, watch):
-        if name == "read":  # Only what is there can be asked for in a wrong way.
+        if name in ("read", "sync"):  # Only what is there can be asked for in a wrong way.
             for request in _requests()["store"]:
                 await _ask(made, "store", 1, request)
         tasks = trio.lowlevel.current_statistics().tasks_living
