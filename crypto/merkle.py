@@ -140,6 +140,22 @@ def verify_proof(root: bytes, leaf_data: Buffer, *, index: int, leaf_count: int,
     _verify_path(root, leaf_hash(leaf_data), index=index, count=leaf_count, proof=proof)
 
 
+def root_of_last_leaf(leaf_data: Buffer, *, leaf_count: int, proof: MerkleProof) -> bytes:
+    """Return the root of the tree in which `leaf_data` is the last of exactly `leaf_count` leaves.
+
+    A root that is known to be of some tree is that of one with `leaf_count` leaves only when the last leaf's path ends
+    at it: wherever a level is odd its last node stands beside the empty node, which is the hash of nothing. Raises
+    `BadProofError` when the proof has another length, or something else where the empty node belongs.
+    """
+    index = leaf_count - 1
+    root = _fold(leaf_hash(leaf_data), index=index, count=leaf_count, proof=proof)
+    for level, sibling in enumerate(proof.siblings):
+        if not (index >> level) % 2 and sibling != EMPTY_NODE:
+            message = f"leaf {index} is not the last one: there is a node beside it on level {level}"
+            raise BadProofError(message)
+    return root
+
+
 def verify_page(
     root: bytes, leaf_data: Sequence[Buffer], *, page_index: int, height: int, leaf_count: int, proof: MerkleProof
 ) -> None:
@@ -176,6 +192,14 @@ def _parents(level: list[bytes]) -> list[bytes]:
 
 
 def _verify_path(root: bytes, node: bytes, *, index: int, count: int, proof: MerkleProof) -> None:
+    """Check that a path ends at the root. Raises `BadProofError`."""
+    end = _fold(node, index=index, count=count, proof=proof)
+    if end != root:
+        message = f"the proof for index {index} of {count} ends at {end.hex()[:12]}, not at root {root.hex()[:12]}"
+        raise BadProofError(message)
+
+
+def _fold(node: bytes, *, index: int, count: int, proof: MerkleProof) -> bytes:
     """Fold the siblings over the node, bottom-up; an even index means that the node is the left one."""
     if not 0 <= index < count:
         message = f"a proof for index {index} of {count}"
@@ -191,6 +215,4 @@ def _verify_path(root: bytes, node: bytes, *, index: int, count: int, proof: Mer
             raise BadProofError(message)
         node = node_hash(sibling, node) if position % 2 else node_hash(node, sibling)
         position >>= 1
-    if node != root:
-        message = f"the proof for index {index} of {count} ends at {node.hex()[:12]}, not at root {root.hex()[:12]}"
-        raise BadProofError(message)
+    return node

@@ -50,6 +50,10 @@ class Profile:
     """How often a node compares with each peer, on average, which receipts they know of what both hold."""
     sync_soon_s: float
     """Within how long it does so when they have met again, or something has changed."""
+    audit_every_s: float
+    """How often a neighbour is asked to prove that it holds a pair, at most; 0 switches audits off."""
+    asked_again_after_s: tuple[float, float]
+    """The earliest and the latest that a new receipt is asked about after it came."""
     admission_work: int
     """scrypt cost (log2 of N) of the proof of work; 0 asks for none."""
     vetting_s: float
@@ -106,6 +110,8 @@ PUBLIC = Profile(
     collect_every_s=10 * MINUTE_S,
     sync_every_s=HOUR_S,
     sync_soon_s=30,
+    audit_every_s=30 * MINUTE_S,
+    asked_again_after_s=(5 * MINUTE_S, 15 * MINUTE_S),
     admission_work=16,
     vetting_s=72 * HOUR_S,
     dials_private_addresses=False,
@@ -132,6 +138,8 @@ TESTNET = replace(
     collect_every_s=10,
     sync_every_s=10,
     sync_soon_s=2,
+    audit_every_s=10,
+    asked_again_after_s=(5, 15),
     reconnect_every_s=1,
     finds_lan_peers=False,
 )

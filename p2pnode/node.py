@@ -22,8 +22,9 @@ from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.members import OwnFacts
 from p2pnode.protocols.plan import plan_storage
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
-from p2pnode.services import keep, membership, owner_server, reach, serve_reads, sync
+from p2pnode.services import keep, membership, owner_server, prove, reach, serve_reads, sync
 from p2pnode.services.announce import Announcer
+from p2pnode.services.audit import Auditor
 from p2pnode.services.collect import collect_regularly
 from p2pnode.services.context import Context
 from p2pnode.services.events import Events
@@ -34,10 +35,12 @@ from p2pnode.services.nursery import open_nursery
 from p2pnode.services.owner_face import NO_OPTIONS, NodeStatus, OwnedThing, PutOptions, Removed, Renewed
 from p2pnode.services.ownership import Ownership
 from p2pnode.services.peers import Answer, Handler, Peers, answer_or_refuse
+from p2pnode.services.prove import Prover
 from p2pnode.services.put import Putter
 from p2pnode.services.reach import PortMapper, ReachService
 from p2pnode.services.relaying import RelayingService
 from p2pnode.services.results import (
+    Audited,
     BlobStatus,
     Download,
     NodeInfo,
@@ -61,7 +64,7 @@ from wire.references import Reference
 
 _log = logging.getLogger(__name__)
 
-STORE, READ, MEMBERS, REACH, OWNER, SYNC = "store", "read", "members", "reach", "owner", "sync"
+STORE, READ, MEMBERS, REACH, OWNER, SYNC, AUDIT = "store", "read", "members", "reach", "owner", "sync", "audit"
 """Our protocols by their short names."""
 
 SOFTWARE = f"p2pnode/{__version__}"
@@ -150,6 +153,7 @@ class Node:
             await self._membership.prepare()
             await self.ownership.load()
             await self._traffic.load()
+            await self._auditor.load()
             async with open_nursery() as nursery:
                 await nursery.start(self._network.run)
                 await nursery.start(self._membership.run)
@@ -159,6 +163,8 @@ class Node:
                 nursery.start_soon(self._traffic.run)
                 nursery.start_soon(self._retractor.run)
                 nursery.start_soon(self._sync.run)
+                if self._config.profile.audit_every_s:
+                    nursery.start_soon(self._auditor.run)
                 nursery.start_soon(collect_regularly, self._context, self._membership.table)
                 if self._config.minds_own_things:
                     nursery.start_soon(self.ownership.run)
@@ -173,7 +179,7 @@ class Node:
     def _build(self, store: SliverStore, owner_store: OwnerStore, requester: Requester) -> None:
         config = self._config
         names = config.names()
-        protocols = {name: names.protocol(name) for name in (STORE, READ, MEMBERS, REACH, OWNER, SYNC)}
+        protocols = {name: names.protocol(name) for name in (STORE, READ, MEMBERS, REACH, OWNER, SYNC, AUDIT)}
         peers = Peers(requester, self._network.peer_id, protocols)
         self._store = store
         self.trash = Trash(store)
@@ -199,7 +205,9 @@ class Node:
         self._relaying = RelayingService(context, self._membership.table, reach=lambda: self._reach.found)
         self._retractor = Retractor(context)
         self._sync = SyncService(context, self._membership, self._retractor)
-        self._announcer = Announcer(context)
+        self._auditor = Auditor(context, self._membership.table, is_frozen=self._membership.is_frozen)
+        prover = Prover(context, self._membership.table, self._retractor)
+        self._announcer = Announcer(context, on_written=self._auditor.certified)
         self._announcer.subscribe()
         putter = Putter(context, self._membership, self._announcer)
         self._getter = Getter(context, self._membership, self._announcer)
@@ -217,12 +225,13 @@ class Node:
         self._traffic = TrafficLog(self._meter, owner_store, self._clock)
         slots = PayloadSlots(bytes_per_s_min=config.profile.bytes_per_s_min)
         served: list[tuple[str, Handler, tuple[type, ...]]] = [
-            (STORE, self._once_numbered(Keeper(context).answer), keep.REQUESTS),
+            (STORE, self._once_numbered(Keeper(context, on_certified=self._auditor.certified).answer), keep.REQUESTS),
             (READ, ReadServer(context).answer, serve_reads.REQUESTS),
             (MEMBERS, self._membership.answer, membership.REQUESTS),
             (REACH, self._reach.answer, reach.REQUESTS),
             (OWNER, self.ownership.server.answer, owner_server.REQUESTS),
             (SYNC, self._sync.answer, sync.REQUESTS),
+            (AUDIT, self._once_numbered(prover.answer), prove.REQUESTS),
         ]
         for name, handler, accepts in served:
             peers.serve_locally(name, handler)
@@ -313,6 +322,7 @@ class Node:
                     capacity_bytes=record.capacity_bytes,
                     free_bytes=record.free_bytes,
                     software=record.software,
+                    score=round(self._context.scores.of(peer_id).value, 3),
                 )
             )
         return tuple(rows)
@@ -340,6 +350,10 @@ class Node:
             frozen=self._membership.is_frozen(),
             restored=self._membership.is_restored,
         )
+
+    async def audit(self, peer_id: PeerId) -> Audited:
+        """See `NodeFace`."""
+        return await self._auditor.audit(peer_id)
 
     def hint(self, address: str) -> None:
         """Dial a multiaddr that ends in a peer id, which was heard of nearby; it proves nothing."""

@@ -98,6 +98,10 @@ RECEIPT_BATCH_MAX = 65_536
 SHARD_SETS_MAX = SHARDS_MAX
 """Shard sets one holder names in a page: it may hold each shard once."""
 
+CHALLENGE_SYMBOLS_MAX = 4
+"""Symbols that one challenge asks for. Who kept half of a sliver knows a third of its n symbols, and all four of
+them in one challenge of eighty; who kept nothing knows none."""
+
 ANNOUNCEMENTS_MAX = 1_000
 """Announcements in one gossiped batch: at most 55 bytes each, well within GOSSIP_BYTES_MAX."""
 

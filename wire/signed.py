@@ -10,6 +10,7 @@ from crypto.hashing import tagged_hash
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_of
 from wire import limits
+from wire.challenges import StorageProof
 from wire.codec import decode, encode
 from wire.errors import WireError
 from wire.ids import Digest, PeerId, PublicKey, Signature
@@ -35,6 +36,7 @@ SignedRecord = (
     | AnnouncementBatch
     | OwnedRecord
     | CatalogueHead
+    | StorageProof
 )
 
 R = TypeVar("R", bound=SignedRecord)
@@ -49,6 +51,7 @@ _DOMAIN_TAGS: dict[type[object], str] = {
     AnnouncementBatch: "announcement",
     OwnedRecord: "owned record",
     CatalogueHead: "catalogue head",
+    StorageProof: "storage proof",
 }
 
 

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from crypto.peer_id import BadPeerIdError, peer_id_from_text
 from p2pnode.api.edge import Edge
 from p2pnode.api.owner_paths import KeepFor, Name, OwnerPaths, Renewers, parse_reference, put_options
 from p2pnode.api.problems import Problem, one_line, problem_of
@@ -19,6 +20,7 @@ from p2pnode.api.transfers import TRANSFER_HEADER, Transfers
 from p2pnode.errors import CallerError, ExitCode, P2PNodeError
 from p2pnode.services.results import NodeFace
 from wire import limits
+from wire.ids import PeerId
 
 Shards = Annotated[int | None, Query(ge=limits.SHARDS_MIN, le=limits.SHARDS_MAX)]
 Size = Annotated[int, Query(ge=0, le=limits.FILE_BYTES_MAX)]
@@ -34,6 +36,7 @@ def make_app(node: NodeFace, *, token: str) -> FastAPI:
         ("GET", "/v1/blobs/{reference}/status", paths.blob_status),
         ("GET", "/v1/plan", paths.plan),
         ("GET", "/v1/peers", paths.peers),
+        ("POST", "/v1/peers/{peer_id}/audit", paths.audit),
         ("GET", "/v1/node", paths.node_info),
         ("GET", "/v1/reach", paths.reach),
         ("POST", "/v1/reach", paths.check_reach),
@@ -95,6 +98,14 @@ class _Paths:
         """Tell which members are known."""
         peers = [dataclasses.asdict(peer) for peer in self._node.peers()]
         return JSONResponse({"peers": peers, "refused": self._node.refused()})
+
+    async def audit(self, peer_id: str) -> Response:
+        """Have a peer prove that it keeps what it has signed for."""
+        try:
+            wanted = PeerId(peer_id_from_text(peer_id))
+        except BadPeerIdError as error:
+            raise CallerError(f"{one_line(peer_id)} is not a peer id: {error}") from error
+        return JSONResponse(dataclasses.asdict(await self._node.audit(wanted)))
 
     async def node_info(self) -> Response:
         """Tell about the node."""

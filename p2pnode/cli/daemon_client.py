@@ -25,6 +25,7 @@ from p2pnode.errors import CallerError, ExitCode, NoDaemonError, P2PNodeError
 from p2pnode.services.owner_face import NO_OPTIONS, PutOptions
 from p2pnode.services.results import (
     AddressReach,
+    Audited,
     BlobStatus,
     NodeInfo,
     PeerStatus,
@@ -156,6 +157,10 @@ class DaemonClient:
         if not isinstance(refused, dict) or not all(type(count) is int for count in refused.values()):
             raise _bad_answer("no counts of what was refused")
         return PeersReport(peers=[made(PeerStatus, each) for each in peers], refused=refused)
+
+    def audit(self, peer_id: str) -> Audited:
+        """Have the daemon audit a peer now, and wait for what comes of it."""
+        return made(Audited, self.ask(f"/v1/peers/{quote(peer_id, safe='')}/audit", method="POST"))
 
     def info(self) -> NodeInfo:
         """Tell about the node."""

@@ -47,6 +47,7 @@ _OWN_COMMANDS = {
     "events": "p2pnode.cli.events:command",
     "plan": "p2pnode.cli.plan:command",
     "peers": "p2pnode.cli.peers:command",
+    "audit": "p2pnode.cli.audit:command",
     "check": "p2pnode.cli.check:command",
     "id": "p2pnode.cli.identity:command",
     "blob-id": "p2pnode.cli.blob_id:command",

@@ -51,7 +51,7 @@ def _print_notes(info: NodeInfo) -> None:
 def _print_table(known: list[PeerStatus]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("peer", no_wrap=True, min_width=max(len(peer.peer_id) for peer in known))
-    for title in ("state", "connected", "last contact", "free of"):
+    for title in ("state", "connected", "last contact", "free of", "score"):
         table.add_column(title)
     table.add_column("addresses", overflow="fold")
     for peer in known:
@@ -62,6 +62,7 @@ def _print_table(known: list[PeerStatus]) -> None:
             "yes" if peer.connected else "no",
             contact,
             f"{human_bytes(peer.free_bytes)} of {human_bytes(peer.capacity_bytes)}",
+            f"{peer.score:.2f}",
             " ".join(peer.addresses),
         ]
         table.add_row(*(Text(one_line(cell)) for cell in cells))  # A peer's own text is never taken for markup.

@@ -40,6 +40,7 @@ from p2pnode.coding.memory import SpareMemory
 from p2pnode.coding.metadata import PAIR_HASH_BYTES, BlobMetadata, blob_id_of_root, check_metadata
 from p2pnode.coding.recovery import (
     SymbolProof,
+    claimed_symbols,
     recover_sliver,
     symbol_with_proof,
     symbols_with_proofs,
@@ -91,6 +92,7 @@ __all__ = [
     "blob_id_of_root",
     "check_metadata",
     "choice",
+    "claimed_symbols",
     "decode",
     "encode",
     "find_inconsistency",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from crypto.hashing import HASH_BYTES
+from crypto.hashing import HASH_BYTES, Buffer
 from crypto.merkle import BadProofError, MerkleProof, MerkleTree, verify_proof
 from p2pnode.coding.errors import (
     BadSymbolError,
@@ -51,15 +51,28 @@ def symbols_with_proofs(metadata: BlobMetadata, sliver: Sliver, indices: Sequenc
     if sliver.blob_id != metadata.blob_id:
         message = f"a sliver of blob {sliver.blob_id.text()}, not of {metadata.blob_id.text()}"
         raise SliverMismatchError(message)
+    return claimed_symbols(metadata, sliver.axis, sliver.index, sliver.data, indices)
+
+
+def claimed_symbols(
+    metadata: BlobMetadata, axis: Axis, sliver: int, data: Buffer, indices: Sequence[int]
+) -> tuple[SymbolProof, ...]:
+    """Return symbols of what is said to be a sliver, with proofs that are good only if it is: nothing is checked.
+
+    Raises `SliverMismatchError` when the length is wrong, or an index is not below n.
+    """
     shape = metadata.shape
     for index in indices:
-        shape.check_index(across(sliver.axis), index)
-    own = symbols_of(shape, sliver.data)
-    expanded = current().expand(code_of(shape, sliver.axis), own)
+        shape.check_index(across(axis), index)
+    if len(data) != shape.sliver_bytes(axis):
+        message = f"{axis.name.lower()} sliver {sliver} has {shape.sliver_bytes(axis)} bytes, got {len(data)}"
+        raise SliverMismatchError(message)
+    own = symbols_of(shape, data)
+    expanded = current().expand(code_of(shape, axis), own)
     tree = _tree(expanded.nodes, leaf_count=metadata.n)
     symbols = [own[index] if index < len(own) else expanded.recovery[index - len(own)] for index in indices]
     return tuple(
-        SymbolProof(sliver.axis, sliver.index, index, symbol.tobytes(), tree.prove(index))
+        SymbolProof(axis, sliver, index, symbol.tobytes(), tree.prove(index))
         for index, symbol in zip(indices, symbols, strict=True)
     )
 

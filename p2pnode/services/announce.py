@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TypeVar
 
 from p2pnode.errors import LocalStorageError
@@ -41,9 +42,10 @@ BATCH_EVERY_S = 1.0
 class Announcer:
     """Gossips what this node wrote and remembers what others did."""
 
-    def __init__(self, context: Context) -> None:
-        """Nothing is known yet."""
+    def __init__(self, context: Context, *, on_written: Callable[[Signed[Certificate]], None]) -> None:
+        """Nothing is known yet; `on_written` hears of every certificate that this node made."""
         self._context = context
+        self._on_written = on_written
         self._pending: OrderedDict[bytes, Announcement] = OrderedDict()
         self._heard: OrderedDict[bytes, PeerId] = OrderedDict()
         self._gate = GossipGate(ANNOUNCEMENTS, network=context.network_name)
@@ -60,6 +62,7 @@ class Announcer:
             prefix = bytes(blob_id[:PREFIX_BYTES])
             note = Announcement(id_prefix=prefix, lease_end=lease.end, record=certificate.digest)
             _remember(self._pending, prefix, note, PENDING_MAX)
+        self._on_written(certificate)
 
     def heard_from(self, blob_id: BlobId) -> PeerId | None:
         """Return who last announced a blob with this prefix."""

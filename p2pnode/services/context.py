@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from crypto.keys import SigningKey
 from p2pnode.config import Profile
 from p2pnode.membership.refusals import Refusals
+from p2pnode.reputation.scores import Scores
 from p2pnode.seams import Clock, Network, Offload, Rng
 from p2pnode.services.peers import Peers
 from p2pnode.storage.store import SliverStore
@@ -30,6 +31,9 @@ class Context:
     peers: Peers
     refusals: Refusals = field(default_factory=Refusals)
     """Whatever is refused is counted here."""
+
+    scores: Scores = field(default_factory=Scores)
+    """What our own audits say of others."""
 
     @property
     def own(self) -> PeerId:

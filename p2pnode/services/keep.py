@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from p2pnode.errors import DiskFullError, LeaseError, LocalStorageError, NotFoundError, PeerFaultError, QuotaError
 from p2pnode.protocols.certificates import CheckedCertificate, check_certificate, check_is_ours
@@ -14,7 +14,7 @@ from p2pnode.services.peers import Answer
 from wire.errors import WireError
 from wire.ids import BlobId, PeerId, ShardIndex
 from wire.messages import Certified, Certify, CommitLease, Committed, RefusalCode, Stored, StorePair
-from wire.records import Envelope, Lease, ReceiptBatch
+from wire.records import Certificate, Envelope, Lease, ReceiptBatch
 from wire.signed import Signed
 
 RECEIPTS = "receipt"
@@ -27,9 +27,10 @@ REQUESTS = (StorePair, CommitLease, Certify)
 class Keeper:
     """Answers the requests of the `store` protocol."""
 
-    def __init__(self, context: Context) -> None:
-        """Keep in the node's own store, sign with its identity key."""
+    def __init__(self, context: Context, *, on_certified: Callable[[Signed[Certificate]], None]) -> None:
+        """Keep in the node's own store, sign with its identity key; tell of certificates that others bring."""
         self._context = context
+        self._on_certified = on_certified
 
     async def answer(self, peer_id: PeerId, message: object, payload: bytes) -> Answer:
         """Answer one request. Raises `RefusalError`."""
@@ -100,6 +101,8 @@ class Keeper:
             raise RefusalError(RefusalCode.INVALID, str(error)) from error
         check_is_ours(checked, own=context.own, asker=peer_id)
         await context.store.certify(checked.signed, checked.lease)
+        if peer_id != context.own:  # Of what we wrote ourselves the writer tells.
+            self._on_certified(checked.signed)
         return Certified()
 
 

@@ -138,12 +138,13 @@ class Membership:
         self.table.contact(peer_id, now=self._now(), wall=self._context.clock.wall())
 
     def candidates(self) -> list[Candidate]:
-        """Return who may be given new data: ourselves and all fresh active members.
+        """Return who may be given new data: ourselves and all fresh active members that keep what they promise.
 
         Their weights are those among everyone known: what we saw of members leaves some out, and ranks nobody.
         """
         fresh = {peer_id for peer_id, _ in self.table.fresh(now=self._now())} | {self._context.own}
-        return [each for each in self.known_candidates() if each.peer_id in fresh]
+        trusted = {peer_id for peer_id in fresh if self._context.scores.of(peer_id).is_trusted}
+        return [each for each in self.known_candidates() if each.peer_id in trusted]
 
     def known_candidates(self) -> list[Candidate]:
         """Return everyone known, however long silent: who may keep what was placed earlier."""

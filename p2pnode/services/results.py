@@ -9,10 +9,12 @@ from typing import Protocol
 
 from p2pnode.placement.shape import StoragePlan
 from p2pnode.services.owner_face import NO_OPTIONS, OwnerFace, PutOptions
+from wire.ids import PeerId
 from wire.references import Reference
 
 __all__ = [
     "AddressReach",
+    "Audited",
     "BlobStatus",
     "Download",
     "NodeFace",
@@ -86,6 +88,25 @@ class PeerStatus:
     capacity_bytes: int
     free_bytes: int
     software: str
+    score: float
+    """From 0 to 1, how well it kept its promises in our own audits; below 0.9 it is given no new data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """What came of one audit."""
+
+    peer_id: str
+    verdict: str
+    """ok, wrong, absent or timeout, which are scored; offline or busy, which are not."""
+    reason: str
+    blob_id: str
+    shard: int
+    answer_bytes: int
+    """The length of the answer; 0 when none came, or none that counts."""
+    seconds: float
+    score: float
+    """The peer's score after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +203,10 @@ class NodeFace(OwnerFace, Protocol):
 
     def peers(self) -> tuple[PeerStatus, ...]:
         """Tell which members are known, in the order of their ids."""
+        ...
+
+    async def audit(self, peer_id: PeerId) -> Audited:
+        """Have a peer prove now that it holds a pair drawn from those that it signed for, and tell what came of it."""
         ...
 
     def refused(self) -> dict[str, int]:

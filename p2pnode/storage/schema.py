@@ -57,6 +57,7 @@ CONTACTS = Table(
     1,
 )
 VETTING = Table("vetting", (("peer_id", "BLOB"), ("audits_passed", "INTEGER")), 1)
+SCORES = Table("scores", (("peer_id", "BLOB"), ("passed", "INTEGER"), ("failed", "INTEGER"), ("streak", "INTEGER")), 1)
 COUNTERS = Table("counters", (("purpose", "TEXT"), ("value", "BLOB")), 1)
 
 TABLES = (
@@ -72,11 +73,12 @@ TABLES = (
     MEMBERS,
     CONTACTS,
     VETTING,
+    SCORES,
     COUNTERS,
     *RECEIPT_TABLES,
 )
 
-_ADDED_LATER = (CONTACTS, VETTING)
+_ADDED_LATER = (CONTACTS, VETTING, SCORES)
 """Tables that an index of this version may lack, because an earlier program made it. They may be empty, and an earlier
 program does not mind them, so they need no new version."""
 

@@ -12,8 +12,10 @@ from typing import Self, TypeVar
 import trio
 
 from p2pnode.membership.contact import Contact
+from p2pnode.reputation.score import Score
 from p2pnode.seams import Clock, Files, Offload
 from p2pnode.storage import burying, collection, leasing, members, numbers, reader, rescan, sequences, trash, writer
+from p2pnode.storage import scores as keep_scores
 from p2pnode.storage.collection import Collected
 from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.engine import Engine
@@ -25,7 +27,7 @@ from p2pnode.storage.recovery import open_engine, rebuild_index
 from p2pnode.storage.rescan import Rescanned
 from p2pnode.storage.trash import TrashedPair
 from wire import limits
-from wire.ids import Axis, BlobId, ShardIndex
+from wire.ids import Axis, BlobId, PeerId, ShardIndex
 from wire.records import Certificate, Envelope, GroupPage, Lease, MetadataRecord, ShardSet, Tombstone
 from wire.signed import Signed
 
@@ -199,6 +201,14 @@ class SliverStore:
     async def load_contacts(self) -> list[Contact]:
         """Return what is kept of our history with peers, in the order of their ids."""
         return await self._call(self._reads, members.load_contacts)
+
+    async def save_scores(self, scores: Sequence[tuple[PeerId, Score]]) -> None:
+        """Keep what our audits say of others, instead of what is kept of it."""
+        await self._call(self._writes, keep_scores.save_scores, scores)
+
+    async def load_scores(self) -> list[tuple[PeerId, Score]]:
+        """Return what is kept of it, in the order of peer ids."""
+        return await self._call(self._reads, keep_scores.load_scores)
 
     async def next_sequence(self, purpose: str, *, at_least: int = 0) -> int:
         """Return a number above all that this ever returned for the purpose, and not below `at_least`.

@@ -8,6 +8,7 @@ from functools import cache
 from crypto.peer_id import peer_id_of
 from p2pnode.coding import EncodedBlob, encode, pair_of_shard
 from p2pnode.protocols.certificates import make_certificate
+from p2pnode.protocols.challenge import make_proof, open_challenge, sliver_of
 from p2pnode.protocols.leases import BlobGroup, LeaseTerms, blob_page, make_blob_lease, make_file_lease
 from p2pnode.protocols.members import OwnFacts, make_member_record
 from p2pnode.protocols.page_records import make_holder_record, page_name
@@ -17,6 +18,7 @@ from p2pnode.protocols.store import record_of
 from testnet.fuzz.values import KEYS, NETWORK
 from testnet.sim.admission import SIMULATED, solved
 from testnet.sim.clock import WALL_EPOCH_S
+from wire.challenges import Challenge, StorageProof
 from wire.ids import BlobId, Digest, LeaseTarget, PeerId, PublicKey, ShardIndex
 from wire.messages import Certify, CommitLease, ExchangeMembers, ExchangePage, StorePair
 from wire.records import (
@@ -32,7 +34,7 @@ from wire.records import (
     Receipt,
     RecordBundle,
 )
-from wire.signed import Signed, sign_record
+from wire.signed import Signed, open_envelope, sign_record
 
 WALL = int(WALL_EPOCH_S)
 """The wall clock of all targets, in seconds since 1970."""
@@ -122,6 +124,19 @@ def honest_blob(number: int = 0, size: int = 1000) -> HonestBlob:
         for kind in LeaseKind
     }
     return HonestBlob(encoded=encoded, provisional=leases[LeaseKind.PROVISIONAL], final=leases[LeaseKind.FINAL])
+
+
+def challenge(blob: HonestBlob, shard: int) -> Challenge:
+    """Return a question about a shard."""
+    return Challenge(receipt=blob.receipt(shard), number=shard, secret=Digest(bytes(32)), deadline=WALL + 20)
+
+
+def storage_proof(blob: HonestBlob, shard: int) -> StorageProof:
+    """Return the true answer to it."""
+    question = open_challenge(challenge(blob, shard), challenger=peer_id(2), network=NETWORK)
+    axis, _, _ = sliver_of(question, blob.encoded.metadata)
+    answer = make_proof(question, blob.encoded.metadata, blob.payload(shard)[axis], key=KEYS[1])
+    return open_envelope(answer.proof, StorageProof, network=NETWORK).record
 
 
 @cache

@@ -15,7 +15,10 @@ from p2pnode.config import PUBLIC, Profile
 ADMISSION_WORK = 2
 """scrypt with N = 4, and a stamp of 6 bits; the public profile asks for N = 2**16 and 20 bits."""
 
-SIMULATED = replace(PUBLIC, admission_work=ADMISSION_WORK)
+AUDITING = replace(PUBLIC, admission_work=ADMISSION_WORK)
+
+SIMULATED = replace(AUDITING, audit_every_s=0)
+"""Without audits: in worlds of weeks they would be most of what is computed. Scenarios about them play `AUDITING`."""
 
 
 def solved(identity: SigningKey, network: str, profile: Profile) -> bytes:

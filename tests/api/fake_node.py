@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 import trio
 
 from crypto.hashing import blake2b_256
+from crypto.peer_id import peer_id_to_text
 from p2pnode.errors import NotFoundError
 from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.plan import plan_storage
 from p2pnode.services.owner_face import NO_OPTIONS, PutOptions
 from p2pnode.services.results import (
     AddressReach,
+    Audited,
     BlobStatus,
     Download,
     NodeInfo,
@@ -55,6 +57,7 @@ class FakeNode(FakeOwner):
         self.put_gate.set()
         self.cancelled = trio.Event()
         """Set when a put or get was cancelled."""
+        self.verdict = "ok"
         self.refused_counts: dict[str, int] = {}
         self.peer_list: tuple[PeerStatus, ...] = (
             PeerStatus(
@@ -67,6 +70,7 @@ class FakeNode(FakeOwner):
                 capacity_bytes=1000,
                 free_bytes=400,
                 software="p2pnode/0.1.0",
+                score=0.951,
             ),
         )
 
@@ -185,6 +189,22 @@ class FakeNode(FakeOwner):
     def peers(self) -> tuple[PeerStatus, ...]:
         """Tell of the one other."""
         return self.peer_list
+
+    async def audit(self, peer_id: PeerId) -> Audited:
+        """Audit the one other, which has proven it."""
+        await trio.lowlevel.checkpoint()
+        if peer_id_to_text(peer_id) != PEER_ID:
+            raise NotFoundError(f"no live receipt of {peer_id} is known here")
+        return Audited(
+            peer_id=PEER_ID,
+            verdict=self.verdict,
+            reason="as it was told",
+            blob_id="A" * 43,
+            shard=3,
+            answer_bytes=1_500,
+            seconds=0.25,
+            score=0.951,
+        )
 
     def refused(self) -> dict[str, int]:
         """Tell of what it was given to tell."""

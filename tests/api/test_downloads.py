@@ -140,6 +140,7 @@ async def test_status_peers_and_node_are_told_exactly(served: Served) -> None:
                 "capacity_bytes": 1000,
                 "free_bytes": 400,
                 "software": "p2pnode/0.1.0",
+                "score": 0.951,
             }
         ],
         "refused": {},

@@ -29,6 +29,7 @@ COMMANDS = [
     "status",
     "events",
     "peers",
+    "audit",
     "check",
     "id",
     "blob-id",

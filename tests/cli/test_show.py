@@ -99,6 +99,7 @@ def test_peers_json_has_exactly_these_fields(cli: Cli, daemon: FakeDaemon) -> No
                 "capacity_bytes": 1000,
                 "free_bytes": 400,
                 "software": "p2pnode/0.1.0",
+                "score": 0.951,
             }
         ],
         "refused": {},

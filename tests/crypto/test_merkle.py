@@ -18,6 +18,7 @@ from crypto.merkle import (
     node_hash,
     page_root_of_hashes,
     root_of_hashes,
+    root_of_last_leaf,
     verify_page,
     verify_proof,
 )
@@ -232,3 +233,20 @@ def test_made_up_proofs_raise_bad_proof_error_only(
         verify_proof(b"r" * 32, data, index=index, leaf_count=leaf_count, proof=proof)
     with pytest.raises(BadProofError):
         verify_page(b"r" * 32, [data] * 4, page_index=index, height=2, leaf_count=leaf_count, proof=proof)
+
+
+@pytest.mark.parametrize("count", range(1, 34))
+def test_the_last_leaf_tells_how_many_there_are(count: int) -> None:
+    leaves = [bytes([number]) for number in range(count)]
+    tree = MerkleTree.from_leaves(leaves)
+    proof = tree.prove(count - 1)
+    assert root_of_last_leaf(leaves[-1], leaf_count=count, proof=proof) == tree.root
+    for claimed in range(1, 66):
+        for index in {count - 1, min(claimed, count) - 1, max(0, count - 2)}:
+            if claimed == count:
+                continue
+            try:
+                root = root_of_last_leaf(leaves[index], leaf_count=claimed, proof=tree.prove(index))
+            except BadProofError:
+                continue
+            assert root != tree.root

@@ -14,8 +14,8 @@ from testnet.sim.machine import Machine
 from testnet.sim.world import World, WorldReport, run_world
 from wire.references import Reference
 
-QUICK = replace(TESTNET, provisional_lease_s=120)
-"""The test profile with a provisional lease that a test can outwait."""
+QUICK = replace(TESTNET, provisional_lease_s=120, audit_every_s=0)
+"""The test profile with a provisional lease that a test can outwait, and no audits but those that a test asks for."""
 
 Body = Callable[[World, list[Machine]], Awaitable[None]]
 

@@ -6,14 +6,21 @@ from typing import assert_never
 
 from hypothesis import strategies as st
 
-from wire import invitations, messages, ownership, protocol_ids, records
+from wire import challenges, invitations, messages, ownership, protocol_ids, records
 from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, fields_of, wire_types
 
 KINDS = tuple(
     kind
     for kind in wire_types()
     if kind.__module__
-    in {invitations.__name__, messages.__name__, ownership.__name__, protocol_ids.__name__, records.__name__}
+    in {
+        challenges.__name__,
+        invitations.__name__,
+        messages.__name__,
+        ownership.__name__,
+        protocol_ids.__name__,
+        records.__name__,
+    }
 )
 """In the order of their tags. Types of other packages and of tests are not among them."""
 

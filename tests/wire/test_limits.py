@@ -14,7 +14,7 @@ import pytest
 from tests import factories
 from tests.wire.strategies import KINDS
 from tests.wire.test_golden import GOLDEN
-from wire import codec, invitations, limits, messages, protocol_ids
+from wire import challenges, codec, invitations, limits, messages, protocol_ids
 from wire.codec import ListOf, Nested, decode, encode, to_plain, wire_type
 from wire.errors import WireError
 from wire.framing import message_bytes, pieces
@@ -50,6 +50,8 @@ INVITED = invitations.InvitedMember(key=KEY, addresses=(b"/dns4/a/tcp/1",))
 SET = ShardSet(shard=0, blobs=b"\x01")
 PAGE_STATE = messages.PageState(page=DIGEST, state=bytes(8))
 HOLDER = HolderReceipts(batch=ENVELOPE, shard_sets=(SET,))
+
+SYMBOL = challenges.ProvenSymbol(data=bytes(2), path=())
 
 HOLDER_RECORD = HolderRecord(lease=ENVELOPE, page=GroupPage(page_index=0, blob_ids=(BLOB,), path=()), holder=HOLDER)
 
@@ -136,6 +138,15 @@ CASES = (
     Case("SHARD_SETS_MAX", HolderReceipts, "shard_sets", many(SET)),
     Case("SHARD_SETS_MAX", CommitLease, "shard_sets", many(SET)),
     Case("ANNOUNCEMENTS_MAX", AnnouncementBatch, "announcements", many(ANNOUNCEMENT)),
+    Case("SHARDS_MIN", challenges.StorageProof, "n", is_lower=True),
+    Case("SHARDS_MAX", challenges.StorageProof, "n"),
+    Case("SHARDS_MAX", challenges.StorageProof, "shard", offset=-1),
+    Case("BLOB_BYTES_MAX", challenges.StorageProof, "length"),
+    Case("PATH_NODES_MAX", challenges.StorageProof, "pair_path", many(DIGEST)),
+    Case("PATH_NODES_MAX", challenges.StorageProof, "last_pair_path", many(DIGEST)),
+    Case("PATH_NODES_MAX", challenges.ProvenSymbol, "path", many(DIGEST)),
+    Case("SYMBOL_BYTES_MAX", challenges.ProvenSymbol, "data", raw),
+    Case("CHALLENGE_SYMBOLS_MAX", challenges.StorageProof, "symbols", many(SYMBOL)),
     Case("LEASES_PER_MESSAGE_MAX", StorePair, "leases", many(ENVELOPE)),
     Case("LEASES_PER_MESSAGE_MAX", Stored, "batches", many(ENVELOPE)),
     Case("CERTIFICATES_PER_MESSAGE_MAX", BlobRecord, "certificates", many(ENVELOPE)),
@@ -166,7 +177,6 @@ CASES = (
 )
 
 ELSEWHERE = {
-    "SYMBOL_BYTES_MAX": "p2pnode/coding/shape.py",
     "GOSSIP_BYTES_MAX": "p2pnode/network/libp2p_gossip.py",
     "MEMBERS_KEPT_MAX": "p2pnode/membership/table.py",
     "LEASE_SECONDS_MAX": "p2pnode/protocols/leases.py",

@@ -9,11 +9,13 @@ import pytest
 from crypto.keys import SigningKey
 from crypto.signing import BadSignatureError
 from tests import factories
+from tests.wire.golden_challenges import CHALLENGES
 from tests.wire.golden_messages import MESSAGES
 from tests.wire.golden_ownership import OWNERSHIP
 from tests.wire.golden_records import RECORDS
 from tests.wire.golden_sync import SYNC
 from wire import limits, signed
+from wire.challenges import StorageProof
 from wire.codec import encode
 from wire.errors import WireError
 from wire.ids import PublicKey, Signature
@@ -44,6 +46,7 @@ KINDS: tuple[type[SignedRecord], ...] = (
     AnnouncementBatch,
     OwnedRecord,
     CatalogueHead,
+    StorageProof,
 )
 
 SIGNATURES: dict[type[SignedRecord], str] = {
@@ -83,6 +86,10 @@ SIGNATURES: dict[type[SignedRecord], str] = {
         "bdeaa78806f5b723fc43dddadae9c243cc29c50ca6a74e94e021edc3f81f31e1"
         "b74348913ed876fcd28f7fb05a3df7182fbd2f546b56784042777db8c5749d06"
     ),
+    StorageProof: (
+        "55a6f4a3f54bdfa7a1c6d06f4d6547b614c2d208796105529b7588a5596ec623"
+        "12cc0bbca93cc896e6f5a51d19b1d70c0debd32deaba8b50ac56e2391e35ba0d"
+    ),
 }
 """Of the first golden value of each kind. Ed25519 is deterministic, so a change of a domain tag, of the network or of a
 version shows here; so would a change of the record's bytes."""
@@ -97,13 +104,14 @@ DIGESTS: dict[type[SignedRecord], str] = {
     AnnouncementBatch: "e1d0aabbe512b4923917b50d48aaf8fbdfc39b37783d06211b840e076c2668a9",
     OwnedRecord: "0127e4fc52f99e8991732e757f84e2bf53120fd6c3adf389e828d437d9ec1f33",
     CatalogueHead: "fc2a6ec65a84a1db8c791e9eb9b280e52bf055fd002923eacd23b7818f821721",
+    StorageProof: "2b0e01614738c8a17557b1971ea5e89e33a051c58802699295858cb4466ff6e6",
 }
 """`Signed.digest` of the same."""
 
 
 def example(kind: type[SignedRecord]) -> SignedRecord:
     """Return the first golden value of one kind."""
-    value = next(golden.value for golden in RECORDS + OWNERSHIP if type(golden.value) is kind)
+    value = next(golden.value for golden in RECORDS + OWNERSHIP + CHALLENGES if type(golden.value) is kind)
     assert isinstance(value, SignedRecord)
     return value
 
@@ -217,7 +225,7 @@ def test_the_digest_names_body_and_signer_but_not_the_signature(member: Signed[M
 
 
 def test_nothing_but_a_signed_record_has_a_domain() -> None:
-    unsigned = {type(golden.value) for golden in RECORDS + MESSAGES + SYNC + OWNERSHIP} - set(KINDS)
+    unsigned = {type(golden.value) for golden in RECORDS + MESSAGES + SYNC + OWNERSHIP + CHALLENGES} - set(KINDS)
     assert unsigned.isdisjoint(signed._DOMAIN_TAGS)
 
 

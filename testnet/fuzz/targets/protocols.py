@@ -12,6 +12,7 @@ from typing import Any
 
 import p2pnode.membership.table
 import p2pnode.protocols.certificates
+import p2pnode.protocols.challenge
 import p2pnode.protocols.gossip
 import p2pnode.protocols.leases
 import p2pnode.protocols.members
@@ -24,6 +25,7 @@ from p2pnode.config import PUBLIC
 from p2pnode.errors import PeerFaultError
 from p2pnode.membership.table import MemberTable
 from p2pnode.protocols.certificates import check_certificate, check_is_ours
+from p2pnode.protocols.challenge import check_proof, open_challenge
 from p2pnode.protocols.gossip import ANNOUNCEMENTS, MEMBERS, SIGNERS_MAX, GossipGate, GossipKind
 from p2pnode.protocols.members import check_member_record, make_candidates, members_page
 from p2pnode.protocols.reach import (
@@ -49,6 +51,7 @@ from testnet.fuzz.targets.texts import ADDRESSES, edited_text, text_of
 from testnet.fuzz.targets.wire_types import FRAMING, tree_or_value
 from testnet.fuzz.values import NETWORK, PUBLIC_KEYS, random_value, value_editor
 from wire import limits
+from wire.challenges import Challenge, StorageProof
 from wire.codec import decode, encode
 from wire.errors import WireError
 from wire.framing import frame
@@ -86,6 +89,8 @@ def targets() -> list[Target]:
         _of_value("commit-lease", CommitLease, _commit, (RefusalError, WireError), modules.store, modules.leases),
         _of_value("certificate", Envelope, _certificate, (PeerFaultError, RefusalError), modules.certificates),
         _of_value("receipt", Receipt, _receipt, (PeerFaultError,), modules.receipts),
+        _of_value("challenge", Challenge, _challenge, (PeerFaultError,), modules.challenge),
+        _of_value("storage-proof", StorageProof, _storage_proof, (PeerFaultError,), modules.challenge),
         _of_value("receipt-batch", Committed, _batch, (PeerFaultError,), modules.receipts),
         _of_value("dial-back", DialBack, _dial_back, (), modules.reach),
         _of_value("dialled-back", DialledBack, _dialled_back, (), modules.reach),
@@ -133,6 +138,8 @@ def _values(kind: type[Any], rng: random.Random) -> list[bytes]:
         Envelope: [blob.certificate(1, 2, 3).envelope, honest.file_certificate(3).envelope],
         Receipt: [blob.receipt(shard) for shard in range(3)],
         Committed: [Committed(batch=blob.certificate(1).record.holders[0].batch)],
+        Challenge: [honest.challenge(blob, shard) for shard in range(3)],
+        StorageProof: [honest.storage_proof(blob, shard) for shard in range(3)],
         DialBack: [DialBack(addresses=ADDRESSES), DialBack(addresses=())],
         DialledBack: [DialledBack(outcomes=(0, 1, 2, 3), seen_at=ADDRESSES[0]), DialledBack(outcomes=(), seen_at="")],
     }
@@ -210,6 +217,18 @@ def _receipt(receipt: Receipt) -> str:
     signed = check_receipt(receipt, network=NETWORK)
     assert signed.signer in PUBLIC_KEYS
     return "a receipt"
+
+
+def _challenge(challenge: Challenge) -> str:
+    question = open_challenge(challenge, challenger=honest.peer_id(2), network=NETWORK)
+    assert question.batch.signer in PUBLIC_KEYS
+    return "a challenge"
+
+
+def _storage_proof(proof: StorageProof) -> str:
+    check_proof(proof, prover=honest.peer_id(1), network=NETWORK)
+    assert proof.blob_id == honest.honest_blob().blob_id, "nobody proves a blob that was never encoded"
+    return "a proof"
 
 
 def _batch(message: Committed) -> str:

@@ -22,6 +22,7 @@ from testnet.sim.habits.passing import PassingNetwork
 from testnet.sim.machine import NodeParts
 from testnet.sim.world import World
 from wire import limits
+from wire.challenges import Absent, Challenge, Proven
 from wire.codec import decode
 from wire.errors import WireError
 from wire.framing import frame, message_bytes
@@ -56,6 +57,9 @@ from wire.messages import (
 
 MESSAGES = (
     Refused,
+    Challenge,
+    Proven,
+    Absent,
     ExchangeMembers,
     Members,
     StorePair,

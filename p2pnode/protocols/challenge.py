@@ -1,0 +1,256 @@
+"""Challenges on receipts: what is asked, how it is answered, and how anybody checks an answer (PROTOCOL section 8).
+
+Rules: which sliver of the pair and which of its n symbols are asked follows from a hash over all that the two sides
+bring, so neither steers it alone. A sliver has only S or P symbols of its own; the others come from extending it, so
+that nearly all of it must be there for any of them. An answer proves itself against the blob id, and a wrong one
+convicts its signer: so the prover checks its own answer, as the asker will, before it signs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crypto.hashing import HASH_BYTES, Buffer, tagged_hash
+from crypto.keys import SigningKey
+from crypto.merkle import BadProofError, MerkleProof, root_of_last_leaf, verify_proof
+from crypto.signing import BadSignatureError
+from p2pnode.bft import BadShardCountError
+from p2pnode.coding import (
+    BlobMetadata,
+    CodingError,
+    blob_id_of_root,
+    claimed_symbols,
+    pair_of_shard,
+    symbol_bytes,
+)
+from p2pnode.errors import CorruptSliverError, PeerFaultError
+from p2pnode.protocols.receipts import check_receipt
+from p2pnode.protocols.retractions import open_retraction, pair_of
+from wire import limits
+from wire.challenges import Absent, Challenge, Proven, ProvenSymbol, StorageProof
+from wire.errors import WireError
+from wire.ids import Axis, BlobId, Digest, PairIndex, PeerId, ShardIndex
+from wire.records import ReceiptBatch, Retraction
+from wire.signed import Signed, open_envelope, sign_record
+
+SHORT_SYMBOL_BYTES = 4096
+"""Of longer symbols a challenge asks for one only: four of the longest would be a quarter of a megabyte."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A challenge with all that its seed is made from."""
+
+    challenge: Challenge
+    batch: Signed[ReceiptBatch]
+    """The checked batch that its receipt stands in."""
+    challenger: PeerId
+    network: str
+
+    @property
+    def blob_id(self) -> BlobId:
+        """The blob that is asked about."""
+        return self.challenge.receipt.blob_id
+
+    @property
+    def shard(self) -> ShardIndex:
+        """The shard that is asked about."""
+        return ShardIndex(self.challenge.receipt.shard)
+
+    @property
+    def prover(self) -> PeerId:
+        """Who signed the receipt."""
+        return self.batch.signer_peer
+
+    @property
+    def seed(self) -> bytes:
+        """What decides on the sliver and its symbols."""
+        return _seed(
+            self.network,
+            challenger=self.challenger,
+            prover=self.prover,
+            receipt=self.batch.digest,
+            pair=(self.blob_id, self.shard),
+            number=self.challenge.number,
+            secret=self.challenge.secret,
+        )
+
+
+def open_challenge(challenge: Challenge, *, challenger: PeerId, network: str) -> Question:
+    """Check that a challenge stands on a good receipt. Raises `PeerFaultError`."""
+    batch = check_receipt(challenge.receipt, network=network)
+    return Question(challenge=challenge, batch=batch, challenger=challenger, network=network)
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What a challenge asks for."""
+
+    axis: Axis
+    indices: tuple[int, ...]
+
+    def sliver(self, pair: PairIndex, n: int) -> int:
+        """Return the index of the sliver of this pair."""
+        return pair if self.axis is Axis.PRIMARY else n - 1 - pair
+
+
+def draw(seed: bytes, *, n: int, symbol_size: int) -> Draw:
+    """Return the axis, and distinct indices among all n symbols, that follow from a seed."""
+    count = 1 if symbol_size > SHORT_SYMBOL_BYTES else limits.CHALLENGE_SYMBOLS_MAX
+    remaining = list(range(n))
+    indices = []
+    for place in range(count):
+        number = int.from_bytes(tagged_hash(b"p2pnode/challenge symbol", seed, bytes([place])), "big")
+        indices.append(remaining.pop(number % len(remaining)))
+    return Draw(Axis(seed[0] & 1), tuple(indices))
+
+
+def _seed(
+    network: str,
+    *,
+    challenger: PeerId,
+    prover: PeerId,
+    receipt: Digest,
+    pair: tuple[BlobId, ShardIndex],
+    number: int,
+    secret: Digest,
+) -> bytes:
+    blob_id, shard = pair
+    numbers = (shard.to_bytes(2, "big"), number.to_bytes(8, "big"))
+    return tagged_hash(b"p2pnode/challenge", network.encode(), challenger, prover, receipt, blob_id, *numbers, secret)
+
+
+def seed_of(proof: StorageProof, *, prover: PeerId, network: str) -> bytes:
+    """Return the seed of the challenge that a proof answers; also of one that somebody else was sent."""
+    return _seed(
+        network,
+        challenger=proof.challenger,
+        prover=prover,
+        receipt=proof.receipt,
+        pair=(proof.blob_id, ShardIndex(proof.shard)),
+        number=proof.number,
+        secret=proof.secret,
+    )
+
+
+# --------------------------------------------------------------------------------------------- the prover
+
+
+def asked_of(question: Question, metadata: BlobMetadata) -> Draw:
+    """Return what a question asks of a blob with this metadata."""
+    return draw(question.seed, n=metadata.n, symbol_size=metadata.symbol_bytes)
+
+
+def sliver_of(question: Question, metadata: BlobMetadata) -> tuple[Axis, int, int]:
+    """Return the axis, the index and the length in bytes of the sliver that is asked about."""
+    asked = asked_of(question, metadata)
+    index = asked.sliver(pair_of_shard(question.blob_id, question.shard, metadata.n), metadata.n)
+    return asked.axis, index, metadata.shape.sliver_bytes(asked.axis)
+
+
+def make_proof(question: Question, metadata: BlobMetadata, data: Buffer, *, key: SigningKey) -> Proven:
+    """Answer from the bytes of the sliver that is asked for. Extends it: call it in a worker.
+
+    Raises `CorruptSliverError`, and signs nothing, when the answer would be false.
+    """
+    axis, sliver, _ = sliver_of(question, metadata)
+    try:
+        claims = claimed_symbols(metadata, axis, sliver, data, asked_of(question, metadata).indices)
+        symbols = tuple(ProvenSymbol(data=each.data, path=_path(each.proof)) for each in claims)
+        proof = _statement(question, metadata, symbols)
+        check_proof(proof, prover=question.prover, network=question.network)
+    except (CodingError, PeerFaultError) as error:
+        message = f"shard {question.shard} of blob {question.blob_id} proves nothing any more: {error}"
+        raise CorruptSliverError(message) from error
+    return Proven(proof=sign_record(proof, key=key, network=question.network).envelope)
+
+
+def _statement(question: Question, metadata: BlobMetadata, symbols: tuple[ProvenSymbol, ...]) -> StorageProof:
+    pair = pair_of_shard(question.blob_id, question.shard, metadata.n)
+    last = PairIndex(metadata.n - 1)
+    challenge = question.challenge
+    return StorageProof(
+        challenger=question.challenger,
+        receipt=question.batch.digest,
+        number=challenge.number,
+        secret=challenge.secret,
+        deadline=challenge.deadline,
+        blob_id=question.blob_id,
+        shard=question.shard,
+        n=metadata.n,
+        length=metadata.length,
+        pair_hashes=metadata.pair_hash(pair),
+        pair_path=_path(metadata.prove_pair(pair)),
+        last_pair_hashes=metadata.pair_hash(last),
+        last_pair_path=_path(metadata.prove_pair(last)),
+        symbols=symbols,
+    )
+
+
+def _path(proof: MerkleProof) -> tuple[Digest, ...]:
+    return tuple(map(Digest, proof.siblings))
+
+
+# --------------------------------------------------------------------------------------------- the checker
+
+
+def check_answer(answer: Proven, question: Question) -> Signed[StorageProof]:
+    """Check that an answer is the holder's own and true, and to this very question. Raises `PeerFaultError`."""
+    try:
+        signed = open_envelope(answer.proof, StorageProof, network=question.network)
+    except (WireError, BadSignatureError) as error:
+        message = f"a proof that nobody signed: {error}"
+        raise PeerFaultError(message) from error
+    proof, challenge = signed.record, question.challenge
+    wanted = (question.prover, question.challenger, question.batch.digest, question.blob_id, question.shard)
+    given = (signed.signer_peer, proof.challenger, proof.receipt, proof.blob_id, proof.shard)
+    echoed = (proof.number, proof.secret, proof.deadline)
+    if given != wanted or echoed != (challenge.number, challenge.secret, challenge.deadline):
+        message = f"a proof of {signed.signer_peer} that answers another question"
+        raise PeerFaultError(message)
+    check_proof(proof, prover=question.prover, network=question.network)
+    return signed
+
+
+def check_proof(proof: StorageProof, *, prover: PeerId, network: str) -> None:
+    """Check a proof by itself: it needs no metadata and no clock, so anybody can. Raises `PeerFaultError`."""
+    try:
+        _check_proof(proof, prover=prover, network=network)
+    except (BadProofError, CodingError, BadShardCountError) as error:
+        message = f"a false proof of shard {proof.shard} of blob {proof.blob_id} by {prover}: {error}"
+        raise PeerFaultError(message) from error
+
+
+def _check_proof(proof: StorageProof, *, prover: PeerId, network: str) -> None:
+    size = symbol_bytes(proof.length, n=proof.n)
+    root = root_of_last_leaf(proof.last_pair_hashes, leaf_count=proof.n, proof=MerkleProof(proof.last_pair_path))
+    if blob_id_of_root(root, proof.length) != proof.blob_id or proof.shard >= proof.n:
+        message = f"no blob of {proof.length} bytes on n = {proof.n} shards has this id"
+        raise BadProofError(message)
+    pair = pair_of_shard(proof.blob_id, ShardIndex(proof.shard), proof.n)
+    path = MerkleProof(proof.pair_path)
+    verify_proof(root, proof.pair_hashes, index=pair, leaf_count=proof.n, proof=path)
+    asked = draw(seed_of(proof, prover=prover, network=network), n=proof.n, symbol_size=size)
+    if len(proof.symbols) != len(asked.indices):
+        message = f"{len(proof.symbols)} symbols, {len(asked.indices)} were asked for"
+        raise BadProofError(message)
+    start = HASH_BYTES * asked.axis
+    sliver_hash = proof.pair_hashes[start : start + HASH_BYTES]
+    for index, symbol in zip(asked.indices, proof.symbols, strict=True):
+        if len(symbol.data) != size:
+            message = f"a symbol of {len(symbol.data)} bytes, not {size}"
+            raise BadProofError(message)
+        verify_proof(sliver_hash, symbol.data, index=index, leaf_count=proof.n, proof=MerkleProof(symbol.path))
+
+
+def check_absence(answer: Absent, question: Question) -> Signed[Retraction]:
+    """Check that the holder has ended the receipt that was asked about. Raises `PeerFaultError`."""
+    signed = open_retraction(answer.retraction, network=question.network)
+    is_of_pair = pair_of(signed.record) == (question.blob_id, question.shard)
+    if signed.signer_peer != question.prover or not is_of_pair:
+        message = f"a retraction of {signed.signer_peer} for something else than was asked about"
+        raise PeerFaultError(message)
+    if signed.record.sequence <= question.batch.record.sequence:
+        message = f"a retraction of {signed.signer_peer} that does not end its receipt"
+        raise PeerFaultError(message)
+    return signed

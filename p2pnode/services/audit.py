@@ -1,0 +1,213 @@
+"""Auditing: asking holders for what they signed, and scoring what comes of it (PROTOCOL sections 8 and 9).
+
+New receipts are asked about soon, by the writer and by one of the other holders each; then everybody who shares pages
+with us about once in an interval, about a pair drawn at random. Only our own questions count.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import trio
+
+from p2pnode.errors import (
+    LocalStorageError,
+    NotFoundError,
+    PeerFaultError,
+    PeerRefusedError,
+    PeerSilentError,
+    PeerUnavailableError,
+)
+from p2pnode.membership.table import MemberTable
+from p2pnode.protocols.audit_schedule import AuditSchedule, Due, whom_to_ask
+from p2pnode.protocols.audit_targets import choose_receipt, holders_of
+from p2pnode.protocols.challenge import Question, check_absence, check_answer, open_challenge
+from p2pnode.protocols.page_digests import EMPTY, differing_buckets
+from p2pnode.protocols.page_records import PageRecords
+from p2pnode.reputation.scores import Verdict
+from p2pnode.services.context import Context
+from p2pnode.services.results import Audited
+from wire import limits
+from wire.challenges import Absent, Challenge, Proven
+from wire.codec import encode
+from wire.ids import Digest, PeerId, PublicKey
+from wire.messages import GetOwnRecord, OwnRecord
+from wire.records import Certificate, Receipt
+from wire.signed import Signed
+
+log = logging.getLogger(__name__)
+
+AUDIT = "audit"
+
+AUDITS_AT_ONCE_MAX = 4
+"""Questions under way at a time: a silent peer holds its place until its request has timed out."""
+
+
+class Auditor:
+    """Asks others for what they promised."""
+
+    def __init__(self, context: Context, table: MemberTable, *, is_frozen: Callable[[], bool]) -> None:
+        """Nothing is asked before `run`; while our own link seems to be down nothing is scored."""
+        profile = context.profile
+        self._context = context
+        self._table = table
+        self._is_frozen = is_frozen
+        self._schedule = AuditSchedule(every_s=profile.audit_every_s, soon_s=profile.asked_again_after_s)
+        self._slots = trio.CapacityLimiter(AUDITS_AT_ONCE_MAX)
+        self._number = 0
+
+    async def load(self) -> None:
+        """Take in the scores of earlier lives."""
+        self._context.scores.remember(await self._context.store.load_scores())
+
+    def certified(self, certificate: Signed[Certificate]) -> None:
+        """Take note of new receipts, which are asked about soon."""
+        context = self._context
+        records = PageRecords(certificates=(certificate,))
+        holders = [peer_id for peer_id, _, _ in holders_of(records)]
+        is_writer = certificate.signer == PublicKey(context.owner.public)
+        page = next(page for page, _ in records.pages())
+        for peer_id in whom_to_ask(holders, own=context.own, is_writer=is_writer):
+            self._schedule.signed(peer_id, page, now=context.clock.monotonic(), chance=self._chance())
+
+    async def run(self) -> None:
+        """Ask whom it is time to ask, and keep the scores, until cancelled."""
+        context = self._context
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._save_regularly)
+            while True:
+                await context.clock.sleep(context.profile.reconnect_every_s)
+                now = context.clock.monotonic()
+                connected = [each.peer_id for each in context.network.connected()]
+                try:
+                    neighbours = await context.store.receipts.sharing(context.own, connected)
+                except LocalStorageError as error:
+                    log.warning("audits wait until the disk works again: %s", error)
+                    continue
+                self._schedule.meet(neighbours, now=now, chance=self._chance())
+                for due in self._schedule.due(now=now, chance=self._chance()):
+                    if due.peer_id in connected:
+                        await nursery.start(self._audit_due, due)
+
+    async def _audit_due(self, due: Due, *, task_status: trio.TaskStatus[None]) -> None:
+        async with self._slots:
+            task_status.started()
+            try:
+                await self.audit(due.peer_id, due.page)
+            except (NotFoundError, LocalStorageError) as error:
+                log.debug("no audit of %s: %s", due.peer_id, error)
+
+    async def audit(self, peer_id: PeerId, page: Digest | None = None) -> Audited:
+        """Ask a peer about one pair that it has signed for, of this page or any, and score what comes of it.
+
+        Raises `NotFoundError` when no live receipt of the peer is known here, or `LocalStorageError`.
+        """
+        context = self._context
+        receipt = await self._choose(peer_id, page)
+        if receipt is None:
+            raise NotFoundError(f"no live receipt of {peer_id} is known here, so there is nothing to ask it")
+        started = context.clock.monotonic()
+        question = self._question(receipt)
+        verdict, reason, answer_bytes = await self._ask(question)
+        if verdict is Verdict.TIMEOUT and await self._answers_others(peer_id):
+            question = self._question(receipt)  # It may have begun anew in the middle: it has a second chance.
+            verdict, reason, answer_bytes = await self._ask(question)
+        elif verdict is Verdict.TIMEOUT:
+            verdict = Verdict.OFFLINE
+        now = context.clock.monotonic()
+        if not self._is_frozen():
+            verdict = context.scores.note(peer_id, verdict, now=now)
+            if verdict is Verdict.OK:
+                self._table.audit_passed(peer_id)
+        if verdict is not Verdict.OK:
+            log.warning("%s did not prove shard %d of %s: %s", peer_id, question.shard, question.blob_id, reason)
+        return Audited(
+            peer_id=str(peer_id),
+            verdict=verdict.value,
+            reason=reason,
+            blob_id=question.blob_id.text(),
+            shard=question.shard,
+            answer_bytes=answer_bytes,
+            seconds=now - started,
+            score=context.scores.of(peer_id).value,
+        )
+
+    def _question(self, receipt: Receipt) -> Question:
+        """Make a challenge that nobody could foresee."""
+        context = self._context
+        self._number += 1
+        challenge = Challenge(
+            receipt=receipt,
+            number=self._number,
+            secret=Digest(context.rng.random_bytes(Digest.length)),
+            deadline=int(context.clock.wall() + context.profile.request_timeout_s),
+        )
+        return open_challenge(challenge, challenger=context.own, network=context.network_name)
+
+    async def _ask(self, question: Question) -> tuple[Verdict, str, int]:
+        context = self._context
+        timeout_s = context.profile.request_timeout_s
+        try:
+            reply = await context.peers.ask(
+                question.prover, AUDIT, question.challenge, expect=(Proven, Absent), timeout_s=timeout_s
+            )
+            if isinstance(reply.message, Absent):
+                check_absence(reply.message, question)
+                return Verdict.ABSENT, "it has lost the pair and ended its receipt", len(encode(reply.message))
+            assert isinstance(reply.message, Proven)
+            check_answer(reply.message, question)
+            return Verdict.OK, "proven", len(encode(reply.message))
+        except PeerFaultError as error:
+            return Verdict.WRONG, str(error), 0
+        except PeerRefusedError as error:
+            return Verdict.BUSY, str(error), 0
+        except PeerSilentError as error:
+            return Verdict.TIMEOUT, str(error), 0
+        except PeerUnavailableError as error:
+            return Verdict.OFFLINE, str(error), 0
+
+    async def _choose(self, peer_id: PeerId, page: Digest | None) -> Receipt | None:
+        """Draw a live receipt of a peer; whose lease may be over by the peer's clock is not asked about."""
+        context = self._context
+        if page is None:
+            page = await self._any_page(peer_id)
+        if page is None:
+            return None
+        records = await context.store.receipts.records_of_page(page)
+        end = context.clock.wall() + limits.CLOCK_SKEW_SECONDS
+        return await context.offload.run(_choose_receipt, records, peer_id, end, self._chance())
+
+    async def _any_page(self, peer_id: PeerId) -> Digest | None:
+        """Draw one of the pages of which both we and a peer hold pairs; None when there is none."""
+        context = self._context
+        receipts = context.store.receipts
+        buckets = differing_buckets(await receipts.page_digests(context.own, peer_id), EMPTY)
+        if not buckets:
+            return None
+        chosen = context.rng.shuffled(buckets)[:1]
+        pages, _ = await receipts.pages_shared(context.own, peer_id, chosen)
+        return context.rng.shuffled(pages)[0].page if pages else None
+
+    async def _save_regularly(self) -> None:
+        while True:
+            await self._context.clock.sleep(self._context.profile.member_record_every_s)
+            try:
+                await self._context.store.save_scores(self._context.scores.known())
+            except LocalStorageError as error:
+                log.warning("the scores cannot be saved until the disk works again: %s", error)
+
+    async def _answers_others(self, peer_id: PeerId) -> bool:
+        """Tell whether a peer that was silent is alive: a dead one stays connected for half a minute."""
+        try:
+            await self._context.peers.ask(peer_id, "members", GetOwnRecord(), expect=(OwnRecord,))
+        except (PeerUnavailableError, PeerFaultError):
+            return False
+        return True
+
+    def _chance(self) -> float:
+        return self._context.rng.uniform(0.0, 1.0)
+
+
+def _choose_receipt(records: PageRecords, holder: PeerId, wall: float, chance: float) -> Receipt | None:
+    return choose_receipt(records, holder, wall=wall, chance=chance)

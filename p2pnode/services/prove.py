@@ -1,0 +1,110 @@
+"""Answering challenges: proving that what we signed for is here, or ending the receipt where it is not.
+
+Nothing false is ever signed: an answer that does not fold to the blob's own id is no answer.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from p2pnode.errors import CorruptSliverError, LocalStorageError, NotFoundError, PeerFaultError
+from p2pnode.membership.table import MemberTable
+from p2pnode.protocols.audit_targets import may_ask
+from p2pnode.protocols.challenge import Question, make_proof, open_challenge, sliver_of
+from p2pnode.protocols.page_records import PageRecords
+from p2pnode.protocols.prover_budget import ProverBudget
+from p2pnode.protocols.refusal import RefusalError
+from p2pnode.protocols.store import open_metadata
+from p2pnode.services.context import Context
+from p2pnode.services.peers import Answer
+from p2pnode.services.retract import Retractor
+from wire import limits
+from wire.challenges import Absent, Challenge, Proven
+from wire.codec import decode
+from wire.ids import Axis, PeerId
+from wire.messages import RefusalCode
+from wire.records import Certificate, MetadataRecord
+from wire.signed import Signed
+
+REQUESTS = (Challenge,)
+"""The requests of the `audit` protocol."""
+
+log = logging.getLogger(__name__)
+
+
+class Prover:
+    """Answers the requests of the `audit` protocol."""
+
+    def __init__(self, context: Context, table: MemberTable, retractor: Retractor) -> None:
+        """Prove from the node's own store; `table` tells whose leases an asker's are."""
+        self._context = context
+        self._table = table
+        self._retractor = retractor
+        self._budget = ProverBudget(epoch_s=context.profile.epoch_s)
+
+    async def answer(self, peer_id: PeerId, message: object, payload: bytes) -> Answer:
+        """Answer one request. Raises `RefusalError`."""
+        del payload
+        if not isinstance(message, Challenge):
+            raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no challenge")
+        if not self._budget.take_question(peer_id, now=self._context.clock.monotonic()):
+            raise RefusalError(RefusalCode.BUSY, "too many challenges of this peer in one epoch")
+        question = self._open(peer_id, message)
+        try:
+            await self._check_standing(question)
+            return await self._prove(question), ()
+        except (NotFoundError, CorruptSliverError) as error:
+            log.warning("a challenge finds that a pair is lost: %s", error)
+            return await self._retract(question), ()
+        except LocalStorageError as error:
+            raise RefusalError(RefusalCode.DAMAGED, str(error)) from error
+
+    def _open(self, peer_id: PeerId, challenge: Challenge) -> Question:
+        context = self._context
+        try:
+            question = open_challenge(challenge, challenger=peer_id, network=context.network_name)
+        except PeerFaultError as error:
+            raise RefusalError(RefusalCode.INVALID, str(error)) from error
+        if question.prover != context.own:
+            raise RefusalError(RefusalCode.INVALID, "a challenge on the receipt of another node")
+        if question.batch.record.lease_end < context.clock.wall():
+            raise RefusalError(RefusalCode.LEASE, "the lease of this receipt is over")
+        return question
+
+    async def _check_standing(self, question: Question) -> None:
+        """Let only those ask that hold a pair or a lease of the blob: each question costs us a sliver's reading."""
+        store = self._context.store
+        others = await store.receipts.records_of_blob(question.blob_id)
+        envelopes = await store.certificates(question.blob_id)
+        certificates = tuple(
+            Signed(decode(each.body, Certificate, bytes_max=limits.RECORD_BYTES_MAX), each) for each in envelopes
+        )
+        member = self._table.get(question.challenger)
+        owner = None if member is None else member.record.owner
+        if not may_ask(others.joined(PageRecords(certificates=certificates)), question.challenger, owner):
+            raise RefusalError(RefusalCode.INVALID, "a challenge of one that has no part in the blob")
+
+    async def _prove(self, question: Question) -> Proven:
+        context = self._context
+        held = await context.store.held(question.blob_id)
+        if held is None:
+            raise NotFoundError(f"nothing of blob {question.blob_id} is here")
+        axis, index, sliver_bytes = await context.offload.run(_wanted, question, held.metadata)
+        if not self._budget.take_bytes(sliver_bytes, now=context.clock.monotonic()):
+            raise RefusalError(RefusalCode.BUSY, "too much was read for challenges lately")
+        data = await context.store.read_sliver(question.blob_id, axis, index)
+        return await context.offload.run(self._make_proof, question, held.metadata, data)
+
+    def _make_proof(self, question: Question, metadata: MetadataRecord, data: bytes) -> Proven:
+        return make_proof(question, open_metadata(question.blob_id, metadata), data, key=self._context.identity)
+
+    async def _retract(self, question: Question) -> Absent:
+        pair = (question.blob_id, question.shard)
+        ended = await self._retractor.answer({pair: question.batch.record.sequence}, ())
+        if not ended:  # It was stored anew by now, or what is there is wrong in a way that the store does not see.
+            raise RefusalError(RefusalCode.BUSY, "the pair cannot be proven just now")
+        return Absent(retraction=ended[0].envelope)
+
+
+def _wanted(question: Question, metadata: MetadataRecord) -> tuple[Axis, int, int]:
+    return sliver_of(question, open_metadata(question.blob_id, metadata))

@@ -1,0 +1,268 @@
+"""Challenges: a true answer convinces anybody, a false one nobody, and an honest prover signs no false one."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from crypto.merkle import MerkleTree
+from p2pnode.coding import EncodedBlob, Sliver, encode, pair_of_shard
+from p2pnode.errors import CorruptSliverError, PeerFaultError
+from p2pnode.protocols.challenge import (
+    SHORT_SYMBOL_BYTES,
+    Question,
+    asked_of,
+    check_absence,
+    check_answer,
+    check_proof,
+    draw,
+    make_proof,
+    open_challenge,
+    seed_of,
+    sliver_of,
+)
+from p2pnode.protocols.receipts import receipt_for
+from p2pnode.protocols.retractions import make_retraction
+from tests import factories
+from tests.factories import NETWORK, key, peer_id
+from wire import codec, limits
+from wire.challenges import Absent, Challenge, Proven, StorageProof
+from wire.ids import Axis, BlobId, Digest, PairIndex, ShardIndex
+from wire.signed import open_envelope
+
+ASKER, HOLDER = 50, 1
+SHARD = ShardIndex(2)
+
+
+def question_of(blob: BlobId, *, n: int, number: int = 1, shard: ShardIndex = SHARD) -> Question:
+    """Return a challenge of node ASKER on the receipt of node HOLDER."""
+    holder = factories.holder_receipts(factories.signed_lease(blob, n=n), factories.page(blob), (shard,), HOLDER)
+    receipt = receipt_for(factories.page(blob), holder, blob, shard)
+    secret = Digest(factories.seed_bytes("secret", number))
+    challenge = Challenge(receipt=receipt, number=number, secret=secret, deadline=factories.TIME + 20)
+    return open_challenge(challenge, challenger=peer_id(ASKER), network=NETWORK)
+
+
+def sliver_for(question: Question, blob: EncodedBlob) -> Sliver:
+    """Return the sliver that is asked about."""
+    primary, secondary = blob.pair(pair_of_shard(question.blob_id, question.shard, blob.metadata.n))
+    return primary if sliver_of(question, blob.metadata)[0] is Axis.PRIMARY else secondary
+
+
+def answer_of(question: Question, blob: EncodedBlob) -> Proven:
+    """Return the true answer."""
+    return make_proof(question, blob.metadata, sliver_for(question, blob).data, key=key(HOLDER))
+
+
+def proof_of(answer: Proven) -> StorageProof:
+    """Return what an answer says."""
+    return open_envelope(answer.proof, StorageProof, network=NETWORK).record
+
+
+def resigned(proof: StorageProof) -> Proven:
+    """Return a statement signed by the holder, true or not."""
+    return Proven(proof=factories.signed(proof, key(HOLDER)).envelope)
+
+
+def example(rng: random.Random, *, n: int = 7, size: int = 5_000) -> tuple[Question, EncodedBlob]:
+    """Return a question about a random blob."""
+    blob = encode(rng.randbytes(size), n=n)
+    return question_of(blob.blob_id, n=n), blob
+
+
+def refuse(proof: StorageProof, match: str) -> None:
+    """Check that nobody believes a proof, whoever sees it."""
+    with pytest.raises(PeerFaultError, match=match):
+        check_proof(proof, prover=peer_id(HOLDER), network=NETWORK)
+
+
+@pytest.mark.parametrize(("n", "size"), [(4, 0), (4, 1_000), (5, 900), (7, 5_000), (10, 300_000), (100, 20_000)])
+def test_a_holder_of_the_sliver_proves_it_to_anybody(rng: random.Random, n: int, size: int) -> None:
+    blob = encode(rng.randbytes(size), n=n)
+    axes = set()
+    for number in range(8):
+        question = question_of(blob.blob_id, n=n, number=number)
+        signed = check_answer(answer_of(question, blob), question)
+        proof = signed.record
+        check_proof(proof, prover=signed.signer_peer, network=NETWORK)  # Without the question, and without metadata.
+        axes.add(sliver_of(question, blob.metadata)[0])
+        assert len(proof.symbols) == (1 if blob.metadata.symbol_bytes > SHORT_SYMBOL_BYTES else 4)
+    assert axes == set(Axis)
+
+
+def test_what_is_asked_is_spread_over_both_slivers_and_all_n_symbols() -> None:
+    axes: Counter[Axis] = Counter()
+    indices: Counter[int] = Counter()
+    for number in range(2_000):
+        asked = draw(factories.seed_bytes("seed", number), n=10, symbol_size=2)
+        assert len(set(asked.indices)) == limits.CHALLENGE_SYMBOLS_MAX
+        axes[asked.axis] += 1
+        indices.update(asked.indices)
+    assert min(axes.values()) > 900
+    assert sorted(indices) == list(range(10))
+    assert min(indices.values()) > 700  # Of 800 on average: symbols beyond those that a sliver is made of, too.
+
+
+def test_long_symbols_are_asked_for_one_at_a_time() -> None:
+    seed = factories.seed_bytes("seed", 1)
+    assert len(draw(seed, n=4, symbol_size=SHORT_SYMBOL_BYTES).indices) == 4
+    assert len(draw(seed, n=4, symbol_size=SHORT_SYMBOL_BYTES + 2).indices) == 1
+
+
+def test_every_part_of_a_question_changes_what_is_asked(rng: random.Random) -> None:
+    question, blob = example(rng)
+    proof = proof_of(answer_of(question, blob))
+    changes: list[StorageProof] = [
+        replace(proof, challenger=peer_id(51)),
+        replace(proof, receipt=factories.digest(9)),
+        replace(proof, blob_id=factories.blob_id(9)),
+        replace(proof, shard=3),
+        replace(proof, number=2),
+        replace(proof, secret=factories.digest(9)),
+    ]
+    seeds = {seed_of(each, prover=peer_id(HOLDER), network=NETWORK) for each in [proof, *changes]}
+    seeds |= {
+        seed_of(proof, prover=peer_id(2), network=NETWORK),
+        seed_of(proof, prover=peer_id(HOLDER), network="other"),
+    }
+    assert len(seeds) == len(changes) + 3
+    assert question.seed in seeds
+
+
+def test_an_honest_prover_signs_nothing_when_any_bit_of_its_sliver_is_wrong(rng: random.Random) -> None:
+    """The symbols that are asked for may be whole: the paths are not, for they come from all of the sliver."""
+    question, blob = example(rng)
+    good = bytes(sliver_for(question, blob).data)
+    for _ in range(30):
+        rotten = bytearray(good)
+        rotten[rng.randrange(len(good))] ^= 1 << rng.randrange(8)
+        with pytest.raises(CorruptSliverError, match="proves nothing any more"):
+            make_proof(question, blob.metadata, rotten, key=key(HOLDER))
+    with pytest.raises(CorruptSliverError, match="bytes"):
+        make_proof(question, blob.metadata, good[:-2], key=key(HOLDER))
+
+
+def test_an_answer_to_another_question_does_not_count(rng: random.Random) -> None:
+    question, blob = example(rng)
+    for other in (
+        question_of(blob.blob_id, n=7, number=2),
+        replace(question, challenger=peer_id(51)),
+        replace(question, challenge=replace(question.challenge, deadline=1)),
+        question_of(blob.blob_id, n=7, shard=ShardIndex(3)),
+    ):
+        with pytest.raises(PeerFaultError, match="another question"):
+            check_answer(answer_of(other, blob), question)
+
+
+def test_nobody_answers_for_another_and_a_forged_signature_counts_for_nothing(rng: random.Random) -> None:
+    question, blob = example(rng)
+    answer = answer_of(question, blob)
+    by_another = Proven(proof=factories.signed(proof_of(answer), key(2)).envelope)
+    with pytest.raises(PeerFaultError, match="another question"):
+        check_answer(by_another, question)
+    forged = Proven(proof=replace(answer.proof, signature=by_another.proof.signature))
+    with pytest.raises(PeerFaultError, match="nobody signed"):
+        check_answer(forged, question)
+
+
+def test_a_symbol_or_path_that_is_wrong_is_refused(rng: random.Random) -> None:
+    question, blob = example(rng)
+    proof = proof_of(answer_of(question, blob))
+    first, *others = proof.symbols
+    wrong = bytes([first.data[0] ^ 1]) + first.data[1:]
+    refuse(replace(proof, symbols=(replace(first, data=wrong), *others)), "ends at")
+    refuse(replace(proof, symbols=(replace(first, path=first.path[::-1]), *others)), "ends at")
+    refuse(replace(proof, symbols=(replace(first, path=first.path[1:]), *others)), "siblings")
+    refuse(replace(proof, symbols=(replace(first, data=first.data[:-2]), *others)), "a symbol of")
+    refuse(replace(proof, symbols=(*others, first)), "ends at")
+    refuse(replace(proof, symbols=tuple(others)), "3 symbols, 4 were asked for")
+    assert check_answer(resigned(proof), question).record == proof
+    with pytest.raises(PeerFaultError, match="false proof"):
+        check_answer(resigned(replace(proof, symbols=tuple(others))), question)
+
+
+def test_a_pair_that_is_not_of_the_blob_is_refused(rng: random.Random) -> None:
+    question, blob = example(rng)
+    proof = proof_of(answer_of(question, blob))
+    refuse(replace(proof, pair_hashes=bytes(64)), "ends at")
+    refuse(replace(proof, pair_path=proof.pair_path[::-1]), "ends at")
+    refuse(replace(proof, last_pair_hashes=bytes(64)), "has this id")
+    refuse(replace(proof, length=proof.length - 1), "has this id")
+    refuse(replace(proof, blob_id=factories.blob_id(9)), "has this id")
+    refuse(replace(proof, shard=7), "has this id")
+    refuse(replace(proof, n=4, length=limits.BLOB_BYTES_MAX), "at most")
+
+
+def test_the_pair_of_another_shard_is_refused(rng: random.Random) -> None:
+    """A holder of two shards keeps one and answers for both."""
+    question, blob = example(rng)
+    kept = ShardIndex(3)
+    other = proof_of(answer_of(question_of(blob.blob_id, n=7, shard=kept), blob))
+    refuse(replace(other, shard=question.shard, receipt=question.batch.digest), "ends at|4 were asked")
+
+
+@pytest.mark.parametrize("n", [5, 7, 10, 13, 100])
+def test_no_other_n_is_claimed_for_a_blob(rng: random.Random, n: int) -> None:
+    """Whoever chooses n chooses which pair is that of its shard, and answers from one that it kept."""
+    blob = encode(rng.randbytes(900), n=n)
+    metadata = blob.metadata
+    leaves = [metadata.pair_hash(PairIndex(pair)) for pair in range(n)]
+    tree = MerkleTree.from_leaves(leaves)
+    proof = proof_of(answer_of(question_of(blob.blob_id, n=n), blob))
+    height = math.ceil(math.log2(n))
+    for claimed in set(range(max(4, 2 ** (height - 1) + 1), 2**height + 1)) - {n}:
+        last = min(claimed, n) - 1
+        path = tuple(map(Digest, tree.prove(last).siblings))
+        refuse(
+            replace(proof, n=claimed, last_pair_hashes=leaves[last], last_pair_path=path),
+            "last one|has this id|at most",
+        )
+
+
+def test_a_challenge_without_a_good_receipt_is_no_question(rng: random.Random) -> None:
+    question, _ = example(rng)
+    receipt = replace(question.challenge.receipt, shard=3)
+    with pytest.raises(PeerFaultError, match="proves nothing"):
+        open_challenge(replace(question.challenge, receipt=receipt), challenger=peer_id(ASKER), network=NETWORK)
+
+
+def test_a_retraction_answers_only_for_the_receipt_that_it_ends(rng: random.Random) -> None:
+    question, _ = example(rng)
+    pair = (question.blob_id, question.shard)
+
+    def absent(by: int = HOLDER, of: tuple[BlobId, ShardIndex] = pair, sequence: int = 2) -> Absent:
+        made = make_retraction(key(by), of, network=NETWORK, sequence=sequence, time=factories.TIME)
+        return Absent(retraction=made.envelope)
+
+    assert check_absence(absent(), question).record.sequence == 2
+    for wrong, match in [
+        (absent(by=2), "something else"),
+        (absent(of=(question.blob_id, ShardIndex(3))), "something else"),
+        (absent(sequence=1), "does not end"),
+        (Absent(retraction=factories.envelope()), "ends nothing"),
+    ]:
+        with pytest.raises(PeerFaultError, match=match):
+            check_absence(wrong, question)
+
+
+def test_an_audit_of_twenty_slivers_at_n_100_takes_less_than_50_kb_besides_the_symbols(rng: random.Random) -> None:
+    question, blob = example(rng, n=100, size=20_000)
+    answer = answer_of(question, blob)
+    symbols = sum(len(each.data) for each in proof_of(answer).symbols)
+    both_ways = len(codec.encode(question.challenge)) + len(codec.encode(answer)) - symbols
+    assert 20 * both_ways < 50_000
+
+
+def test_whoever_keeps_half_of_a_sliver_answers_few_challenges(rng: random.Random) -> None:
+    """Of n = 100, half of a primary are 33 symbols, half of a secondary 17: of both ways together one in 150."""
+    kept = {Axis.PRIMARY: 33, Axis.SECONDARY: 17}
+    passed = 0
+    for _ in range(20_000):
+        asked = draw(rng.randbytes(32), n=100, symbol_size=100)
+        passed += all(index < kept[asked.axis] for index in asked.indices)
+    assert passed < 20_000 / 100
+    assert asked_of(question_of(factories.blob_id(), n=4), encode(b"x", n=4).metadata).indices

@@ -1,0 +1,188 @@
+"""Audits between whole nodes: who keeps promises passes, who has lost a pair says so, and who dropped it is found."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import trio
+
+from p2pnode.config import TESTNET
+from p2pnode.errors import NotFoundError, PeerRefusedError
+from p2pnode.node import Node
+from p2pnode.protocols import prover_budget
+from p2pnode.reputation.score import NEW
+from p2pnode.services.results import Audited
+from testnet.sim.habits.sign_and_drop import SignAndDrop
+from testnet.sim.machine import Machine
+from testnet.sim.world import World
+from tests import factories
+from tests.services.simulated import pair_files, put, simulate
+from wire.challenges import Absent, Challenge, Proven
+from wire.ids import Digest, PeerId
+from wire.records import Receipt
+
+PROVEN = 0.96
+"""A score that takes some passes."""
+
+AUDITING = replace(TESTNET, provisional_lease_s=120)
+
+
+def node_of(machine: Machine) -> Node:
+    """Return the production node on a machine."""
+    assert isinstance(machine.node, Node)
+    return machine.node
+
+
+async def audit(machine: Machine, other: Machine) -> Audited:
+    """Let one node audit another."""
+    return await node_of(machine).audit(other.peer_id)
+
+
+def score(machine: Machine, other: Machine) -> float:
+    """Return what one node thinks of another."""
+    return node_of(machine)._context.scores.of(other.peer_id).value
+
+
+async def an_hour_of_audits_of(one: Machine, others: Sequence[Machine]) -> None:
+    """Wait, for an hour at most, until one node thinks better of all others than of newcomers."""
+    for _ in range(360):
+        await trio.sleep(10)
+        if all(score(one, other) > PROVEN for other in others if other is not one):
+            return
+    pytest.fail("an hour was not enough")
+
+
+def damage(machine: Machine) -> None:
+    """Let every pair file of a machine rot behind its node's back."""
+    for name in pair_files(machine):
+        for place in (machine.files.size(name) // 2, machine.files.size(name) - 1):
+            machine.files.injure(name, place, bit=3)
+
+
+def test_every_holder_proves_what_it_has_signed_for(rng: random.Random) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(5_000))
+        for machine in machines[1:]:
+            audited = await audit(machines[0], machine)
+            assert (audited.verdict, audited.reason) == ("ok", "proven")
+            assert 0 < audited.answer_bytes < 20_000
+            assert audited.score > NEW.value
+
+    simulate(rng, 4, body)
+
+
+def test_a_holder_whose_disk_rots_retracts_and_never_answers_falsely(rng: random.Random) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(5_000))
+        damage(machines[1])
+        audited = await audit(machines[0], machines[1])
+        while audited.verdict == "ok":  # One question in two is about the other sliver.
+            audited = await audit(machines[0], machines[1])
+        assert audited.verdict == "absent"
+        assert audited.score < NEW.after(passed=True).value
+        await trio.sleep(30)
+        with pytest.raises(NotFoundError, match="no live receipt"):  # The retraction has reached us.
+            await audit(machines[0], machines[1])
+
+    simulate(rng, 4, body)
+
+
+def test_whoever_has_signed_nothing_cannot_be_audited(rng: random.Random) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        with pytest.raises(NotFoundError, match="no live receipt"):
+            await audit(machines[0], machines[1])
+
+    simulate(rng, 4, body)
+
+
+def test_a_peer_that_is_away_loses_no_score(rng: random.Random) -> None:
+    async def body(world: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(5_000))
+        world.kill(machines[1].name)
+        audited = await audit(machines[0], machines[1])
+        assert audited.verdict == "offline"
+        assert audited.score == NEW.value
+
+    simulate(rng, 4, body)
+
+
+async def challenge_of(asker: Machine, prover: Machine, receipt: Receipt | None = None) -> Challenge:
+    """Return a challenge on a live receipt of a node."""
+    chosen = receipt or await node_of(asker)._auditor._choose(prover.peer_id, None)
+    assert chosen is not None
+    return Challenge(receipt=chosen, number=1, secret=factories.digest(), deadline=0)
+
+
+async def ask(asker: Machine, prover: PeerId, challenge: Challenge) -> object:
+    """Send a challenge."""
+    peers = node_of(asker)._context.peers
+    return (await peers.ask(prover, "audit", challenge, expect=(Proven, Absent))).message
+
+
+def test_only_those_who_have_a_part_in_a_blob_may_ask_and_only_the_signer_answers(rng: random.Random) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(5_000), shards=4)
+        inside = [each for each in machines[1:] if pair_files(each)]
+        outside = [each for each in machines[1:] if not pair_files(each)]
+        challenge = await challenge_of(inside[0], inside[1])
+        assert isinstance(await ask(inside[0], inside[1].peer_id, challenge), Proven)
+        with pytest.raises(PeerRefusedError, match="no part in the blob"):
+            await ask(outside[0], inside[1].peer_id, challenge)
+        with pytest.raises(PeerRefusedError, match="of another node"):
+            await ask(outside[0], outside[1].peer_id, challenge)
+        forged = replace(challenge, receipt=replace(challenge.receipt, path=(Digest(bytes(32)),)))
+        with pytest.raises(PeerRefusedError, match="proves nothing"):
+            await ask(inside[0], inside[1].peer_id, forged)
+
+    simulate(rng, 7, body)
+
+
+def test_a_prover_answers_no_more_than_its_budget(rng: random.Random, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prover_budget, "QUESTIONS_PER_EPOCH_MAX", 3)
+
+    async def body(_: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(5_000))
+        verdicts = [(await audit(machines[0], machines[1])).verdict for _ in range(5)]
+        assert verdicts[:3] == ["ok", "ok", "ok"]
+        assert "busy" in verdicts
+
+    simulate(rng, 4, body)
+
+
+def test_a_node_that_signs_and_drops_is_found_by_audits_and_given_nothing_new(rng: random.Random) -> None:
+    async def body(world: World, machines: list[Machine]) -> None:
+        bad = await world.start_node("bad", bootstrap=[machines[0].name], habit=SignAndDrop())
+        await world.all_meet([*(each.name for each in machines), "bad"])
+        writer = machines[0]
+        while score(writer, bad) >= 0.9:
+            await put(writer, rng.randbytes(2_000), shards=7)
+            await trio.sleep(20)
+        assert bad.peer_id not in {each.peer_id for each in node_of(writer)._membership.candidates()}
+        for honest in machines[1:]:
+            assert score(writer, honest) >= NEW.value
+
+    simulate(rng, 6, body, profile=AUDITING)
+
+
+def test_honest_nodes_audit_each_other_for_an_hour_and_nobody_loses_anything(rng: random.Random) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(2_000))
+        for machine in machines:
+            await an_hour_of_audits_of(machine, machines)
+
+    simulate(rng, 4, body, profile=AUDITING)
+
+
+def test_scores_outlive_a_restart(rng: random.Random) -> None:
+    async def body(world: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(2_000))
+        await an_hour_of_audits_of(machines[0], machines[1:2])
+        await trio.sleep(AUDITING.member_record_every_s + 1)
+        world.kill(machines[0].name)
+        again = await world.start_node(machines[0].name)
+        assert score(again, machines[1]) > 0.955
+
+    simulate(rng, 4, body, profile=AUDITING)

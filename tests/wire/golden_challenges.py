@@ -1,0 +1,114 @@
+"""Golden bytes of challenges and their answers."""
+
+from __future__ import annotations
+
+from tests.wire.golden import Golden
+from tests.wire.golden_records import BLOB, DIGEST, ENVELOPE, PEER
+from wire.challenges import Absent, Challenge, Proven, ProvenSymbol, StorageProof
+from wire.records import Receipt
+
+RECEIPT = Receipt(batch=ENVELOPE, blob_id=BLOB, shard=2, index=1, path=(DIGEST,))
+SYMBOL = ProvenSymbol(data=b"\x5a\x5a", path=(DIGEST,))
+
+CHALLENGES = (
+    Golden(
+        Challenge(receipt=RECEIPT, number=7, secret=DIGEST, deadline=1_800_000_000),
+        """
+        95                 # array of 5
+          70               # tag: Challenge
+          97               # receipt: array of 7
+            15             # tag: Receipt
+            01             # version: 1
+            94             # batch: array of 4
+              01           # tag: Envelope
+              c4 02 b0d7   # body
+              c4 20 0e*32  # signer
+              c4 40 51*64  # signature
+            c4 20 ab*32    # blob id
+            02             # shard: 2
+            01             # index: 1
+            91             # path: array of 1
+              c4 20 d1*32  # Digest
+          07               # number: 7
+          c4 20 d1*32      # secret
+          ce 6b49d200      # deadline: 1,800,000,000
+        """,
+    ),
+    Golden(
+        Proven(proof=ENVELOPE),
+        """
+        92               # array of 2
+          71             # tag: Proven
+          94             # proof: array of 4
+            01           # tag: Envelope
+            c4 02 b0d7   # body
+            c4 20 0e*32  # signer
+            c4 40 51*64  # signature
+        """,
+    ),
+    Golden(
+        Absent(retraction=ENVELOPE),
+        """
+        92               # array of 2
+          72             # tag: Absent
+          94             # retraction: array of 4
+            01           # tag: Envelope
+            c4 02 b0d7   # body
+            c4 20 0e*32  # signer
+            c4 40 51*64  # signature
+        """,
+    ),
+    Golden(
+        SYMBOL,
+        """
+        93               # array of 3
+          73             # tag: ProvenSymbol
+          c4 02 5a*2     # data
+          91             # path: array of 1
+            c4 20 d1*32  # Digest
+        """,
+    ),
+    Golden(
+        StorageProof(
+            challenger=PEER,
+            receipt=DIGEST,
+            number=7,
+            secret=DIGEST,
+            deadline=1_800_000_000,
+            blob_id=BLOB,
+            shard=2,
+            n=4,
+            length=1000,
+            pair_hashes=b"\x33" * 64,
+            pair_path=(DIGEST,),
+            last_pair_hashes=b"\x44" * 64,
+            last_pair_path=(),
+            symbols=(SYMBOL,),
+        ),
+        """
+        dc 0010                     # array of 16
+          74                        # tag: StorageProof
+          01                        # version: 1
+          c4 26 002408011220 9e*32  # challenger
+          c4 20 d1*32               # receipt
+          07                        # number: 7
+          c4 20 d1*32               # secret
+          ce 6b49d200               # deadline: 1,800,000,000
+          c4 20 ab*32               # blob id
+          02                        # shard: 2
+          04                        # n: 4
+          cd 03e8                   # length: 1,000
+          c4 40 33*64               # pair hashes
+          91                        # pair path: array of 1
+            c4 20 d1*32             # Digest
+          c4 40 44*64               # last pair hashes
+          90                        # last pair path: array of 0
+          91                        # symbols: array of 1
+            93                      # array of 3
+              73                    # tag: ProvenSymbol
+              c4 02 5a*2            # data
+              91                    # path: array of 1
+                c4 20 d1*32         # Digest
+        """,
+    ),
+)

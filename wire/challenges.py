@@ -1,0 +1,78 @@
+"""Challenges: what a node asks of a holder that has signed a receipt, and what the holder answers.
+
+The answer carries everything that is needed to check it: neither side's metadata nor its clock is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from wire import limits
+from wire.codec import Fixed, ListOf, Nested, Raw, UInt, wire_type
+from wire.ids import BlobId, Digest, PeerId
+from wire.records import Envelope, Path, Receipt, Time, Version1
+
+PairHashes = Annotated[bytes, Raw(64, low=64)]
+"""A leaf of a blob's tree: the hash of primary i, then that of secondary n - 1 - i."""
+
+
+@wire_type(0x70)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """Prove that you hold the pair that you signed this receipt for. What is asked follows from all of the fields."""
+
+    receipt: Annotated[Receipt, Nested(Receipt)]
+    number: Annotated[int, UInt(limits.UINT64_MAX)]
+    secret: Annotated[Digest, Fixed(Digest)]
+    deadline: Time
+
+
+@wire_type(0x71)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """The signed answer to a challenge."""
+
+    proof: Annotated[Envelope, Nested(Envelope)]
+
+
+@wire_type(0x72)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """The pair is not here any more; this retraction ends the receipt."""
+
+    retraction: Annotated[Envelope, Nested(Envelope)]
+
+
+@wire_type(0x73)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenSymbol:
+    """One symbol of the sliver that was asked for, and the path from it to the sliver's hash."""
+
+    data: Annotated[bytes, Raw(limits.SYMBOL_BYTES_MAX, low=2)]
+    path: Path
+
+
+@wire_type(0x74)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageProof:
+    """A holder's answer to one challenge, signed with its identity key: it proves itself, or convicts its signer.
+
+    The path of the last pair shows that the blob has exactly n pairs, which the blob's id alone does not tell.
+    """
+
+    version: Version1 = 1
+    challenger: Annotated[PeerId, Fixed(PeerId)]
+    receipt: Annotated[Digest, Fixed(Digest)]
+    number: Annotated[int, UInt(limits.UINT64_MAX)]
+    secret: Annotated[Digest, Fixed(Digest)]
+    deadline: Time
+    blob_id: Annotated[BlobId, Fixed(BlobId)]
+    shard: Annotated[int, UInt(limits.SHARDS_MAX - 1)]
+    n: Annotated[int, UInt(limits.SHARDS_MAX, low=limits.SHARDS_MIN)]
+    length: Annotated[int, UInt(limits.BLOB_BYTES_MAX)]
+    pair_hashes: PairHashes
+    pair_path: Path
+    last_pair_hashes: PairHashes
+    last_pair_path: Path
+    symbols: Annotated[tuple[ProvenSymbol, ...], ListOf(Nested(ProvenSymbol), limits.CHALLENGE_SYMBOLS_MAX, low=1)]
