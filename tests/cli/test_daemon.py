@@ -238,7 +238,12 @@ def test_a_bug_is_logged_with_its_traceback_and_ends_with_1(
 
 def test_options_replace_the_settings_of_the_home(quick: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "other"
-    settings = HomeSettings(listen=("/ip4/1.1.1.1/tcp/1",), announce=("/ip4/2.2.2.2/tcp/2",), bootstrap=("/x/p2p/a",))
+    settings = HomeSettings(
+        profile="private",  # It asks for no admission work, of which a first start tells a line.
+        listen=("/ip4/1.1.1.1/tcp/1",),
+        announce=("/ip4/2.2.2.2/tcp/2",),
+        bootstrap=("/x/p2p/a",),
+    )
     create_home(path, settings=settings, rng=SystemRng())
     monkeypatch.setenv("FAKE_NODE", "port in use")
     ended = quick("run", "--home", path, "--announce", "/ip4/3.3.3.3/tcp/3")
