@@ -145,6 +145,7 @@ class Node:
             self._clock,
             quota_bytes=config.quota_bytes,
             trash_s=config.profile.trash_s,
+            disk_free_min_bytes=config.disk_free_min_bytes,
         )
         owner_store = await OwnerStore.open(self._files, self._offload)
         requester = Requester(self._network, self._clock, self._config.profile)
