@@ -37,6 +37,7 @@ from p2pnode.services.ownership import Ownership
 from p2pnode.services.peers import Answer, Handler, Peers, answer_or_refuse
 from p2pnode.services.prove import Prover
 from p2pnode.services.put import Putter
+from p2pnode.services.quota import QuotaControl
 from p2pnode.services.reach import PortMapper, ReachService
 from p2pnode.services.relaying import RelayingService
 from p2pnode.services.results import (
@@ -184,6 +185,7 @@ class Node:
         peers = Peers(requester, self._network.peer_id, protocols)
         self._store = store
         self.trash = Trash(store)
+        self.quota = QuotaControl(store, self.events)
         self._context = context = Context(
             identity=config.identity,
             owner=config.owner,

@@ -50,6 +50,8 @@ class OwnerPaths:
             ("GET", "/v1/trash", self.trash),
             ("POST", "/v1/trash/{blob_id}/restore", self.restore),
             ("DELETE", "/v1/trash", self.empty_trash),
+            ("GET", "/v1/quota", self.quota),
+            ("PUT", "/v1/quota", self.change_quota),
             ("GET", "/v1/status", self.status),
             ("GET", "/v1/events", self.events),
         ):
@@ -83,6 +85,14 @@ class OwnerPaths:
     async def empty_trash(self) -> Response:
         """Remove what is in the trash."""
         return JSONResponse(dataclasses.asdict(await self._node.trash.empty()))
+
+    async def quota(self) -> Response:
+        """Tell what the node offers, and how much room there is."""
+        return JSONResponse(dataclasses.asdict(self._node.quota.state()))
+
+    async def change_quota(self, quota_bytes: Annotated[int, Query(alias="bytes", ge=1)]) -> Response:
+        """Change the quota of the running node; whoever asks keeps it in the settings."""
+        return JSONResponse(dataclasses.asdict(self._node.quota.change(quota_bytes)))
 
     async def status(self) -> Response:
         """Tell how the node is doing."""

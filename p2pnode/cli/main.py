@@ -43,6 +43,7 @@ _OWN_COMMANDS = {
     "renew": "p2pnode.cli.renew:command",
     "rm": "p2pnode.cli.rm:command",
     "trash": "p2pnode.cli.trash:command",
+    "quota": "p2pnode.cli.quota:command",
     "status": "p2pnode.cli.status:command",
     "events": "p2pnode.cli.events:command",
     "plan": "p2pnode.cli.plan:command",

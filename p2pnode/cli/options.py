@@ -17,10 +17,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for progra
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print as little as possible.")]
 ReferenceArgument = Annotated[str, typer.Argument(metavar="ID", help="What 'put' printed.", show_default=False)]
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGTP]?)(i?)B?")
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([kKMGTP]?)(i?)B?")
 
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(s|min|m|h|d|w|y)")
+_DURATION = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?(s|min|m|h|d|w|y)")
 _SECONDS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 
 

@@ -13,6 +13,7 @@ from p2pnode.services.owner_face import (
     Event,
     NodeStatus,
     OwnedThing,
+    QuotaState,
     Removed,
     Renewed,
     Space,
@@ -83,6 +84,16 @@ def restore_trashed(daemon: DaemonClient, blob_id: str) -> int:
 def empty_trash(daemon: DaemonClient) -> Emptied:
     """Remove what is in the trash."""
     return made(Emptied, daemon.ask("/v1/trash", method="DELETE"))
+
+
+def quota(daemon: DaemonClient) -> QuotaState:
+    """Tell what the node offers, and how much room there is."""
+    return made(QuotaState, daemon.ask("/v1/quota"))
+
+
+def change_quota(daemon: DaemonClient, quota_bytes: int) -> QuotaState:
+    """Change the quota of the running node."""
+    return made(QuotaState, daemon.ask(f"/v1/quota?bytes={quota_bytes}", method="PUT"))
 
 
 def events_after(daemon: DaemonClient, number: int) -> list[Event]:

@@ -93,6 +93,21 @@ class Space:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaState:
+    """What a node offers, and how much of it there is room for. Bytes."""
+
+    quota: int
+    used: int
+    """As `Space.used`; more than the quota when that was lowered below it."""
+    trash: int
+    room: int
+    """What may still be stored: what is left of the quota, or of the disk where that is less."""
+    disk_free: int
+    disk_free_min: int
+    """What stays free on the disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """What the owner has in the network."""
 
@@ -158,7 +173,7 @@ class Event:
     time: int
     """Seconds since 1970."""
     kind: str
-    """A stable word: `lease-ends-soon`, `renewed`, `renewal-failed`, `removed`, `catalogue-restored`, .."""
+    """A stable word: `lease-ends-soon`, `renewed`, `renewal-failed`, `removed`, `quota-changed`, .."""
     message: str
     """For a person."""
     reference: str | None = None
@@ -203,6 +218,22 @@ class TrashFace(Protocol):
         ...
 
 
+class QuotaFace(Protocol):
+    """The quota of a node."""
+
+    def state(self) -> QuotaState:
+        """Tell what is offered and used."""
+        ...
+
+    def change(self, quota_bytes: int) -> QuotaState:
+        """Grow or shrink the quota of the running node. Raises `CallerError` for a quota that makes no sense.
+
+        Below what is used nothing leased is dropped: new slivers are refused until enough leases have run out. The
+        caller keeps the number for the next start.
+        """
+        ...
+
+
 class EventLog(Protocol):
     """The events of a node."""
 
@@ -226,6 +257,11 @@ class OwnerFace(Protocol):
     @property
     def trash(self) -> TrashFace:
         """What the node's own disk keeps of what has no lease any more."""
+        ...
+
+    @property
+    def quota(self) -> QuotaFace:
+        """What the node offers to others."""
         ...
 
     async def owned(self, *, with_removed: bool = False) -> list[OwnedThing]:

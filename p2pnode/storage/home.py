@@ -21,7 +21,7 @@ from crypto.keys import SEED_BYTES, BadKeyError, KeyPurpose, SigningKey, key_fro
 from p2pnode.errors import HomeError, HomeInUseError
 from p2pnode.seams import Rng
 from p2pnode.storage.files import DiskFiles
-from p2pnode.storage.settings import HomeSettings, settings_from_text, settings_to_text, with_bootstrap
+from p2pnode.storage.settings import HomeSettings, settings_from_text, settings_to_text, with_bootstrap, with_quota
 from p2pnode.storage.workfile import work_from_text, work_to_text
 from wire.errors import WireError
 from wire.network_secret import NetworkSecret
@@ -39,6 +39,7 @@ __all__ = [
     "remove_daemon_info",
     "with_work",
     "write_daemon_info",
+    "write_quota",
 ]
 
 IDENTITY_FILE = "identity.key"
@@ -194,13 +195,14 @@ def add_bootstrap(home: Home, addresses: Sequence[str]) -> tuple[str, ...]:
     if not new:
         return ()
     config = home.path / CONFIG_FILE
-    text = with_bootstrap(_read_text(config), new, where=str(config))
-    try:
-        _replace(home.path, CONFIG_FILE, text, mode=stat.S_IMODE(config.stat().st_mode))
-    except OSError as error:
-        message = f"cannot write {config}: {error.strerror or error}"
-        raise HomeError(message) from error
+    _rewrite_config(config, with_bootstrap(_read_text(config), new, where=str(config)))
     return new
+
+
+def write_quota(home: Home, quota_bytes: int) -> None:
+    """Keep another quota in `config.toml`, in one atomic step; nothing else there changes. Raises `HomeError`."""
+    config = home.path / CONFIG_FILE
+    _rewrite_config(config, with_quota(_read_text(config), quota_bytes, where=str(config)))
 
 
 @contextlib.contextmanager
@@ -268,6 +270,14 @@ def _refuse_existing(path: Path) -> None:
                 " or choose another directory with --home"
             )
             raise HomeError(message)
+
+
+def _rewrite_config(config: Path, text: str) -> None:
+    try:
+        _replace(config.parent, CONFIG_FILE, text, mode=stat.S_IMODE(config.stat().st_mode))
+    except OSError as error:
+        message = f"cannot write {config}: {error.strerror or error}"
+        raise HomeError(message) from error
 
 
 def _replace(path: Path, name: str, text: str, *, mode: int) -> None:

@@ -8,10 +8,14 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from p2pnode.errors import QuotaError
+from p2pnode.errors import CallerError, QuotaError
 
 BLOCK_BYTES = 4096
 """The block of nearly every file system: room is reserved in these; what a file really took is counted afterwards."""
+
+
+QUOTA_BYTES_MAX = (1 << 63) - 1
+"""What SQLite and TOML can write down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,18 @@ class Usage:
     """What may still be stored: the quota's room, or the disk's where that is less."""
     disk_free_bytes: int
     """What the disk has left, the part that stays free included."""
+    disk_free_min_bytes: int
+    """The part that stays free."""
+
+
+def check_quota(quota_bytes: int, *, disk_bytes: int | None = None) -> None:
+    """Raise `CallerError` unless a node may be told to keep this quota, on a disk of this size if that is known."""
+    if not 0 < quota_bytes <= QUOTA_BYTES_MAX:
+        message = f"a quota of {quota_bytes} bytes: expected more than 0, and at most {QUOTA_BYTES_MAX}"
+        raise CallerError(message)
+    if disk_bytes is not None and quota_bytes > disk_bytes:
+        message = f"a quota of {quota_bytes} bytes: the whole disk has only {disk_bytes}; choose less than that"
+        raise CallerError(message)
 
 
 def on_disk(byte_count: int) -> int:
@@ -48,7 +64,7 @@ class Quota:
         self._reserved_bytes = 0
         self._pairs = 0
         self._disk_bytes = 0
-        self._disk_room_bytes = 0
+        self._disk_free_min_bytes = 0
         self._lock = threading.Lock()
 
     def set_used(self, used_bytes: int) -> None:
@@ -74,7 +90,7 @@ class Quota:
             if byte_count > max(0, room):  # What needs nothing is welcome in a quota that was shrunk, too.
                 message = (
                     f"the quota has no room for {byte_count} bytes: {self._used_bytes} of {self._quota_bytes} are used"
-                    f" and {self._reserved_bytes} reserved by writes under way; raise quota_bytes in config.toml,"
+                    f" and {self._reserved_bytes} reserved by writes under way; raise it with 'p2pnode quota SIZE',"
                     " or wait until leases end"
                 )
                 raise QuotaError(message)
@@ -93,7 +109,7 @@ class Quota:
         """Remember what the disk said last, and how much of it stays free."""
         with self._lock:
             self._disk_bytes = free_bytes
-            self._disk_room_bytes = max(0, free_bytes - kept_free_bytes)
+            self._disk_free_min_bytes = kept_free_bytes
 
     def usage(self) -> Usage:
         """Return the figures of this moment."""
@@ -105,8 +121,9 @@ class Quota:
                 reserved_bytes=self._reserved_bytes,
                 trash_bytes=self._trash_bytes,
                 pairs=self._pairs,
-                free_bytes=min(room, self._disk_room_bytes),
+                free_bytes=min(room, max(0, self._disk_bytes - self._disk_free_min_bytes)),
                 disk_free_bytes=self._disk_bytes,
+                disk_free_min_bytes=self._disk_free_min_bytes,
             )
 
 

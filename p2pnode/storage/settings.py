@@ -34,6 +34,8 @@ _HOURS = re.compile(r"([0-9]{1,2})-([0-9]{1,2})")
 
 _BOOTSTRAP_START = re.compile(r"^[ \t]*[\"']?bootstrap[\"']?[ \t]*=[ \t]*\[", re.MULTILINE)
 
+_QUOTA_LINE = re.compile(r"^[ \t]*[\"']?quota_bytes[\"']?[ \t]*=[ \t]*([0-9a-fA-FxXob_+-]+)", re.MULTILINE)
+
 _COMMENTS = {
     "network": "The network's name. Nodes with other names do not talk to each other.",
     "has_secret": "Whether all members share a secret; it is in the file network-secret, never here.",
@@ -178,14 +180,32 @@ def with_bootstrap(text: str, addresses: Sequence[str], *, where: str) -> str:
     else:
         separator = ", " if before.bootstrap else ""
         new = text[: match.end()] + added + separator + text[match.end() :]
-    try:
-        is_right = settings_from_text(new, where=where) == wanted
-    except HomeError:
-        is_right = False
-    if not is_right:
+    if not _says(new, wanted):
         message = f"{_place(where, text, 'bootstrap')}: cannot add to bootstrap here; add these by hand: {added}"
         raise HomeError(message)
     return new
+
+
+def with_quota(text: str, quota_bytes: int, *, where: str) -> str:
+    """Return the text of a config file with this quota; every other character stays. Raises `HomeError` as above."""
+    wanted = dataclasses.replace(settings_from_text(text, where=where), quota_bytes=quota_bytes)
+    match = _QUOTA_LINE.search(text)
+    if match is None:
+        new = f"{text.rstrip()}\n\n# {_COMMENTS['quota_bytes']}\nquota_bytes = {quota_bytes}\n"
+    else:
+        new = f"{text[: match.start(1)]}{quota_bytes}{text[match.end(1) :]}"
+    if not _says(new, wanted):
+        message = f"{_place(where, text, 'quota_bytes')}: cannot change it here; write by hand: {quota_bytes}"
+        raise HomeError(message)
+    return new
+
+
+def _says(text: str, wanted: HomeSettings) -> bool:
+    """Tell whether a config file means these settings."""
+    try:
+        return settings_from_text(text, where="") == wanted
+    except HomeError:
+        return False
 
 
 def _check_addresses(name: str, addresses: tuple[str, ...]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from p2pnode.services.events import Events
 from p2pnode.services.owner_face import (
     Emptied,
     NodeStatus,
     OwnedThing,
+    QuotaState,
     Removed,
     Renewed,
     Space,
@@ -15,6 +18,7 @@ from p2pnode.services.owner_face import (
     Trashed,
     Warning,  # noqa: A004 - the word that the user sees
 )
+from p2pnode.storage.quota import check_quota
 from p2pnode.system import SystemClock
 from wire.ids import BlobId
 from wire.references import Reference
@@ -45,12 +49,30 @@ class FakeTrash:
         return done
 
 
+class FakeQuota:
+    """A `QuotaFace` with 250 bytes used."""
+
+    def __init__(self) -> None:
+        self.now = QuotaState(quota=1000, used=250, trash=50, room=750, disk_free=5000, disk_free_min=100)
+
+    def state(self) -> QuotaState:
+        """Tell."""
+        return self.now
+
+    def change(self, quota_bytes: int) -> QuotaState:
+        """Change."""
+        check_quota(quota_bytes)
+        self.now = replace(self.now, quota=quota_bytes, room=max(0, quota_bytes - self.now.used))
+        return self.now
+
+
 class FakeOwner:
     """An `OwnerFace`; the attributes say what it answers."""
 
     def __init__(self) -> None:
         self.events = Events(SystemClock())
         self.trash = FakeTrash()
+        self.quota = FakeQuota()
         self.owner_asked: list[tuple[object, ...]] = []
         self.renewed_healthy = 10
         self.things = [

@@ -84,6 +84,23 @@ async def test_the_status_has_its_space_in_bytes(served: Served) -> None:
     assert status["warnings"] == []
 
 
+async def test_the_quota_is_told_and_changed(served: Served) -> None:
+    state = {"quota": 1000, "used": 250, "trash": 50, "room": 750, "disk_free": 5000, "disk_free_min": 100}
+    assert (await served.client.get("/v1/quota")).json() == state
+    changed = state | {"quota": 300, "room": 50}
+    assert (await served.client.put("/v1/quota?bytes=300")).json() == changed
+    assert (await served.client.get("/v1/quota")).json() == changed
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?bytes=0", "?bytes=-1", "?bytes=1e3", f"?bytes={1 << 63}", "?bytes=" + "9" * 5000]
+)
+async def test_a_quota_that_makes_no_sense_changes_nothing(served: Served, query: str) -> None:
+    answer = await served.client.put("/v1/quota" + query)
+    assert answer.status_code == 400
+    assert served.node.quota.now.quota == 1000
+
+
 async def test_events_come_after_a_number_at_once_and_while_they_happen(served: Served) -> None:
     for number in range(1, 4):
         served.node.events.tell("renewed", f"message {number}", reference="abc")

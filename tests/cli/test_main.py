@@ -26,6 +26,7 @@ COMMANDS = [
     "renew",
     "rm",
     "trash",
+    "quota",
     "status",
     "events",
     "peers",

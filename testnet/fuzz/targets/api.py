@@ -50,6 +50,8 @@ _REQUESTS = (
     f"GET /v1/trash\n{_HEAD}",
     f"POST /v1/trash/{FIRST_BLOB}/restore\n{_HEAD}",
     f"DELETE /v1/trash\n{_HEAD}",
+    f"GET /v1/quota\n{_HEAD}",
+    f"PUT /v1/quota?bytes=1000\n{_HEAD}content-length: 0\n",
     f"GET /v1/status\n{_HEAD}",
     f"GET /v1/events?after=0&follow=0\n{_HEAD}",
 )

@@ -13,8 +13,9 @@ import trio
 
 from crypto.hashing import blake2b_256
 from p2pnode.errors import NotFoundError
-from p2pnode.services.owner_face import Event, OwnerFace, PutOptions, TrashFace
+from p2pnode.services.owner_face import Event, OwnerFace, PutOptions, QuotaFace, TrashFace
 from p2pnode.services.results import Download, NodeFace
+from p2pnode.storage.quota import check_quota
 from wire.ids import BlobId
 from wire.references import Reference, ReferenceKind
 
@@ -32,6 +33,7 @@ class Shelf:
         self._blobs: OrderedDict[str, bytes] = OrderedDict({FIRST_BLOB: b"data"})
         self.events = _OneEvent()
         self.trash = _Trash()
+        self.quota = _Quota()
 
     async def put(
         self, source: AsyncIterator[bytes], *, shards: int | None, size: int | None, options: PutOptions
@@ -121,6 +123,17 @@ class _Trash:
 
     async def empty(self) -> object:
         return _example_of(TrashFace, "empty")
+
+
+class _Quota:
+    """A quota that may be changed to any that makes sense."""
+
+    def state(self) -> object:
+        return _example_of(QuotaFace, "state")
+
+    def change(self, quota_bytes: int) -> object:
+        check_quota(quota_bytes)
+        return replace(_example_of(QuotaFace, "change"), quota=quota_bytes)
 
 
 class _OneEvent:
