@@ -14,7 +14,7 @@ BLOCK_BYTES = 4096
 """The block of nearly every file system: room is reserved in these; what a file really took is counted afterwards."""
 
 
-QUOTA_BYTES_MAX = (1 << 63) - 1
+QUOTA_BYTES_LARGEST = (1 << 63) - 1
 """What SQLite and TOML can write down."""
 
 
@@ -40,8 +40,8 @@ class Usage:
 
 def check_quota(quota_bytes: int, *, disk_bytes: int | None = None) -> None:
     """Raise `CallerError` unless a node may be told to keep this quota, on a disk of this size if that is known."""
-    if not 0 < quota_bytes <= QUOTA_BYTES_MAX:
-        message = f"a quota of {quota_bytes} bytes: expected more than 0, and at most {QUOTA_BYTES_MAX}"
+    if not 0 < quota_bytes <= QUOTA_BYTES_LARGEST:
+        message = f"a quota of {quota_bytes} bytes: expected more than 0, and at most {QUOTA_BYTES_LARGEST}"
         raise CallerError(message)
     if disk_bytes is not None and quota_bytes > disk_bytes:
         message = f"a quota of {quota_bytes} bytes: the whole disk has only {disk_bytes}; choose less than that"

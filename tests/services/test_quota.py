@@ -12,7 +12,7 @@ from p2pnode.errors import CallerError
 from p2pnode.services.events import Events
 from p2pnode.services.quota import QuotaControl
 from p2pnode.storage.files import DiskFiles
-from p2pnode.storage.quota import QUOTA_BYTES_MAX, check_quota
+from p2pnode.storage.quota import QUOTA_BYTES_LARGEST, check_quota
 from p2pnode.storage.store import SliverStore
 from p2pnode.system import SystemClock, ThreadOffload
 
@@ -53,7 +53,7 @@ async def test_below_what_is_used_there_is_no_room(tmp_path: Path) -> None:
 
 async def test_nonsense_changes_nothing_and_is_not_told(tmp_path: Path) -> None:
     async with controlled(tmp_path) as (quota, events):
-        for wrong in (0, -1, QUOTA_BYTES_MAX + 1):
+        for wrong in (0, -1, QUOTA_BYTES_LARGEST + 1):
             with pytest.raises(CallerError, match="expected more than 0"):
                 quota.change(wrong)
         assert quota.state().quota == 1_000_000
