@@ -15,12 +15,15 @@ from typing import Any
 import trio
 
 import p2pnode.network.request_server
+import p2pnode.protocols.audit_targets
+import p2pnode.protocols.challenge
 import p2pnode.protocols.heads
 import p2pnode.protocols.sync
 import p2pnode.services.announce
 import p2pnode.services.keep
 import p2pnode.services.membership
 import p2pnode.services.owner_server
+import p2pnode.services.prove
 import p2pnode.services.reach
 import p2pnode.services.serve_reads
 import p2pnode.services.sync
@@ -28,7 +31,7 @@ import p2pnode.storage.leasing
 import p2pnode.storage.page_store
 import p2pnode.storage.writer
 from p2pnode.protocols.certificates import make_certificate
-from p2pnode.protocols.receipts import make_batch, pairs_of
+from p2pnode.protocols.receipts import make_batch, pairs_of, receipt_for
 from p2pnode.protocols.renewal import make_tombstone
 from p2pnode.seams import Verdict
 from p2pnode.services.reach import ANSWER_S
@@ -41,9 +44,10 @@ from testnet.fuzz.targets.wire_types import edited_tree
 from testnet.fuzz.values import NETWORK, PUBLIC_KEYS, value_editor
 from testnet.fuzz.watch import Watch, watched
 from wire import limits
+from wire.challenges import Absent, Challenge, Proven
 from wire.codec import decode, encode
 from wire.framing import frame
-from wire.ids import BlobId, LeaseTarget, PublicKey
+from wire.ids import BlobId, Digest, LeaseTarget, PublicKey, ShardIndex
 from wire.messages import (
     BlobRecord,
     Certified,
@@ -91,6 +95,7 @@ _ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "reach": (DialledBack,),
     "owner": (HeadKept, Buried),
     "sync": (SetsCompared, Pages, PageExchanged),
+    "audit": (Proven, Absent),
 }
 _REQUESTS: dict[str, tuple[type[Any], ...]] = {
     "store": p2pnode.services.keep.REQUESTS,
@@ -99,6 +104,7 @@ _REQUESTS: dict[str, tuple[type[Any], ...]] = {
     "reach": p2pnode.services.reach.REQUESTS,
     "owner": p2pnode.services.owner_server.REQUESTS,
     "sync": p2pnode.services.sync.REQUESTS,
+    "audit": p2pnode.services.prove.REQUESTS,
 }
 _PROMISED = 3
 """The shard that the node keeps for an honest owner before anything else."""
@@ -114,6 +120,7 @@ def targets() -> list[Target]:
         "reach": (services.reach,),
         "owner": (services.owner_server, p2pnode.protocols.heads),
         "sync": (services.sync, p2pnode.protocols.sync, storage.page_store),
+        "audit": (services.prove, p2pnode.protocols.challenge, p2pnode.protocols.audit_targets),
     }
     return [
         *(_handler(name, modules[name]) for name in _REQUESTS),
@@ -156,6 +163,7 @@ def _requests() -> dict[str, list[bytes]]:
         "owner": [frame(KeepHead(head=_head(number))) for number in range(1, 4)]
         + [frame(GetHead(owner=PublicKey(honest.OWNER.public)))]
         + [frame(Bury(tombstone=_tombstone(blobs[1])))],
+        "audit": [frame(_challenge(number)) for number in range(4)],
         "sync": [frame(CompareSets(digest=bytes(8))), frame(ListPages(buckets=tuple(range(0, 256, 5)), after=None))]
         + [frame(honest.page_records(number)) for number in range(4)]
         + [frame(_our_promise())],
@@ -178,15 +186,28 @@ def _tombstone(blob: honest.HonestBlob) -> Envelope:
     return make_tombstone(honest.OWNER, target, sequence=2, time=honest.WALL, network=NETWORK).envelope
 
 
+def _our_receipts() -> HolderReceipts:
+    """Return a receipt of the node under test."""
+    blob = honest.honest_blob(size=300)
+    sets = blob.commit(0).shard_sets
+    pairs = list(pairs_of(blob.page, sets))
+    batch = make_batch(NODE_KEY, blob.final, pairs, network=NETWORK, time=honest.WALL, sequence=1)
+    return HolderReceipts(batch=batch.envelope, shard_sets=sets)
+
+
+def _challenge(number: int) -> Challenge:
+    """Return a question about it."""
+    blob = honest.honest_blob(size=300)
+    receipt = receipt_for(blob.page, _our_receipts(), blob.blob_id, ShardIndex(0))
+    return Challenge(receipt=receipt, number=number, secret=Digest(bytes([number]) * 32), deadline=honest.WALL)
+
+
 @cache
 def _our_certificate() -> Certify:
     """Return a certificate that names a pair of the node under test."""
     blob = honest.honest_blob(size=300)
-    sets = blob.commit(0).shard_sets
-    pairs = list(pairs_of(blob.page, sets))
-    ours = make_batch(NODE_KEY, blob.final, pairs, network=NETWORK, time=honest.WALL, sequence=1)
     others = [honest.holder_receipts(blob.final, blob.page, shard, shard) for shard in (1, 2)]
-    rows = [HolderReceipts(batch=ours.envelope, shard_sets=sets), *others]
+    rows = [_our_receipts(), *others]
     return Certify(certificate=make_certificate(honest.OWNER, blob.final, blob.page, rows, network=NETWORK).envelope)
 
 
@@ -229,7 +250,7 @@ async def _watched(seed: int) -> AsyncIterator[tuple[NodeUnderTest, Watch]]:
 @asynccontextmanager
 async def _serving(name: str, rng: random.Random) -> AsyncIterator[Check]:
     async with _watched(rng.getrandbits(32)) as (made, watch):
-        if name in ("read", "sync"):  # Only what is there can be asked for in a wrong way.
+        if name in ("read", "sync", "audit"):  # Only what is there can be asked for in a wrong way.
             for request in _requests()["store"]:
                 await _ask(made, "store", 1, request)
         tasks = trio.lowlevel.current_statistics().tasks_living

@@ -1,18 +1,21 @@
 """Invariant 5: no honest node is ever blamed. What one passes on, or asks, no honest node calls a breach of the rules.
 
 Watched are the verdicts on gossip (a REJECT costs the peer that passed it on its standing) and refusals as INVALID,
-which no honest question deserves. A node whose clock is wrong by more than is tolerated may be refused: it is left out
-for as long as what it sent then can still be on its way.
+which no honest question deserves; and every proof that an honest node signs must be true. A node whose clock is wrong
+by more than is tolerated may be refused: it is left out for as long as what it sent then can still be on its way.
 """
 
 from __future__ import annotations
 
+from p2pnode.errors import PeerFaultError
+from p2pnode.protocols.challenge import check_answer, open_challenge
 from p2pnode.seams import Verdict
 from testnet.sim.fabric import Host
 from testnet.sim.judges.judgement import Findings
 from testnet.sim.judges.wiretap import Told, Wiretap
-from testnet.sim.world import World
+from testnet.sim.world import NETWORK_NAME, World
 from wire import limits
+from wire.challenges import Challenge, Proven
 from wire.ids import PeerId
 from wire.messages import RefusalCode, Refused
 
@@ -53,12 +56,26 @@ class AccusationJudge:
             )
 
     def _hear(self, told: Told) -> None:
+        if isinstance(told.answer, Proven) and isinstance(told.question, Challenge):
+            self._hear_proof(told, told.question, told.answer)
+            return
         if not isinstance(told.answer, Refused) or not self._are_honest(told.node, told.asker):
             return
         self._findings.looked()
         if told.answer.code == RefusalCode.INVALID and not self._is_a_clock_wrong():
             what = f"a {type(told.question).__name__} of {told.asker} was refused as invalid: {told.answer.reason}"
             self._findings.blame(what, node=told.node)
+
+    def _hear_proof(self, told: Told, challenge: Challenge, answer: Proven) -> None:
+        """A false proof that an honest node signs would convict it for ever."""
+        if not self._world.is_honest(told.node):
+            return
+        self._findings.looked()
+        asker = self._world.machines[told.asker].peer_id
+        try:
+            check_answer(answer, open_challenge(challenge, challenger=asker, network=NETWORK_NAME))
+        except PeerFaultError as error:
+            self._findings.blame(f"an honest node has signed what convicts it: {error}", node=told.node)
 
     def _are_honest(self, *names: str) -> bool:
         return all(self._world.is_honest(name) for name in names)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from testnet.sim.fabric import Packet
 from testnet.sim.world import World
 from wire import limits
+from wire.challenges import Challenge, Proven
 from wire.codec import decode
 from wire.errors import WireError
 from wire.framing import message_bytes
@@ -29,10 +30,22 @@ from wire.messages import (
     payload_bytes,
 )
 
-_WATCHED = (StorePair, Stored, CommitLease, Committed, Certify, Certified, GetSliver, SliverData, Refused)
+_WATCHED = (
+    StorePair,
+    Stored,
+    CommitLease,
+    Committed,
+    Certify,
+    Certified,
+    GetSliver,
+    SliverData,
+    Refused,
+    Challenge,
+    Proven,
+)
 """What the judges want to hear. All messages that are followed by raw bytes are among them."""
 
-_TAGS = frozenset((0x20, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x2C, 0x2D))
+_TAGS = frozenset((0x20, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x2C, 0x2D, 0x70, 0x71))
 """The tags of these, so that a page of five hundred member records is not decoded to learn that it is none of them."""
 
 _HEAD_BYTES = limits.LENGTH_PREFIX_BYTES + 2

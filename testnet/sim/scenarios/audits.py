@@ -1,0 +1,104 @@
+"""Everybody answers for what it signed: who does not is distrusted soon, and whoever is honest never is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import trio
+
+from crypto.peer_id import peer_id_to_text
+from p2pnode.config import PRIVATE
+from p2pnode.reputation.score import NEW, TRUSTED_FROM
+from testnet.sim.faults import FaultKind
+from testnet.sim.habits.bending import BadHabit
+from testnet.sim.habits.half_slivers import Bluff, HalfSlivers
+from testnet.sim.habits.sign_and_drop import SignAndDrop
+from testnet.sim.judges import JudgementError
+from testnet.sim.run import HEALTHY, Run
+from testnet.sim.scenarios import scenario
+
+NAME = "audits"
+
+_OFTEN = replace(PRIVATE, name="audited-often", audit_every_s=60, asked_again_after_s=(5, 15))
+"""In a minute what takes half an hour elsewhere."""
+
+_PUTS = 2
+
+_ROUNDS = 12
+"""Puts and regular audits after which a cheat is found: three failures distrust it, and half of all questions fail."""
+
+
+@scenario(FaultKind.BYZANTINE, profile=_OFTEN)
+async def holders_that_cheat_in_audits(run: Run) -> None:
+    """One drops what it signs, another keeps half of each sliver and bluffs; the writer trusts neither for long."""
+    bluff = run.rng.choice(list(Bluff))
+    habits: list[BadHabit] = [SignAndDrop(), HalfSlivers(bluff)]
+    writer = "n0"
+    await run.world.start_node(writer)
+    names = [f"n{number}" for number in range(1, run.nodes)]
+    cheats = dict(zip(run.rng.sample(names, len(habits)), habits, strict=True))
+    async with trio.open_nursery() as nursery:
+        for name in names:
+            habit = cheats.get(name)
+            if habit is not None and not run.log.may_inject(FaultKind.BYZANTINE, name, habit.name):
+                habit = None
+            nursery.start_soon(partial(run.world.start_node, name, bootstrap=[writer], habit=habit))
+    await run.world.all_meet()
+    honest = [name for name in (writer, *names) if run.world.is_honest(name)]
+    bad = [name for name in names if name not in honest]
+    for _ in range(_ROUNDS):
+        if not any(_is_trusted(run, writer, name) for name in bad):
+            break
+        await run.must_put(writer, HEALTHY)
+        await run.wait(30.0, 60.0)
+    for name in bad:
+        _demand(run, writer, not _is_trusted(run, writer, name), f"it still trusts {name}, which cheats ({bluff})")
+    _demand_no_honest_distrusted(run, honest)
+    await run.heal(honest)
+    await run.demand_progress(honest)
+
+
+@scenario(FaultKind.KILL, FaultKind.POWER_LOSS, FaultKind.CLOCK_SKEW, profile=_OFTEN)
+async def honest_holders_under_audit(run: Run) -> None:
+    """Nodes restart in the middle of audits, lose power, have wrong clocks: nobody's score falls for it."""
+    await run.start()
+    run.inject.skew(run.rng.choice(run.names()), run.rng.choice([-1.0, 1.0]) * 25 * 60)
+    for _ in range(_PUTS):
+        await run.must_put(run.rng.choice(run.names()), HEALTHY)
+        for inject in (run.inject.kill, run.inject.power_loss):
+            (name,) = run.some(1)
+            await run.wait(4.0, 16.0)
+            inject(name)
+            await run.wait(5.0, 40.0)
+            await run.restart(name)
+        await run.world.all_meet()
+    await run.wait(60.0, 120.0)
+    _demand_no_honest_distrusted(run, run.names(), least=NEW.value - 1e-3)
+    await run.heal()
+    await run.demand_progress()
+
+
+def _demand_no_honest_distrusted(run: Run, honest: Sequence[str], *, least: float = TRUSTED_FROM) -> None:
+    for one in honest:
+        for other in honest:
+            if one != other:
+                score = _score(run, one, other)
+                _demand(run, one, score >= least, f"it gives {other}, which is honest, {score}")
+
+
+def _is_trusted(run: Run, one: str, other: str) -> bool:
+    return _score(run, one, other) >= TRUSTED_FROM
+
+
+def _score(run: Run, one: str, other: str) -> float:
+    """Return what one node thinks of another; of one that it does not know it thinks nothing bad."""
+    peer_id = peer_id_to_text(run.machine(other).peer_id)
+    return next((peer.score for peer in run.machine(one).node.peers() if peer.peer_id == peer_id), NEW.value)
+
+
+def _demand(run: Run, node: str, is_so: bool, otherwise: str) -> None:  # noqa: FBT001 - the fact itself
+    run.count(NAME)
+    if not is_so:
+        raise JudgementError(NAME, otherwise, node=node)
