@@ -276,6 +276,13 @@ _ENVELOPE_BYTES = 128
 _RETRACTION_BYTES = 256
 
 
+def names_of_bundle(bundle: RecordBundle) -> set[Digest]:
+    """Return the names of all records in it."""
+    return {_name(each) for each in (*bundle.certificates, *bundle.retractions)} | {
+        holder_record_name(each) for each in bundle.holders
+    }
+
+
 def is_empty(bundle: RecordBundle) -> bool:
     """Tell whether there is nothing in it."""
     return not (bundle.certificates or bundle.holders or bundle.retractions)

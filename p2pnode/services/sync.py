@@ -32,6 +32,7 @@ from p2pnode.protocols.sync import (
     cost_of,
     fitting_bundle,
     is_empty,
+    names_of_bundle,
     page_seed,
     wanted,
 )
@@ -194,8 +195,12 @@ class SyncService:
         return found
 
     async def _exchange(self, peer_id: PeerId, page: Digest) -> None:
-        """Give a peer what it lacks of a page, and take what we lack, until neither wants anything."""
+        """Give a peer what it lacks of a page, and take what we lack, until neither wants anything.
+
+        Nothing is given twice in a row, however often the peer asks for it, or shows us a receipt that we retract.
+        """
         context = self._context
+        given: set[Digest] = set()
         wants: Sequence[Digest] = ()
         answers: list[Signed[Retraction]] = []
         for _ in range(EXCHANGES_PER_PAGE_MAX):
@@ -203,11 +208,13 @@ class SyncService:
             sent = known.joined(PageRecords(retractions=tuple(answers)))
             names = known.names()[: limits.PAGE_RECORDS_MAX]
             bundle = fitting_bundle(sent, only=[*wants, *(each.digest for each in answers)])
+            given |= names_of_bundle(bundle)
             question = ExchangePage(page=page, has=names, records=bundle)
             reply = await context.peers.ask(peer_id, SYNC, question, expect=(PageExchanged,))
             assert isinstance(reply.message, PageExchanged)
             news, answers = await self._take(peer_id, page, reply.message.records, known)
-            wants = [each for each in reply.message.wants if each in set(names)]
+            answers = [each for each in answers if each.digest not in given]
+            wants = [each for each in reply.message.wants if each in set(names) - given]
             if not (news or wants or answers):
                 return
 

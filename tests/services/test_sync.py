@@ -21,7 +21,7 @@ from testnet.sim.machine import Machine
 from testnet.sim.world import World
 from tests import factories
 from tests.services.simulated import get, pair_files, put, simulate
-from wire.ids import Axis, BlobId, Digest, LeaseTarget, PublicKey, ShardIndex
+from wire.ids import Axis, BlobId, Digest, LeaseTarget, PeerId, PublicKey, ShardIndex
 from wire.messages import BlobRecord, ExchangePage, GetRecord, PageExchanged
 from wire.records import Lease, RecordBundle
 from wire.references import Reference
@@ -269,5 +269,24 @@ def test_a_peer_that_brings_too_much_is_told_to_come_later(rng: random.Random, m
         with pytest.raises(PeerRefusedError, match="later again"):
             await offer(machines[0], machines[1], page_of(machines[0], blob_id), bundle)
         assert node_of(machines[1]).refused()[Refused.RECEIPTS_TOO_MANY] == 1
+
+    simulate(rng, 4, body)
+
+
+def test_a_peer_that_wants_the_same_for_ever_is_given_it_once(
+    rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        result = await put(machines[0], rng.randbytes(5_000))
+        blob_id = Reference.parse(result.id).blob_id
+        given: list[int] = []
+
+        async def want_all(_peer_id: PeerId, question: ExchangePage) -> PageExchanged:
+            given.append(len(question.records.certificates))
+            return PageExchanged(wants=question.has, records=EMPTY)
+
+        monkeypatch.setattr(node_of(machines[1])._sync, "_answer_exchange", want_all)
+        await node_of(machines[0])._sync._exchange(machines[1].peer_id, page_of(machines[0], blob_id))
+        assert given == [0, 1]
 
     simulate(rng, 4, body)
