@@ -254,8 +254,9 @@ class SyncService:
     async def _answer_exchange(self, peer_id: PeerId, question: ExchangePage) -> PageExchanged:
         store = self._context.store
         known = await store.receipts.records_of_page(question.page)
-        _, answers = await self._take(peer_id, question.page, question.records, known)
-        known = await store.receipts.records_of_page(question.page)
+        news, answers = await self._take(peer_id, question.page, question.records, known)
+        if news:
+            known = await store.receipts.records_of_page(question.page)
         missing = wanted(question.has, known, self._refused, now=self._context.clock.monotonic())
         told = known.joined(PageRecords(retractions=tuple(answers)))
         return PageExchanged(wants=tuple(missing), records=fitting_bundle(told, without=question.has))
@@ -288,7 +289,7 @@ class SyncService:
         async with self._checks:
             taken = await context.offload.run(_check, bundle, setting, candidates)
         self._note_refusals(taken, now)
-        news = await self._keep(page, taken, has_pairs=bool(ours.owners))
+        news = await self._keep(page, taken, known) if ours.owners else 0
         return news, await self._retractor.answer(taken.own_promises, ours.held)
 
     def _note_refusals(self, taken: Taken, now: float) -> None:
@@ -297,13 +298,12 @@ class SyncService:
             log.info("a record of receipts was refused: %s", why)
             self._refused.add(name, now=now)
 
-    async def _keep(self, page: Digest, taken: Taken, *, has_pairs: bool) -> int:
-        """Keep what was checked, when we hold pairs of the page or have held them; returns how many are news."""
-        if not has_pairs:
-            return 0
+    async def _keep(self, page: Digest, taken: Taken, known: PageRecords) -> int:
+        """Keep what was checked of a page, of which we hold pairs or have held them; returns how many are news."""
+        if taken.records == PageRecords():
+            return 0  # Most that strangers bring is refused: it costs no further look at the page.
         store = self._context.store
         now = self._context.clock.monotonic()
-        before = set((await store.receipts.records_of_page(page)).names())
         for certificate in taken.certificates:
             try:
                 await store.certify(certificate.signed, certificate.lease)
@@ -315,7 +315,7 @@ class SyncService:
         for name in set(taken.records.names()) - after:
             self._context.refusals.count(Refused.RECEIPT_NOT_NEEDED)
             self._refused.add(name, now=now)
-        return len(after - before)
+        return len(after - set(known.names()))
 
 
 def _blobs(known: PageRecords) -> list[BlobId]:
