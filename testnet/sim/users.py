@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import trio
 
-from p2pnode.services.results import PutResult
+from p2pnode.services.results import BlobStatus, PutResult
 from testnet.sim.machine import Machine, RunningNode
 from wire.references import Reference
 
@@ -36,5 +36,14 @@ async def get(machine: Machine, text: str) -> bytes:
     async def work(node: RunningNode) -> bytes:
         async with node.get(Reference.parse(text)) as download:
             return b"".join([bytes(chunk) async for chunk in download.chunks])
+
+    return await machine.call(work)
+
+
+async def stat(machine: Machine, text: str) -> BlobStatus:
+    """Ask the node of a machine how something that is stored is doing. Raises as `get` does."""
+
+    async def work(node: RunningNode) -> BlobStatus:
+        return await node.stat(Reference.parse(text))
 
     return await machine.call(work)

@@ -10,6 +10,7 @@ from p2pnode import bft
 from p2pnode.coding import BlobMetadata, verify_sliver
 from p2pnode.coding.errors import CodingError
 from p2pnode.errors import IntegrityError, P2PNodeError, PeerFaultError, PeerRefusedError, PeerUnavailableError
+from p2pnode.membership.refusals import Refused
 from p2pnode.node import Node
 from p2pnode.protocols.store import open_metadata
 from p2pnode.storage.names import PAIRS_DIRECTORY
@@ -21,12 +22,15 @@ from testnet.sim.habits.clique import CliqueCertificates
 from testnet.sim.habits.dishonest_writer import DishonestWriter
 from testnet.sim.habits.equivocation import SPEAK_EVERY_S, Equivocation
 from testnet.sim.habits.flood import A_SECOND, PAUSE_S, WAVE_S, Flood
+from testnet.sim.habits.foreign_receipts import SPEAK_EVERY_S as SAY_EVERY_S
+from testnet.sim.habits.foreign_receipts import ForeignReceipts
 from testnet.sim.habits.forged_receipts import ForgedReceipts
 from testnet.sim.habits.many_identities import ManyIdentities
 from testnet.sim.habits.never_reads import HOLD_S, QUESTIONS_PER_STREAM, STREAMS_PER_PEER, VICTIMS, NeverReads
 from testnet.sim.habits.replay import Replay
 from testnet.sim.habits.sign_and_drop import SignAndDrop
 from testnet.sim.habits.wrong_bytes import WrongBytes
+from testnet.sim.users import stat
 from testnet.sim.world import World, run_world
 from tests.simulation.habit_lab import (
     BAD,
@@ -139,6 +143,26 @@ def test_a_forged_receipt_of_any_kind_counts_for_nothing(seed: int) -> None:
             assert habit.done.total() > before
             assert await get(world, "n2", stored.id) == data
         assert len(habit.done) == len(every) + 1
+
+    run_world(seed, scenario)
+
+
+def test_receipts_and_retractions_of_a_clique_are_met_refused_and_counted_and_change_nothing(seed: int) -> None:
+    async def scenario(world: World) -> None:
+        habit = ForeignReceipts()
+        await start(world, habit)
+        ways = list(habit.ways)
+        stored, data = await put(world, "n1")
+        for way in ways:
+            habit.ways = (way,)
+            await trio.sleep(SAY_EVERY_S + 1.0)
+            assert habit.done[way.__name__.strip("_").replace("_", " ")]
+        for name in ("n0", "n2", "n3"):
+            assert (await stat(world.machines[name], stored.id)).healthy == NODES
+            refused = world.machines[name].node.refused()
+            expected = {Refused.RECEIPT_UNASSIGNED, Refused.RECEIPT_FORGED, Refused.RETRACTION_OF_NOTHING}
+            assert expected <= refused.keys()
+            assert await get(world, name, stored.id) == data
 
     run_world(seed, scenario)
 

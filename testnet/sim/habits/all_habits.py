@@ -11,6 +11,7 @@ from testnet.sim.habits.clique import CliqueCertificates
 from testnet.sim.habits.dishonest_writer import DishonestWriter
 from testnet.sim.habits.equivocation import Equivocation
 from testnet.sim.habits.flood import Flood
+from testnet.sim.habits.foreign_receipts import ForeignReceipts
 from testnet.sim.habits.forged_receipts import ForgedReceipts
 from testnet.sim.habits.many_identities import ManyIdentities
 from testnet.sim.habits.never_reads import NeverReads
@@ -35,6 +36,7 @@ ALL_HABITS: tuple[Callable[[], BadHabit], ...] = (
     *(partial(CapacityLies, lie) for lie in CapacityLie),
     NeverReads,
     CliqueCertificates,
+    ForeignReceipts,
     DishonestWriter,
     partial(ManyIdentities, CROWD),
 )

@@ -44,7 +44,7 @@ CROWD = 20
 """Identities of one operator: twice as many as there are other nodes."""
 
 
-async def _start(run: Run, habits: Sequence[BadHabit]) -> list[str]:
+async def start_among(run: Run, habits: Sequence[BadHabit]) -> list[str]:
     """Start all nodes, random ones with these habits; return the honest ones once they know each other."""
     names = [f"n{number}" for number in range(run.nodes)]
     chosen = dict(zip(run.rng.sample(names[1:], len(habits)), habits, strict=True))
@@ -62,7 +62,7 @@ async def _start(run: Run, habits: Sequence[BadHabit]) -> list[str]:
 
 async def _live_among(run: Run, *kinds: Callable[[], BadHabit], gets_every_s: float = 3.0) -> None:
     """Be used beside f dishonest peers of these kinds, in turns; no honest put or get fails, before or after."""
-    honest = await _start(run, [kinds[number % len(kinds)]() for number in range(run.spare())])
+    honest = await start_among(run, [kinds[number % len(kinds)]() for number in range(run.spare())])
     await _be_used(run, honest, gets_every_s=gets_every_s)
 
 
@@ -134,7 +134,7 @@ async def certificates_of_a_clique(run: Run) -> None:
 @scenario(FaultKind.BYZANTINE, nodes=SITE_NODES)
 async def one_operator_with_many_identities(run: Run) -> None:
     """One operator joins twenty times from one /24 and keeps nothing; it gets one shard of a blob at most."""
-    honest = await _start(run, [ManyIdentities(CROWD)])
+    honest = await start_among(run, [ManyIdentities(CROWD)])
     await run.wait(5.0, 15.0)
     await _be_used(run, honest)
 
@@ -143,7 +143,7 @@ async def one_operator_with_many_identities(run: Run) -> None:
 async def dishonest_writers(run: Run) -> None:
     """A third writes blobs of no encoding, or under bad leases, or certified by cliques; reads are exact, or fail."""
     writers = [DishonestWriter() for _ in range(run.spare())]
-    honest = await _start(run, writers)
+    honest = await start_among(run, writers)
     async with run.load(puts_every_s=10.0, gets_every_s=4.0, among=honest) as users:
         await run.wait(80.0, 120.0)
     users.demand_all()
@@ -178,7 +178,7 @@ async def _read_crooked(run: Run, name: str, crooked: Crooked) -> None:
 @scenario(FaultKind.BYZANTINE, FaultKind.KILL, nodes=SITE_NODES)
 async def a_third_byzantine(run: Run) -> None:
     """A third has habits drawn from the seed, and honest nodes are restarted; the dishonest ones never stop."""
-    honest = await _start(run, [make() for make in run.rng.sample(ALL_HABITS, run.spare())])
+    honest = await start_among(run, [make() for make in run.rng.sample(ALL_HABITS, run.spare())])
     await run.try_put(run.rng.choice(honest), ONE_SEGMENT_BYTES)
     async with run.load(puts_every_s=8.0, gets_every_s=3.0, among=honest):
         for name in run.rng.sample(honest, 2):
