@@ -142,6 +142,12 @@ class QuotaError(P2PNodeError):
     exit_code = ExitCode.QUOTA_OR_LEASE
 
 
+class NewcomersQuotaError(QuotaError):
+    """Owners that are not vetted here have the part of our quota that they may have together."""
+
+    reason = "NEWCOMERS_QUOTA"
+
+
 class LeaseError(P2PNodeError):
     """A lease is too long, over, or does not cover what was asked."""
 

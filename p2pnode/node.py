@@ -227,8 +227,9 @@ class Node:
         )
         self._traffic = TrafficLog(self._meter, owner_store, self._clock)
         slots = PayloadSlots(bytes_per_s_min=config.profile.bytes_per_s_min)
+        keeper = Keeper(context, self._membership.table, on_certified=self._auditor.certified)
         served: list[tuple[str, Handler, tuple[type, ...]]] = [
-            (STORE, self._once_numbered(Keeper(context, on_certified=self._auditor.certified).answer), keep.REQUESTS),
+            (STORE, self._once_numbered(keeper.answer), keep.REQUESTS),
             (READ, ReadServer(context).answer, serve_reads.REQUESTS),
             (MEMBERS, self._membership.answer, membership.REQUESTS),
             (REACH, self._reach.answer, reach.REQUESTS),

@@ -21,6 +21,8 @@ class Refused(enum.StrEnum):
     """The solution is missing or false."""
     CROWDED = "too many of one network"
     """Too many newcomers at a time from one block of addresses or one peer, or no room in the table for its block."""
+    NEWCOMERS_FULL = "newcomers' part of the quota is full"
+    """Data under leases of owners that no vetted member stands for, beyond what all of them may have kept here."""
 
     RECEIPT_UNREADABLE = "unreadable receipt record"
     RECEIPT_FORGED = "forged receipt"

@@ -218,6 +218,11 @@ class MemberTable:
         if member is not None:
             member.audits_passed = with_pass(self._profile, member.audits_passed)
 
+    @property
+    def has_vetting(self) -> bool:
+        """Whether newcomers are told from others at all."""
+        return bool(self._profile.vetting_s)
+
     def is_vetted(self, peer_id: PeerId, *, wall: float) -> bool:
         """Tell whether we rely on a peer; always on ourselves, and never on one that is no member."""
         if peer_id == self._own:

@@ -59,11 +59,16 @@ def newcomers_max(n: int) -> int:
     return -(-bft.faulty(n) // 3)
 
 
+def are_enough_vetted(n: int, *, vetted: int) -> bool:
+    """Tell whether there are so many vetted members that newcomers may be capped for n shards."""
+    return vetted >= n - newcomers_max(n)
+
+
 def caps_of(n: int, candidates: Sequence[Spread]) -> Caps:
     """Return the caps for n shards on these candidates."""
     vetted = sum(each.is_vetted for each in candidates)
-    most = newcomers_max(n)
-    return Caps(bft.faulty(n), most if vetted < len(candidates) and vetted >= n - most else None)
+    binds = vetted < len(candidates) and are_enough_vetted(n, vetted=vetted)
+    return Caps(bft.faulty(n), newcomers_max(n) if binds else None)
 
 
 def default_for(candidates: Sequence[Spread], *, size: int) -> DefaultShards:

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
-from p2pnode.errors import DiskFullError, LeaseError, LocalStorageError, NotFoundError, PeerFaultError, QuotaError
+from p2pnode.errors import (
+    DiskFullError,
+    LeaseError,
+    LocalStorageError,
+    NewcomersQuotaError,
+    NotFoundError,
+    PeerFaultError,
+    QuotaError,
+)
+from p2pnode.membership.refusals import Refused
+from p2pnode.membership.table import MemberTable
 from p2pnode.protocols.certificates import CheckedCertificate, check_certificate, check_is_ours
+from p2pnode.protocols.owners_cap import OwnersCap, owners_cap
 from p2pnode.protocols.receipts import make_batch, pairs_of
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.protocols.store import CheckedPair, check_commit, check_store_pair
 from p2pnode.services.context import Context
 from p2pnode.services.peers import Answer
 from wire.errors import WireError
-from wire.ids import BlobId, PeerId, ShardIndex
+from wire.ids import BlobId, PeerId, PublicKey, ShardIndex
 from wire.messages import Certified, Certify, CommitLease, Committed, RefusalCode, Stored, StorePair
 from wire.records import Certificate, Envelope, Lease, ReceiptBatch
 from wire.signed import Signed
 
 RECEIPTS = "receipt"
 """The numbers that receipts and retractions of one signer share."""
+
+CAP_KEPT_S = 30.0
+"""For so long the cap on newcomers' owners is used again: to look through ten thousand members takes some ms."""
 
 REQUESTS = (StorePair, CommitLease, Certify)
 """The requests of the `store` protocol."""
@@ -27,10 +42,18 @@ REQUESTS = (StorePair, CommitLease, Certify)
 class Keeper:
     """Answers the requests of the `store` protocol."""
 
-    def __init__(self, context: Context, *, on_certified: Callable[[Signed[Certificate]], None]) -> None:
-        """Keep in the node's own store, sign with its identity key; tell of certificates that others bring."""
+    def __init__(
+        self, context: Context, table: MemberTable, *, on_certified: Callable[[Signed[Certificate]], None]
+    ) -> None:
+        """Keep in the node's own store, sign with its identity key; tell of certificates that others bring.
+
+        `table` tells who is vetted.
+        """
         self._context = context
+        self._table = table
         self._on_certified = on_certified
+        self._cap: OwnersCap | None = None
+        self._cap_until = -math.inf
 
     async def answer(self, peer_id: PeerId, message: object, payload: bytes) -> Answer:
         """Answer one request. Raises `RefusalError`."""
@@ -44,6 +67,9 @@ class Keeper:
                     return await self._certify(peer_id, message), ()
                 case _:
                     raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no request to store")
+        except NewcomersQuotaError as error:
+            self._context.refusals.count(Refused.NEWCOMERS_FULL)
+            raise RefusalError(RefusalCode.NO_SPACE, str(error)) from error
         except (QuotaError, DiskFullError) as error:
             raise RefusalError(RefusalCode.NO_SPACE, str(error)) from error
         except LeaseError as error:
@@ -64,6 +90,7 @@ class Keeper:
             checked.primary.data,
             checked.secondary.data,
             checked.leases,
+            cap=self._owners_cap(),
         )
         pairs = [(checked.blob_id, checked.shard)]
         batches = [await self._sign(lease, pairs) for lease in checked.leases]
@@ -77,9 +104,23 @@ class Keeper:
         except WireError as error:
             raise RefusalError(RefusalCode.INVALID, str(error)) from error
         # A pair in the trash comes back by it; that one is not here at all is its `NotFoundError`.
-        await context.store.commit_lease(lease, request.page, request.shard_sets)
+        await context.store.commit_lease(lease, request.page, request.shard_sets, cap=self._owners_cap())
         batch = await self._sign(lease, pairs)
         return Committed(batch=batch.envelope)
+
+    def _owners_cap(self) -> OwnersCap | None:
+        """Return the cap on what newcomers may have kept, looked up anew every CAP_KEPT_S."""
+        context, now = self._context, self._context.clock.monotonic()
+        if now >= self._cap_until:
+            self._cap_until = now + CAP_KEPT_S
+            self._cap = owners_cap(
+                self._table,
+                own_owner=PublicKey(context.owner.public),
+                quota_bytes=context.store.usage().quota_bytes,
+                now=now,
+                wall=context.clock.wall(),
+            )
+        return self._cap
 
     async def _sign(self, lease: Signed[Lease], pairs: Sequence[tuple[BlobId, ShardIndex]]) -> Signed[ReceiptBatch]:
         """Sign for pairs that are durable under this lease, with a number that is taken after they were."""

@@ -10,6 +10,7 @@ import enum
 import sqlite3
 from dataclasses import dataclass
 
+from p2pnode.storage import owner_tally
 from p2pnode.storage.names import pair_name, trash_name
 from p2pnode.storage.receipt_tables import TOLD_LOSSES
 from p2pnode.storage.rows import Cell, Row, uint64_cell, uint64_of
@@ -164,13 +165,24 @@ def put_pair(connection: sqlite3.Connection, row: PairRow) -> None:
         uint64_cell(row.final_until),
         uint64_cell(row.trashed_at),
     )
+    _resize(connection, row.blob_id, row.shard, row.file_bytes)
     PAIRS.put(connection, cells)
     if row.state is PairState.HELD:
         TOLD_LOSSES.delete(connection, row.blob_id, row.shard)  # Lost once more, it is retracted once more.
 
 
+def _resize(connection: sqlite3.Connection, blob_id: BlobId, shard: ShardIndex, file_bytes: int) -> None:
+    """Let the owners' tallies follow, before a pair's row gets another size, or goes."""
+    earlier = pair(connection, blob_id, shard)
+    before = 0 if earlier is None else earlier.file_bytes
+    if before != file_bytes:
+        owners = owner_tally.owners_of(connection, blob_id, shard)
+        owner_tally.count(connection, owners, before=before, after=file_bytes)
+
+
 def delete_pair(connection: sqlite3.Connection, row: PairRow) -> list[Digest]:
     """Forget a pair, and the blob's metadata with its last pair. Returns the leases that it was under."""
+    _resize(connection, row.blob_id, row.shard, 0)
     under = PAIR_LEASES.rows(connection, "WHERE blob_id = ? AND shard = ?", (row.blob_id, row.shard))
     PAIR_LEASES.delete(connection, row.blob_id, row.shard)
     PAIRS.delete(connection, row.blob_id, row.shard)

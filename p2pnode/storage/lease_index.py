@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from p2pnode.errors import LeaseError
 from p2pnode.protocols.lease_merging import end_of, renews, replaces
 from p2pnode.protocols.receipts import pairs_of
-from p2pnode.storage import page_index
+from p2pnode.storage import owner_tally, page_index
 from p2pnode.storage.index import PairRow, pair, pairs_of_blob, put_pair
 from p2pnode.storage.recordfile import kept
 from p2pnode.storage.rows import Row, Table, uint64_cell, uint64_of
@@ -87,6 +87,8 @@ def add_lease(connection: sqlite3.Connection, row: PairRow, lease: Signed[Lease]
             )
             raise LeaseError(message)
     put_lease(connection, lease)
+    if known is None:
+        _count_for_owner(connection, row, lease)
     is_effective = is_provisional or is_certified or (known is not None and bool(known[3]))
     PAIR_LEASES.put(connection, (bytes(row.blob_id), row.shard, bytes(lease.digest), int(is_effective)))
     end = end_of(lease, tombstone_for(connection, lease))
@@ -96,6 +98,14 @@ def add_lease(connection: sqlite3.Connection, row: PairRow, lease: Signed[Lease]
         row = replace(row, final_until=max(row.final_until, end))
     put_pair(connection, row)
     return row
+
+
+def _count_for_owner(connection: sqlite3.Connection, row: PairRow, lease: Signed[Lease]) -> None:
+    """Let a pair count for an owner that had no lease on it, at the size that its row has so far."""
+    owner = bytes(lease.signer)
+    stored = pair(connection, row.blob_id, row.shard)
+    if stored is not None and owner not in owner_tally.owners_of(connection, row.blob_id, row.shard):
+        owner_tally.count(connection, [owner], before=0, after=stored.file_bytes)
 
 
 def has_lease(connection: sqlite3.Connection, row: PairRow, lease: Digest) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from p2pnode.errors import DiskFullError, LeaseError, NotFoundError
+from p2pnode.protocols.owners_cap import OwnersCap
 from p2pnode.protocols.receipts import pairs_of
-from p2pnode.storage import burying, index, lease_index, page_index, page_store, trash
+from p2pnode.storage import burying, index, lease_index, owner_tally, page_index, page_store, trash
 from p2pnode.storage.engine import Engine
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.lease_index import CertificateRow
@@ -21,7 +22,9 @@ from wire.records import Certificate, GroupPage, Lease, ShardSet
 from wire.signed import Signed
 
 
-def commit_lease(engine: Engine, lease: Signed[Lease], page: GroupPage, shard_sets: Sequence[ShardSet]) -> None:
+def commit_lease(
+    engine: Engine, lease: Signed[Lease], page: GroupPage, shard_sets: Sequence[ShardSet], cap: OwnersCap | None
+) -> None:
     """Put held pairs under a lease, durably. Raises as `SliverStore.commit_lease` says."""
     record = CommitLease(lease=lease.envelope, page=page, shard_sets=tuple(shard_sets))
     with engine.writing_disk(), engine.mutation:
@@ -29,6 +32,8 @@ def commit_lease(engine: Engine, lease: Signed[Lease], page: GroupPage, shard_se
         rows = _kept_rows(engine, record)
         with engine.database.reading() as connection:
             is_known = all(lease_index.has_lease(connection, row, lease.digest) for row in rows)
+            pairs = [(row.blob_id, row.shard, row.file_bytes) for row in rows]
+            owner_tally.refuse_beyond_cap(connection, cap, {lease.signer}, pairs)
             takes_effect = all(lease_index.is_renewal(connection, row, lease) for row in rows)
         _take_back(engine, rows)
         if not is_known:

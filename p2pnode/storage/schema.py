@@ -9,8 +9,8 @@ from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.receipt_tables import RECEIPT_INDEXES, RECEIPT_TABLES
 from p2pnode.storage.rows import Table
 
-SCHEMA_VERSION = 2
-"""1 knew no trash and no tombstones. An index of an earlier version is built anew from the files."""
+SCHEMA_VERSION = 3
+"""1 knew no trash and no tombstones, 2 no tallies of owners. An earlier one is built anew from the files."""
 
 META = Table("meta", (("name", "TEXT"), ("value", "INTEGER")), 1)
 PAIRS = Table(
@@ -32,6 +32,7 @@ LEASES = Table("leases", (("lease", "BLOB"), ("envelope", "BLOB"), ("target", "B
 PAIR_LEASES = Table(
     "pair_leases", (("blob_id", "BLOB"), ("shard", "INTEGER"), ("lease", "BLOB"), ("is_effective", "INTEGER")), 3
 )
+OWNER_TALLIES = Table("owner_tallies", (("owner", "BLOB"), ("bytes", "INTEGER")), 1)
 LEASE_RECORDS = Table("lease_records", (("record", "BLOB"), ("lease", "BLOB")), 1)
 CERTIFICATES = Table(
     "certificates",
@@ -66,6 +67,7 @@ TABLES = (
     METADATA,
     LEASES,
     PAIR_LEASES,
+    OWNER_TALLIES,
     LEASE_RECORDS,
     CERTIFICATES,
     CERTIFICATE_BLOBS,
@@ -77,10 +79,6 @@ TABLES = (
     COUNTERS,
     *RECEIPT_TABLES,
 )
-
-_ADDED_LATER = (CONTACTS, VETTING, SCORES)
-"""Tables that an index of this version may lack, because an earlier program made it. They may be empty, and an earlier
-program does not mind them, so they need no new version."""
 
 _INDEXES = (
     "CREATE INDEX pairs_by_end ON pairs (final_until, provisional_until)",
@@ -121,10 +119,6 @@ def create_or_check_schema(connection: sqlite3.Connection) -> None:
             " start the newer version of p2pnode that made it"
         )
         raise HomeError(message)
-    names = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    for table in _ADDED_LATER:
-        if table.name not in names:
-            connection.execute(table.create_sql())
 
 
 def check_every_row(connection: sqlite3.Connection) -> None:

@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 import trio
 
 from p2pnode.membership.contact import Contact
+from p2pnode.protocols.owners_cap import OwnersCap
 from p2pnode.reputation.score import Score
 from p2pnode.seams import Clock, Files, Offload
 from p2pnode.storage import burying, collection, leasing, members, numbers, reader, rescan, sequences, trash, writer
@@ -91,12 +92,14 @@ class SliverStore:
         primary: bytes | memoryview,
         secondary: bytes | memoryview,
         leases: Sequence[Signed[Lease]],
+        *,
+        cap: OwnersCap | None = None,
     ) -> None:
         """Keep a pair under one or two leases. The caller has verified all of it, and does not change the buffers.
 
         A pair that is held intact, or in the trash, is put under the leases that are new; a damaged one is replaced.
-        Raises `QuotaError` or `LeaseError` (too many leases on one pair, or its owner has ended one of these); both
-        leave nothing behind.
+        Raises `QuotaError` (`NewcomersQuotaError` beyond the `cap`) or `LeaseError` (too many leases on one pair, or
+        its owner has ended one of these); both leave nothing behind.
         """
         new = writer.NewPair(
             blob_id=blob_id,
@@ -105,6 +108,7 @@ class SliverStore:
             primary=primary,
             secondary=secondary,
             leases=tuple(leases),
+            cap=cap,
         )
         await self._call(self._writes, writer.store_pair, new)
 
@@ -131,15 +135,22 @@ class SliverStore:
         """
         return await self._call(self._reads, reader.lost_pairs)
 
-    async def commit_lease(self, lease: Signed[Lease], page: GroupPage, shard_sets: Sequence[ShardSet]) -> None:
+    async def commit_lease(
+        self,
+        lease: Signed[Lease],
+        page: GroupPage,
+        shard_sets: Sequence[ShardSet],
+        *,
+        cap: OwnersCap | None = None,
+    ) -> None:
         """Put the named pairs of a page under a lease: a final one is pending until it is certified.
 
         A renewal takes effect at once when all of the pairs are under a final lease in effect of the same owner for the
         same target with a lower sequence, and it takes them out of the trash. All or nothing. Raises `NotFoundError`
         when one of the pairs is not held, `LeaseError` when one has too many leases or the owner has ended this one,
-        `WireError` when the shard sets do not fit the page.
+        `WireError` when the shard sets do not fit the page, `NewcomersQuotaError` beyond the `cap`.
         """
-        await self._call(self._writes, leasing.commit_lease, lease, page, shard_sets)
+        await self._call(self._writes, leasing.commit_lease, lease, page, shard_sets, cap)
 
     async def certify(self, certificate: Signed[Certificate], lease: Signed[Lease]) -> None:
         """Keep a certificate; its lease takes effect for every pair held of its page, and for those stored later.

@@ -6,10 +6,12 @@ the next start adopts. Runs in worker threads, each pair in one call, so that ca
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 
 from p2pnode.errors import CallerError, DiskFullError, LeaseError, LocalStorageError
-from p2pnode.storage import burying, index, lease_index, reader, trash
+from p2pnode.protocols.owners_cap import OwnersCap
+from p2pnode.storage import burying, index, lease_index, owner_tally, reader, trash
 from p2pnode.storage.engine import Engine, is_damage, is_full
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.names import pair_directory, pair_name, record_name
@@ -33,6 +35,8 @@ class NewPair:
     primary: bytes | memoryview
     secondary: bytes | memoryview
     leases: tuple[Signed[Lease], ...]
+    cap: OwnersCap | None = None
+    """What owners that we do not rely on may have kept here."""
 
     @property
     def name(self) -> str:
@@ -94,6 +98,7 @@ def _add_leases(engine: Engine, new: NewPair) -> bool:
             if row is None or row.state is not PairState.HELD:
                 return False
             leases = [each for each in new.leases if not lease_index.has_lease(connection, row, each.digest)]
+            _refuse_beyond_cap(connection, new, row.file_bytes)
         for lease in leases:
             keep_lease_record(engine, lease, _lease_record(new, lease))
         return True
@@ -138,6 +143,8 @@ def _write(engine: Engine, new: NewPair) -> None:
     )
     start = sealed_header(header)
     file_bytes = len(start) + len(new.primary) + len(new.secondary)
+    with engine.database.reading() as connection:
+        _refuse_beyond_cap(connection, new, file_bytes)
     # A damaged copy is replaced: its bytes are accounted and become free.
     reservation = engine.quota.reserve(max(0, on_disk(file_bytes) - on_disk(engine.size_or_zero(new.name))))
     try:
@@ -150,10 +157,17 @@ def _write(engine: Engine, new: NewPair) -> None:
             if _add_leases(engine, new):  # Somebody else stored it meanwhile.
                 engine.discard(temporary)
             else:
+                with engine.database.reading() as connection:  # Others have written meanwhile.
+                    _refuse_beyond_cap(connection, new, file_bytes)
                 _publish(engine, new, temporary, file_bytes)
     except BaseException:
         engine.discard(temporary)  # No error when it has its own name by now.
         raise
+
+
+def _refuse_beyond_cap(connection: sqlite3.Connection, new: NewPair, file_bytes: int) -> None:
+    owners = {lease.signer for lease in new.leases}
+    owner_tally.refuse_beyond_cap(connection, new.cap, owners, [(new.blob_id, new.shard, file_bytes)])
 
 
 def _keep_earlier_leases(engine: Engine, new: NewPair) -> None:

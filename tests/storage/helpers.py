@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import TypeVar
 import trio
 
 from p2pnode.seams import Files
+from p2pnode.storage import owner_tally
 from p2pnode.storage.files import DiskFiles
 from p2pnode.storage.names import parse_trash_name
 from p2pnode.storage.pairfile import pair_of_shard
+from p2pnode.storage.quota import on_disk
 from p2pnode.storage.store import SliverStore
 from tests import factories
 from wire.ids import Axis, BlobId, ShardIndex
@@ -170,6 +173,20 @@ def check_accounting(target: SliverStore, where: Path | Files) -> None:
     usage = target.usage()
     assert usage.used_bytes == space_of(where)
     assert usage.reserved_bytes == 0
+    check_tallies(target)
+
+
+def check_tallies(target: SliverStore) -> None:
+    """Check that what is counted for each owner is what stands under its leases, if the store is open."""
+    database = target._engine.database
+    if database._connection is None:
+        return
+    with database.reading() as connection:
+        expected = Counter[bytes]()
+        for row in connection.execute("SELECT blob_id, shard, file_bytes FROM pairs").fetchall():
+            for owner in owner_tally.owners_of(connection, BlobId(row[0]), row[1]):
+                expected.update({owner: on_disk(row[2]), b"": on_disk(row[2])})
+        assert +expected == +Counter(dict(connection.execute("SELECT owner, bytes FROM owner_tallies").fetchall()))
 
 
 def space_of(where: Path | Files) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -54,18 +53,4 @@ async def test_when_there_are_too_many_the_longest_unseen_go_and_anchors_never(
     await target.save_members(records, histories)
     assert {each.peer_id for each in await target.load_contacts()} == {factories.peer_id(each) for each in (1, 4, 5)}
     assert {each.signer for each in await target.load_members()} == {factories.public_key(each) for each in (1, 4, 5)}
-    await target.close()
-
-
-async def test_an_index_of_an_earlier_program_gets_the_table_that_it_lacks(tmp_path: Path) -> None:
-    target = await open_store(DiskFiles(tmp_path))
-    await target.save_members([factories.signed_member(1).envelope])
-    await target.close()
-    with sqlite3.connect(tmp_path / "index.db") as connection:
-        connection.execute("DROP TABLE contacts")
-    connection.close()
-    target = await open_store(DiskFiles(tmp_path))
-    assert len(await target.load_members()) == 1
-    await target.save_members([], [contact(1)])
-    assert await target.load_contacts() == [contact(1)]
     await target.close()
