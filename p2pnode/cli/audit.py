@@ -9,10 +9,11 @@ import typer
 
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, new_app
-from p2pnode.cli.output import human_bytes, one_line, print_facts, print_json, reporting
+from p2pnode.cli.output import one_line, print_facts, print_json, reporting
 from p2pnode.errors import ExitCode
 from p2pnode.reputation.scores import Verdict
 from p2pnode.services.results import Audited
+from p2pnode.wording import human_bytes
 
 app = new_app()
 

@@ -15,7 +15,7 @@ import trio
 import typer
 
 from p2pnode.cli.options import JsonOption, bytes_of, new_app
-from p2pnode.cli.output import human_bytes, print_facts, print_json, reporting
+from p2pnode.cli.output import print_facts, print_json, reporting
 from p2pnode.coding import (
     Choice,
     DecodeJob,
@@ -31,6 +31,7 @@ from p2pnode.errors import CallerError
 from p2pnode.services.coding_jobs import run_job
 from p2pnode.services.nursery import open_nursery
 from p2pnode.system import SystemRng, ThreadOffload
+from p2pnode.wording import human_bytes
 from wire import limits
 from wire.ids import PairIndex
 

@@ -9,9 +9,10 @@ import typer
 
 from p2pnode.cli.local_files import open_source
 from p2pnode.cli.options import JsonOption, new_app
-from p2pnode.cli.output import human_bytes, print_json, reporting
+from p2pnode.cli.output import print_json, reporting
 from p2pnode.coding import blob_bytes_max, blob_id
 from p2pnode.errors import CallerError
+from p2pnode.wording import human_bytes
 from wire import limits
 
 app = new_app()

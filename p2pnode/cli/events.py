@@ -9,9 +9,10 @@ import typer
 
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, new_app
-from p2pnode.cli.output import human_date, one_line, print_json, reporting
+from p2pnode.cli.output import one_line, print_json, reporting
 from p2pnode.cli.owner_client import events_after, follow_events
 from p2pnode.services.owner_face import Event
+from p2pnode.wording import human_date
 
 app = new_app()
 

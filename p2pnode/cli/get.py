@@ -12,9 +12,10 @@ import typer
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.local_files import STANDARD_STREAM, LocalFileError, open_target
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, QuietOption, ReferenceArgument, new_app
-from p2pnode.cli.output import human_bytes, print_facts, print_json, reporting
+from p2pnode.cli.output import print_facts, print_json, reporting
 from p2pnode.cli.progress import progress_bar
 from p2pnode.errors import CallerError
+from p2pnode.wording import human_bytes
 
 app = new_app()
 

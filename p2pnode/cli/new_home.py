@@ -10,11 +10,12 @@ import typer
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_of, peer_id_to_text
 from p2pnode.cli.options import bytes_of
-from p2pnode.cli.output import human_bytes, print_facts, print_json
+from p2pnode.cli.output import print_facts, print_json
 from p2pnode.cli.solving import solve_for
 from p2pnode.errors import CallerError, HomeError
 from p2pnode.storage.home import Home, HomeSettings, create_home
 from p2pnode.system import SystemRng
+from p2pnode.wording import human_bytes
 from wire.network_secret import NetworkSecret
 
 DEFAULTS = HomeSettings()

@@ -6,16 +6,11 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import typer
 
 from p2pnode.errors import ExitCode, P2PNodeError
-
-_LAST_DATE = 253_402_300_799
-"""The last second of the year 9999."""
-
-_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
+from p2pnode.wording import human_bytes
 
 
 @contextlib.contextmanager
@@ -68,34 +63,10 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
 
 
-def human_bytes(count: int) -> str:
-    """Return a size for a person: `1.5 MB`, with decimal units as disks and networks use them."""
-    if count < 1000:  # noqa: PLR2004 - the step between units
-        return f"{count} B"
-    for power, unit in enumerate(_UNITS, start=1):
-        text = f"{count / 1000**power:.1f}"
-        if text != "1000.0" and len(text) <= len("999.9"):
-            return f"{text} {unit}"
-    return f"{count} B"
-
-
 def overhead(stored_bytes: int, size: int) -> str:
     """Write how much room something takes in the network, and how many times its size that is."""
     times = f", {stored_bytes / size:.2f} times the size" if size else ""
     return f"{human_bytes(stored_bytes)} on all nodes together{times}"
-
-
-def human_duration(seconds: float) -> str:
-    """Return a time span for a person: `3 s`, `5 min`, `2.5 h`, `12 d`."""
-    for limit, step, unit in ((120, 1, "s"), (7200, 60, "min"), (48 * 3600, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / step:.1f}".removesuffix(".0") + f" {unit}"
-    return f"{seconds / 86400:.0f} d"
-
-
-def human_date(seconds: int) -> str:
-    """Return a moment for a person, in UTC, to the minute."""
-    return datetime.fromtimestamp(min(seconds, _LAST_DATE), UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _report(kind: str, message: str, *, reason: str, exit_code: ExitCode, as_json: bool) -> None:

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, new_app
-from p2pnode.cli.output import human_bytes, human_duration, one_line, print_json, reporting
+from p2pnode.cli.output import one_line, print_json, reporting
 from p2pnode.services.results import NodeInfo, PeerStatus
+from p2pnode.wording import human_bytes, human_duration
 
 app = new_app()
 

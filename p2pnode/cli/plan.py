@@ -9,8 +9,9 @@ import typer
 
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, bytes_of, new_app
-from p2pnode.cli.output import human_bytes, overhead, print_facts, print_json, reporting
+from p2pnode.cli.output import overhead, print_facts, print_json, reporting
 from p2pnode.services.results import StoragePlan
+from p2pnode.wording import human_bytes
 from wire import limits
 
 app = new_app()

@@ -12,11 +12,12 @@ from crypto.peer_id import peer_id_from_text, public_key_of
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.local_files import open_source
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, QuietOption, new_app, seconds_of
-from p2pnode.cli.output import human_bytes, human_date, one_line, print_facts, print_json, print_warning, reporting
+from p2pnode.cli.output import one_line, print_facts, print_json, print_warning, reporting
 from p2pnode.cli.progress import progress_bar
 from p2pnode.errors import CallerError, ExitCode
 from p2pnode.services.owner_face import PutOptions
 from p2pnode.services.results import PutResult
+from p2pnode.wording import counted, human_bytes, human_date, human_duration
 from wire import limits
 from wire.ids import PublicKey
 
@@ -67,7 +68,7 @@ def put(
         elif quiet:
             print(result.id)
         else:
-            _print_for_a_person(source.name, result)
+            _print_for_a_person(source.name, result, options)
         if result.healthy < result.n:
             message = f"certified, but on {result.healthy} of {result.n} shards so far: the network goes on towards all"
             print_warning(message, reason="PARTIAL", exit_code=ExitCode.PARTIAL, as_json=as_json)
@@ -92,15 +93,15 @@ def _key_of(text: str) -> PublicKey:
         raise CallerError(message) from error
 
 
-def _print_for_a_person(name: str, result: PutResult) -> None:
+def _print_for_a_person(name: str, result: PutResult, options: PutOptions) -> None:
     parts = "" if result.segments == 1 else f" in {result.segments} segments"
     speed = f", {human_bytes(int(result.size / result.seconds))}/s" if result.seconds > 0 else ""
-    nodes = "1 node" if result.nodes_that_may_fail == 1 else f"{result.nodes_that_may_fail} nodes"
+    renewed = "while it runs" if options.keep_for_s is None else f"for {human_duration(options.keep_for_s)}"
     print_facts(
         [
             ("stored", f"{name}, {human_bytes(result.size)}{parts}, in {result.seconds:.1f} s{speed}"),
-            ("shards", f"{result.healthy} of {result.n}; any {nodes} may fail"),
-            ("kept until", f"{human_date(result.lease_end)}, renewed by your node while it runs"),
+            ("shards", f"{result.healthy} of {result.n}; any {counted(result.nodes_that_may_fail, 'node')} may fail"),
+            ("kept until", f"{human_date(result.lease_end)}, renewed by your node {renewed}"),
             ("public", "readable by anyone who has the reference"),
             ("id", result.id),
         ]

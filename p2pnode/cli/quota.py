@@ -10,13 +10,14 @@ import typer
 
 from p2pnode.cli.daemon_client import DaemonClient, daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, QuietOption, bytes_of, new_app
-from p2pnode.cli.output import human_bytes, print_facts, print_json, print_note, reporting
+from p2pnode.cli.output import print_facts, print_json, print_note, reporting
 from p2pnode.cli.owner_client import change_quota
 from p2pnode.cli.owner_client import quota as ask_for_quota
 from p2pnode.errors import HomeError, NoDaemonError
 from p2pnode.services.owner_face import QuotaState
 from p2pnode.storage.home import Home, open_home, write_quota
 from p2pnode.storage.quota import check_quota
+from p2pnode.wording import human_bytes
 
 app = new_app()
 

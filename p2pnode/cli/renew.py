@@ -17,9 +17,10 @@ from p2pnode.cli.options import (
     new_app,
     seconds_of,
 )
-from p2pnode.cli.output import human_date, print_facts, print_json, print_warning, reporting
+from p2pnode.cli.output import print_facts, print_json, print_warning, reporting
 from p2pnode.cli.owner_client import renew as ask_to_renew
 from p2pnode.errors import ExitCode
+from p2pnode.wording import human_date, human_duration
 
 app = new_app()
 
@@ -48,14 +49,18 @@ def renew(
             print_facts(
                 [
                     ("id", done.id),
-                    ("kept until", human_date(done.lease_end)),
-                    ("shards", f"{done.healthy} of {done.n} holders' shards are under the new lease"),
+                    ("kept until", f"{human_date(done.lease_end)}{_renewed(keep_for_s)}"),
+                    ("shards", f"{done.healthy} of {done.n} are under the new lease"),
                 ]
             )
         if done.healthy < done.n:
             message = f"renewed on {done.healthy} of {done.n} shards; your node tries the others again"
             print_warning(message, reason="PARTIAL", exit_code=ExitCode.PARTIAL, as_json=as_json)
             raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _renewed(keep_for_s: int | None) -> str:
+    return "" if keep_for_s is None else f", renewed by your node for {human_duration(keep_for_s)} from now on"
 
 
 command = typer.main.get_command(app)

@@ -8,8 +8,9 @@ import typer
 
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, ReferenceArgument, new_app
-from p2pnode.cli.output import human_bytes, human_date, overhead, print_facts, print_json, reporting
+from p2pnode.cli.output import overhead, print_facts, print_json, reporting
 from p2pnode.services.results import BlobStatus
+from p2pnode.wording import human_bytes, human_date
 
 app = new_app()
 

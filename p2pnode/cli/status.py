@@ -8,9 +8,10 @@ import typer
 
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, new_app
-from p2pnode.cli.output import human_bytes, human_duration, one_line, print_facts, print_json, reporting
+from p2pnode.cli.output import one_line, print_facts, print_json, reporting
 from p2pnode.cli.owner_client import status as ask_for_status
 from p2pnode.services.owner_face import NodeStatus, Traffic
+from p2pnode.wording import counted, human_bytes, human_duration
 
 app = new_app()
 
@@ -47,7 +48,7 @@ def _print_for_a_person(found: NodeStatus) -> None:
         ]
     )
     if stored.untold_removals:
-        print(f"{stored.untold_removals} removals wait for holders that are away")
+        print(f"removals that wait for holders that are away: {stored.untold_removals}")
     print()
     if not found.warnings:
         print("all is well")
@@ -70,10 +71,9 @@ def _stored_line(found: NodeStatus) -> str:
     stored = found.stored
     if not stored.things:
         return "nothing yet; 'p2pnode put FILE' stores something"
-    things = "1 thing" if stored.things == 1 else f"{stored.things} things"
     sick = stored.weak + stored.ended
     health = "all healthy" if not sick else f"{sick} in trouble"
-    return f"{things}, {human_bytes(stored.size)}, {health}; 'p2pnode ls' lists them"
+    return f"{counted(stored.things, 'thing')}, {human_bytes(stored.size)}, {health}; 'p2pnode ls' lists them"
 
 
 command = typer.main.get_command(app)

@@ -9,8 +9,9 @@ import typer
 
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, QuietOption
-from p2pnode.cli.output import human_bytes, human_date, print_json, reporting
+from p2pnode.cli.output import print_json, reporting
 from p2pnode.cli.owner_client import empty_trash, restore_trashed, trash
+from p2pnode.wording import counted, human_bytes, human_date
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -48,7 +49,9 @@ def restore(
         if as_json:
             print_json({"blob_id": blob_id, "pairs": pairs})
         elif not quiet:
-            print(f"{pairs} pairs stay in the trash for its whole time again; a renewal by an owner takes them out")
+            print(
+                f"{counted(pairs, 'pair')} in the trash for its whole time again; a renewal by its owner takes it out"
+            )
 
 
 @app.command()
@@ -59,7 +62,7 @@ def empty(*, as_json: JsonOption = False, quiet: QuietOption = False, home: Home
         if as_json:
             print_json(dataclasses.asdict(done))
         elif not quiet:
-            print(f"removed {done.pairs} pairs, {human_bytes(done.bytes_freed)}")
+            print(f"removed {counted(done.pairs, 'pair')}, {human_bytes(done.bytes_freed)}")
 
 
 command = typer.main.get_command(app)

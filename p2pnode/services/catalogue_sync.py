@@ -26,6 +26,7 @@ from p2pnode.services.membership import Membership
 from p2pnode.services.owner_face import CatalogueState
 from p2pnode.services.put import Putter
 from p2pnode.storage.owner_store import OwnerStore
+from p2pnode.wording import counted
 from wire import limits
 from wire.codec import decode, encode
 from wire.errors import WireError
@@ -184,7 +185,7 @@ class CatalogueSync:
             await self._end_own_renewal(before.get(rules.reference_of(each)), each)
         if news:
             self._events.tell(
-                "catalogue-merged", f"learned of {len(news)} things from the network, {len(removed)} removed"
+                "catalogue-merged", f"learned of {counted(len(news), 'thing')} from the network, {len(removed)} removed"
             )
 
     async def _end_own_renewal(self, known: Signed[OwnedRecord] | None, removed: OwnedRecord) -> None:

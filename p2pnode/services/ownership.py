@@ -40,6 +40,7 @@ from p2pnode.services.results import NodeInfo, PutResult, ReachReport
 from p2pnode.services.stat import Statistician
 from p2pnode.services.status import status_of, stored_of
 from p2pnode.storage.owner_store import OwnerStore
+from p2pnode.wording import human_date
 from wire import limits
 from wire.codec import decode
 from wire.ids import BlobId, PeerId, ShardIndex
@@ -146,7 +147,7 @@ class Ownership:
         record = self.catalogue.get(reference)
         if record is not None:
             await self.burier.forget(record.target)
-        self._events.tell("renewed", f"renewed until {done.lease_end}", reference=done.id)
+        self._events.tell("renewed", f"renewed until {human_date(done.lease_end)}", reference=done.id)
         return done
 
     async def remove(self, reference: Reference) -> Removed:

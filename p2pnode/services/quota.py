@@ -6,6 +6,7 @@ from p2pnode.services.events import Events
 from p2pnode.services.owner_face import QuotaState
 from p2pnode.storage.quota import check_quota
 from p2pnode.storage.store import SliverStore
+from p2pnode.wording import human_bytes
 
 
 class QuotaControl:
@@ -34,5 +35,7 @@ class QuotaControl:
         before = self._store.usage().quota_bytes
         self._store.set_quota(quota_bytes)
         if quota_bytes != before:
-            self._events.tell("quota-changed", f"the quota is {quota_bytes} bytes now, and was {before}")
+            self._events.tell(
+                "quota-changed", f"the quota is {human_bytes(quota_bytes)} now, and was {human_bytes(before)}"
+            )
         return self.state()

@@ -22,6 +22,7 @@ from p2pnode.services.events import Events
 from p2pnode.services.get import Getter
 from p2pnode.services.leased import LeasedThing, Surveyor
 from p2pnode.services.owner_face import Renewed
+from p2pnode.wording import human_date
 from wire import limits
 from wire.ids import PeerId
 from wire.ownership import OwnedRecord
@@ -152,7 +153,7 @@ class Renewer:
             log.warning("the lease on %s could not be renewed: %s", reference.text(), error)
             self._events.tell("renewal-failed", f"the lease could not be renewed: {error}", reference=reference.text())
             return
-        message = f"renewed on {done.healthy} of {done.n} shards, until {done.lease_end}"
+        message = f"renewed on {done.healthy} of {done.n} shards, until {human_date(done.lease_end)}"
         self._events.tell("renewed", message, reference=reference.text())
 
     def _try_again(self, reference: Reference) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -26,6 +27,17 @@ def test_ls_shows_a_line_a_thing_and_with_q_the_references_only(cli: Cli, daemon
     assert daemon.node.owner_asked[-1] == ("owned", True)
 
 
+def test_ls_tells_how_long_each_thing_is_renewed(cli: Cli, daemon: FakeDaemon) -> None:
+    [thing] = daemon.node.things
+    for wanted_until, state, told in (
+        (None, "kept", " always "),
+        (1_950_000_000, "kept", " to 2031-10-17 "),
+        (None, "removed", " no "),
+    ):
+        daemon.node.things = [dataclasses.replace(thing, wanted_until=wanted_until, state=state)]
+        assert told in cli("ls").out.decode()
+
+
 def test_ls_of_nothing_says_what_to_do(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.node.things = []
     assert "p2pnode put" in cli("ls").out.decode()
@@ -33,8 +45,10 @@ def test_ls_of_nothing_says_what_to_do(cli: Cli, daemon: FakeDaemon) -> None:
 
 def test_a_put_says_name_time_and_renewers(cli: Cli, daemon: FakeDaemon, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_bytes(b"data")
-    assert cli("put", tmp_path / "letter.txt", "--for", "90d", "--renewer", PEER, "--renewer", "ab" * 32).code == 0
-    assert cli("put", tmp_path / "letter.txt", "--name", "my letter").code == 0
+    letter = tmp_path / "letter.txt"
+    told = cli("put", letter, "--for", "90d", "--renewer", PEER, "--renewer", "ab" * 32).out.decode()
+    assert "renewed by your node for 90 d\n" in told
+    assert "renewed by your node while it runs\n" in cli("put", letter, "--name", "my letter").out.decode()
     first, second = daemon.node.options
     assert (first.name, first.keep_for_s) == ("letter.txt", 90 * 86_400)
     assert first.renewers[1] == PublicKey(b"\xab" * 32)
@@ -54,9 +68,11 @@ def test_options_of_put_that_make_no_sense_are_usage_errors(
 
 
 def test_renew_passes_the_time_on_and_tells_the_new_end(cli: Cli, daemon: FakeDaemon) -> None:
-    assert "2030-03-17 17:46 UTC" in cli("renew", REFERENCE, "--for", "12h").out.decode()
+    out = cli("renew", REFERENCE, "--for", "90d").out.decode()
+    assert "kept until  2030-03-17 17:46 UTC, renewed by your node for 90 d from now on" in out
+    assert "10 of 10 are under the new lease" in out
     assert cli("renew", REFERENCE, "-q").out == b""
-    assert daemon.node.owner_asked == [("renew", REFERENCE, 43_200), ("renew", REFERENCE, None)]
+    assert daemon.node.owner_asked == [("renew", REFERENCE, 90 * 86_400), ("renew", REFERENCE, None)]
 
 
 def test_a_renewal_that_some_holders_missed_ends_with_partial(cli: Cli, daemon: FakeDaemon) -> None:
@@ -110,6 +126,6 @@ def test_the_trash_is_listed_kept_for_longer_and_emptied(cli: Cli, daemon: FakeD
     assert [each.text() for each in daemon.node.trash.restored] == [REFERENCE]
     assert cli("trash", "restore", f"file:{REFERENCE}").code == ExitCode.USAGE
     assert cli("trash", "restore", "nonsense").code == ExitCode.USAGE
-    assert cli("trash", "empty").out == b"removed 1 pairs, 2.0 kB\n"
+    assert cli("trash", "empty").out == b"removed 1 pair, 2.0 kB\n"
     assert cli("trash", "empty", "--json").json() == {"pairs": 0, "bytes_freed": 0}
     assert "empty" in cli("trash", "ls").out.decode()

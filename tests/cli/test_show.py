@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from p2pnode.cli.output import human_bytes, human_duration
 from p2pnode.errors import ExitCode
 from tests.api.fake_node import PEER_ID, reference_of
 from tests.cli.conftest import Cli
@@ -151,26 +150,3 @@ def test_without_a_home_they_end_with_9_too(cli: Cli) -> None:
     ended = cli("peers", "--home", str(cli.home / "nothing"))
     assert ended.code == ExitCode.NO_DAEMON
     assert "p2pnode init" in ended.error()
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (1_500_000, "1.5 MB"),
-        (999_949, "999.9 kB"),
-        (999_951, "1.0 MB"),
-        (10**18, "1.0 EB"),
-    ],
-)
-def test_sizes_are_readable(count: int, text: str) -> None:
-    assert human_bytes(count) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (2.54, "2.5 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (1e6, "12 d")]
-)
-def test_time_spans_are_readable(seconds: float, text: str) -> None:
-    assert human_duration(seconds) == text

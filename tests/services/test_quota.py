@@ -42,7 +42,7 @@ async def test_a_change_holds_at_once_and_is_told_once(tmp_path: Path) -> None:
         quota.change(2_000_000)
         [event] = events.after(0)
         assert event.kind == "quota-changed"
-        assert "2000000" in event.message
+        assert event.message == "the quota is 2.0 MB now, and was 1.0 MB"
 
 
 async def test_below_what_is_used_there_is_no_room(tmp_path: Path) -> None:
