@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from crypto.hashing import tagged_hash
 from crypto.keys import SigningKey
@@ -36,6 +37,9 @@ from wire.records import (
     ShardSet,
 )
 from wire.signed import Signed, open_envelope
+
+NOBODY: Mapping[Pair, frozenset[PeerId]] = MappingProxyType({})
+"""Who has passed an audit, where there was none."""
 
 
 def page_name(owner: PublicKey, target: LeaseTarget, page_index: int) -> Digest:
@@ -138,11 +142,14 @@ class PageRecords:
             page = holder.record.page
             yield page_name(holder.lease.signer, holder.lease.record.target, page.page_index), page
 
-    def receipt_set(self, view: View | None = None) -> ReceiptSet:
+    def receipt_set(
+        self, view: View | None = None, *, audited: Mapping[Pair, frozenset[PeerId]] = NOBODY
+    ) -> ReceiptSet:
         """Return what the records say together.
 
-        Whom the certificates name is known from themselves; without a view everybody else has a place too: it was
-        decided when the record was taken. A retraction is of no use without a receipt that it may end.
+        Whom the certificates name is known from themselves. Without a view everybody else has a place too, for that was
+        decided when the record was taken, and `audited` are those who have passed audits of ours. A retraction is of no
+        use without a receipt that it may end.
         """
         certified = [each for certificate in self.certificates for each in _promises_of_certificate(certificate)]
         others = [each for held in self.holders for each in _promises(held.name, held.record.page, held.record.holder)]
@@ -150,7 +157,7 @@ class PageRecords:
         for pair, signer, _ in certified:
             named[pair] = named.get(pair, frozenset()) | {signer}
         if view is None:
-            view = View(ranks={signer: 0 for _, signer, _ in others})
+            view = View(audited=audited, ranks={signer: 0 for _, signer, _ in others})
         found = ReceiptSet(View(audited=view.audited, named=named, ranks=view.ranks))
         for pair, signer, promise in (*certified, *others):
             found.promise(pair, signer, promise)

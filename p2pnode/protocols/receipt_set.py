@@ -39,8 +39,8 @@ _NEVER = -1
 class View:
     """What this node holds to be true of signers: it decides who is kept first, and whose receipts count."""
 
-    audited: frozenset[PeerId] = frozenset()
-    """Those that have passed an audit of ours of the blobs in question."""
+    audited: Mapping[Pair, frozenset[PeerId]] = field(default_factory=dict)
+    """Those that have passed an audit of ours, for a pair: who holds one pair may well have signed for others."""
     named: Mapping[Pair, frozenset[PeerId]] = field(default_factory=dict)
     """Those that a certificate, signed by the owner, names for a pair."""
     ranks: Mapping[PeerId, int] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class View:
 
     def standing(self, signer: PeerId, pair: Pair) -> Standing | None:
         """Return how good a signer's claim is; None for one whose receipts are not kept."""
-        if signer in self.audited:
+        if signer in self.audited.get(pair, ()):
             return (0, 0, signer)
         if signer in self.named.get(pair, ()):
             return (1, 0, signer)
@@ -57,7 +57,7 @@ class View:
 
     def counts(self, signer: PeerId, pair: Pair) -> bool:
         """Tell whether a live receipt of this signer makes its shard healthy."""
-        return signer in self.audited or signer in self.named.get(pair, ())
+        return signer in self.audited.get(pair, ()) or signer in self.named.get(pair, ())
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -166,7 +166,8 @@ def _check_holder(record: HolderRecord, setting: Setting, beside: PageRecords) -
         raise _RefusedRecordError(Refused.RECEIPT_UNREADABLE) from None
     signer = PeerId(peer_id_of(record.holder.batch.signer))
     _check_lease(lease, record.lease, record.page.page_index, setting, names_us=signer == setting.own)
-    has_claim = signer in setting.view.ranks or signer in setting.view.audited or signer == setting.own
+    is_audited = any(signer in peers for peers in setting.view.audited.values())
+    has_claim = is_audited or signer in setting.view.ranks or signer == setting.own
     if not has_claim and not _is_named(signer, setting.known.joined(beside)):
         raise _RefusedRecordError(Refused.RECEIPT_UNASSIGNED)
     try:

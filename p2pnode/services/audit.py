@@ -120,6 +120,8 @@ class Auditor:
             verdict = context.scores.note(peer_id, verdict, now=now)
             if verdict is Verdict.OK:
                 self._table.audit_passed(peer_id)
+            if verdict in (Verdict.OK, Verdict.WRONG, Verdict.ABSENT):
+                context.passed.note(question.blob_id, question.shard, peer_id, passed=verdict is Verdict.OK)
         if verdict is not Verdict.OK:
             log.warning("%s did not prove shard %d of %s: %s", peer_id, question.shard, question.blob_id, reason)
         return Audited(

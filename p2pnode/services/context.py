@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from crypto.keys import SigningKey
 from p2pnode.config import Profile
 from p2pnode.membership.refusals import Refusals
+from p2pnode.reputation.passed import PassedAudits
 from p2pnode.reputation.scores import Scores
 from p2pnode.seams import Clock, Network, Offload, Rng
 from p2pnode.services.peers import Peers
@@ -34,6 +35,8 @@ class Context:
 
     scores: Scores = field(default_factory=Scores)
     """What our own audits say of others."""
+    passed: PassedAudits = field(default_factory=PassedAudits)
+    """Which receipts have passed them."""
 
     @property
     def own(self) -> PeerId:

@@ -29,6 +29,7 @@ from p2pnode.protocols.receipt_set import ReceiptSet
 from p2pnode.protocols.retractions import open_retraction
 from p2pnode.protocols.store import open_metadata
 from p2pnode.protocols.sync import fitting_bundle
+from p2pnode.reputation.passed import PassedAudits
 from p2pnode.services.announce import Announcer
 from p2pnode.services.context import Context
 from p2pnode.services.membership import Membership
@@ -66,6 +67,7 @@ class Findings:
     """What is known so far about one blob, or about all blobs of a certificate's page."""
 
     blob_id: BlobId
+    passed: PassedAudits
     metadata: BlobMetadata | None = None
     certificate: CheckedCertificate | None = None
     records: PageRecords = field(default_factory=PageRecords)
@@ -103,7 +105,8 @@ class Findings:
     def receipts(self) -> ReceiptSet:
         """Return what all that was found says of receipts."""
         certificates = () if self.certificate is None else (self.certificate.signed,)
-        return self.records.joined(PageRecords(certificates=certificates)).receipt_set()
+        audited = self.passed.of([self.blob_id])
+        return self.records.joined(PageRecords(certificates=certificates)).receipt_set(audited=audited)
 
 
 class Lookup:
@@ -125,7 +128,7 @@ class Lookup:
 
         Raises `NotFoundError` when nobody who answered knows it, `HoldersSilentError` when some never answered.
         """
-        findings = Findings(blob_id)
+        findings = Findings(blob_id, self._context.passed)
         findings.add_certificate(self._by_blob.get(blob_id))
         try:
             await self._ask_ourselves(findings)
@@ -159,7 +162,7 @@ class Lookup:
         if page not in self._by_page:
             self._by_page[page] = await self._records_of_page(page, certificate)
         records = self._by_page[page].joined(PageRecords(certificates=(certificate.signed,)))
-        return certificate, records.receipt_set()
+        return certificate, records.receipt_set(audited=self._context.passed.of([blob_id]))
 
     async def _records_of_page(self, page: Digest, certificate: CheckedCertificate) -> PageRecords:
         """Return the holder records and retractions of a page: ours, and those of a few connected holders."""

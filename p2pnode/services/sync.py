@@ -274,13 +274,14 @@ class SyncService:
         if not self._budget.take(peer_id, cost_of(bundle), now=now):
             context.refusals.count(Refused.RECEIPTS_TOO_MANY)
             raise RefusalError(RefusalCode.BUSY, "the records of this peer cost too much; later again")
-        ours = await context.store.receipts.our_pairs([*blobs_of_bundle(bundle), *_blobs(known)])
+        blobs = [*blobs_of_bundle(bundle), *_blobs(known)]
+        ours = await context.store.receipts.our_pairs(blobs)
         candidates = self._membership.known_candidates()
         setting = Setting(
             page=page,
             known=known,
             owners=ours.owners,
-            view=View(),
+            view=View(audited=context.passed.of(blobs)),
             own=context.own,
             own_key=PublicKey(context.identity.public),
             network=context.network_name,
@@ -330,4 +331,4 @@ def _check(bundle: RecordBundle, setting: Setting, candidates: Sequence[Candidat
         seed, n = seed_and_n
         order = [each.peer_id for each in order_of_asking(seed, candidates)]
         ranks = ranks_of(order, count_max=RANKS_PER_SHARD_COUNT * n)
-    return check_bundle(bundle, replace(setting, view=View(ranks=ranks)))
+    return check_bundle(bundle, replace(setting, view=View(audited=setting.view.audited, ranks=ranks)))

@@ -94,7 +94,7 @@ def test_what_the_records_say_together() -> None:
     assert receipts.holders((BLOB, ShardIndex(0)), now=TIME) == (peer_id(9),)
     assert receipts.healthy((BLOB, ShardIndex(0)), now=TIME) == ()
     assert receipts.healthy((BLOB, ShardIndex(1)), now=TIME) == (peer_id(2),)
-    audited = records.receipt_set(View(audited=frozenset({peer_id(9)})))
+    audited = records.receipt_set(audited={(BLOB, ShardIndex(0)): frozenset({peer_id(9)})})
     assert audited.healthy((BLOB, ShardIndex(0)), now=TIME) == (peer_id(9),)
 
 

@@ -18,7 +18,7 @@ PAIRS: list[Pair] = [(factories.blob_id(1), ShardIndex(shard)) for shard in rang
 PEERS = [factories.peer_id(number) for number in range(24)]
 STRANGERS = [factories.peer_id(100 + number) for number in range(3)]
 VIEW = View(
-    audited=frozenset(PEERS[20:22]),
+    audited={pair: frozenset(PEERS[20:22]) for pair in PAIRS},
     named={PAIRS[0]: frozenset(PEERS[:3])},
     ranks={peer_id: rank for rank, peer_id in enumerate(PEERS[3:20])},
 )

@@ -130,7 +130,7 @@ def test_a_certificate_of_another_page_or_over_or_forged_or_unreadable_is_refuse
 def test_a_holder_record_needs_a_signer_with_a_claim() -> None:
     assert with_holder(holder(9).record).records.holders == (holder(9),)
     assert reason_of(with_holder(holder(10).record)) == Refused.RECEIPT_UNASSIGNED
-    audited = replace(SETTING, view=View(audited=frozenset({peer_id(10)})))
+    audited = replace(SETTING, view=View(audited={(BLOB, ShardIndex(0)): frozenset({peer_id(10)})}))
     assert with_holder(holder(10).record, audited).records.holders == (holder(10),)
     assert with_holder(holder(1).record, KNOWING).records.holders == (holder(1),)
     beside = check_bundle(bundle(certificates=(CERTIFICATE.envelope,), holders=(holder(1).record,)), SETTING)

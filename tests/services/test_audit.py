@@ -9,10 +9,13 @@ from dataclasses import replace
 import pytest
 import trio
 
+from p2pnode.coding import pair_of_shard
 from p2pnode.config import TESTNET
 from p2pnode.errors import NotFoundError, PeerRefusedError
 from p2pnode.node import Node
 from p2pnode.protocols import prover_budget
+from p2pnode.protocols.leases import LeaseTerms, blob_page, make_blob_lease
+from p2pnode.protocols.receipts import shard_set
 from p2pnode.reputation.score import NEW
 from p2pnode.services.results import Audited
 from testnet.sim.habits.sign_and_drop import SignAndDrop
@@ -20,9 +23,12 @@ from testnet.sim.machine import Machine
 from testnet.sim.world import World
 from tests import factories
 from tests.services.simulated import pair_files, put, simulate
+from tests.services.test_sync import lease_of, offer, page_of, touch
 from wire.challenges import Absent, Challenge, Proven
-from wire.ids import Digest, PeerId
-from wire.records import Receipt
+from wire.ids import Axis, BlobId, Digest, PeerId
+from wire.messages import Stored, StorePair
+from wire.records import HolderReceipts, HolderRecord, LeaseKind, Receipt, RecordBundle
+from wire.references import Reference
 
 PROVEN = 0.96
 """A score that takes some passes."""
@@ -186,3 +192,53 @@ def test_scores_outlive_a_restart(rng: random.Random) -> None:
         assert score(again, machines[1]) > 0.955
 
     simulate(rng, 4, body, profile=AUDITING)
+
+
+async def give_a_pair(writer: Machine, holder: Machine, outsider: Machine, blob_id: BlobId) -> HolderRecord:
+    """Let the owner store a holder's pair on one more node, as a repair would; return what that node signs."""
+    final = await lease_of(holder, blob_id)
+    start = int(node_of(writer)._context.clock.wall())
+    terms = LeaseTerms(n=final.record.n, sequence=9, start=start, end=start + 100)
+    provisional = make_blob_lease(
+        writer.owner, blob_id, terms, network=node_of(writer)._context.network_name, kind=LeaseKind.PROVISIONAL
+    )
+    store = node_of(holder)._context.store
+    held = await store.held(blob_id)
+    assert held is not None
+    shard, n = held.shards[0], held.metadata.n
+    pair = pair_of_shard(blob_id, shard, n)
+    primary = await store.read_sliver(blob_id, Axis.PRIMARY, pair)
+    secondary = await store.read_sliver(blob_id, Axis.SECONDARY, n - 1 - pair)
+    request = StorePair(
+        leases=(provisional.envelope, final.envelope),
+        metadata=held.metadata,
+        blob_id=blob_id,
+        shard=shard,
+        primary_bytes=len(primary),
+        secondary_bytes=len(secondary),
+    )
+    peers = node_of(writer)._context.peers
+    reply = await peers.ask(outsider.peer_id, "store", request, payload=(primary, secondary), expect=(Stored,))
+    sets = (shard_set(shard, [0], blob_count=1),)
+    receipts = HolderReceipts(batch=reply.message.batches[1], shard_sets=sets)
+    return HolderRecord(lease=final.envelope, page=blob_page(blob_id), holder=receipts)
+
+
+def test_a_receipt_outside_the_certificate_counts_once_it_has_passed_an_audit(rng: random.Random) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        result = await put(machines[0], rng.randbytes(5_000), shards=4)
+        reference = Reference.parse(result.id)
+        blob_id = reference.blob_id
+        lost, auditor = [machine for machine in machines if pair_files(machine)][:2]
+        outsider = next(machine for machine in machines[1:] if not pair_files(machine))
+        record = await give_a_pair(machines[0], lost, outsider, blob_id)
+        bundle = RecordBundle(certificates=(), holders=(record,), retractions=())
+        await offer(outsider, auditor, page_of(machines[0], blob_id), bundle)
+        damage(lost)
+        await touch(lost, blob_id)
+        await trio.sleep(30)  # The loss is told, and the outsider has learnt who else holds the blob.
+        assert (await auditor.node.stat(reference)).healthy == 3
+        assert (await audit(auditor, outsider)).verdict == "ok"
+        assert (await auditor.node.stat(reference)).healthy == 4
+
+    simulate(rng, 6, body)

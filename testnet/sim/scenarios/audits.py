@@ -60,7 +60,7 @@ async def holders_that_cheat_in_audits(run: Run) -> None:
     await run.demand_progress(honest)
 
 
-@scenario(FaultKind.KILL, FaultKind.POWER_LOSS, FaultKind.CLOCK_SKEW, profile=_OFTEN)
+@scenario(FaultKind.KILL, FaultKind.POWER_LOSS, FaultKind.CLOCK_SKEW, nodes=5, profile=_OFTEN)
 async def honest_holders_under_audit(run: Run) -> None:
     """Nodes restart in the middle of audits, lose power, have wrong clocks: nobody's score falls for it."""
     await run.start()
