@@ -120,7 +120,9 @@ def import_keys(  # noqa: PLR0913 - one parameter an option
     with reporting(as_json=as_json):
         text = _read(file)
         backup = open_backup(text, passphrase_of(passphrase_file, is_new=False))
+        path = home.expanduser()
         settings = settings_of(
+            path,
             network=backup.network,
             profile=backup.profile,
             has_secret=backup.secret is not None,
@@ -132,7 +134,7 @@ def import_keys(  # noqa: PLR0913 - one parameter an option
             api=DEFAULTS.api,
         )
         made = make_home(
-            home.expanduser(),
+            path,
             settings,
             _secret_of(backup),
             says_so=not quiet and not as_json,

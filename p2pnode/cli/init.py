@@ -59,7 +59,9 @@ def init(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Make a home for a new node. Nothing is ever overwritten."""
     with reporting(as_json=as_json):
+        path = home.expanduser()
         settings = settings_of(
+            path,
             network=network,
             profile=profile.value,
             has_secret=with_secret,
@@ -71,7 +73,7 @@ def init(  # noqa: PLR0913 - one parameter an option
             domain_tag=domain_tag,
         )
         secret = NetworkSecret(SystemRng().random_bytes(SECRET_BYTES)) if with_secret else None
-        made = make_home(home.expanduser(), settings, secret, says_so=not as_json and not quiet)
+        made = make_home(path, settings, secret, says_so=not as_json and not quiet)
         print_new_home(made, next_step=_next_step(settings), as_json=as_json, quiet=quiet)
 
 

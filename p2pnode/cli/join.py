@@ -65,6 +65,7 @@ def join(  # noqa: PLR0913 - one parameter an option
             _add_to(open_home(path), invitation, as_json=as_json, quiet=quiet)
             return
         settings = settings_of(
+            path,
             network=invitation.network,
             profile=invitation.profile,
             has_secret=invitation.secret is not None,

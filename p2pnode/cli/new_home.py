@@ -9,11 +9,13 @@ import typer
 
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_of, peer_id_to_text
+from p2pnode.cli.disk import disk_under
 from p2pnode.cli.options import bytes_of
 from p2pnode.cli.output import print_facts, print_json
 from p2pnode.cli.solving import solve_for
 from p2pnode.errors import CallerError, HomeError
 from p2pnode.storage.home import Home, HomeSettings, create_home
+from p2pnode.storage.quota import check_quota, default_quota
 from p2pnode.system import SystemRng
 from p2pnode.wording import human_bytes
 from wire.network_secret import NetworkSecret
@@ -22,7 +24,9 @@ DEFAULTS = HomeSettings()
 
 ListenOption = Annotated[list[str] | None, typer.Option(help="Where to listen, a multiaddr; may be repeated.")]
 AnnounceOption = Annotated[list[str] | None, typer.Option(help="What to tell others instead; may be repeated.")]
-QuotaOption = Annotated[str | None, typer.Option(help="Room for others' data, such as 100GB; 10GiB unless given.")]
+QuotaOption = Annotated[
+    str | None, typer.Option(help="Room for others' data, such as 100GB; a tenth of what is free unless given.")
+]
 DomainTagOption = Annotated[
     str | None, typer.Option(help="A name for your nodes that fail together; no blob then relies on several of them.")
 ]
@@ -32,6 +36,7 @@ ApiOption = Annotated[
 
 
 def settings_of(  # noqa: PLR0913 - one parameter an option
+    home: Path,
     *,
     network: str,
     profile: str,
@@ -43,7 +48,8 @@ def settings_of(  # noqa: PLR0913 - one parameter an option
     api: str | None,
     domain_tag: str | None,
 ) -> HomeSettings:
-    """Return the settings that the arguments of a command mean. Raises `CallerError`."""
+    """Return the settings that the arguments of a command mean for a new home. Raises `CallerError`."""
+    quota_bytes = _quota_bytes(quota, home)
     try:
         return HomeSettings(
             network=network,
@@ -52,12 +58,23 @@ def settings_of(  # noqa: PLR0913 - one parameter an option
             listen=tuple(listen or DEFAULTS.listen),
             announce=tuple(announce or ()),
             bootstrap=bootstrap,
-            quota_bytes=DEFAULTS.quota_bytes if quota is None else bytes_of(quota, option="--quota"),
+            quota_bytes=quota_bytes,
             api=api or DEFAULTS.api,
             domain_tag=domain_tag or "",
         )
     except HomeError as error:  # Here they are arguments, not a file that was read.
         raise CallerError(str(error)) from error
+
+
+def _quota_bytes(quota: str | None, home: Path) -> int:
+    """Return what a new node offers. Raises `CallerError` for more than there is; nothing at all may be offered."""
+    disk = disk_under(home)
+    if quota is None:
+        return default_quota(disk.free)
+    quota_bytes = bytes_of(quota, option="--quota")
+    if quota_bytes > 0:
+        check_quota(quota_bytes, disk_bytes=disk.total)
+    return quota_bytes
 
 
 def make_home(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from typing import Annotated
 
 import typer
 
 from p2pnode.cli.daemon_client import DaemonClient, daemon_of
+from p2pnode.cli.disk import disk_under
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, QuietOption, bytes_of, new_app
 from p2pnode.cli.output import print_facts, print_json, print_note, reporting
 from p2pnode.cli.owner_client import change_quota
 from p2pnode.cli.owner_client import quota as ask_for_quota
-from p2pnode.errors import HomeError, NoDaemonError
+from p2pnode.errors import NoDaemonError
 from p2pnode.services.owner_face import QuotaState
 from p2pnode.storage.home import Home, open_home, write_quota
 from p2pnode.storage.quota import check_quota
@@ -50,7 +50,7 @@ def quota(
 def _with_quota(home: Home, size: str) -> Home:
     """Write the new quota into the settings, which comes first: whatever stops now, the next start keeps it."""
     quota_bytes = bytes_of(size, option="quota")
-    check_quota(quota_bytes, disk_bytes=_disk(home)[0])
+    check_quota(quota_bytes, disk_bytes=disk_under(home.data_path).total)
     write_quota(home, quota_bytes)
     return dataclasses.replace(home, settings=dataclasses.replace(home.settings, quota_bytes=quota_bytes))
 
@@ -64,39 +64,28 @@ def _told(home: Home, *, is_change: bool) -> QuotaState | None:
         return None
 
 
-def _disk(home: Home) -> tuple[int, int]:
-    """Return the size of the disk under the data, and what is free on it."""
-    try:
-        found = shutil.disk_usage(home.data_path)
-    except OSError as error:
-        message = f"cannot look at the disk of {home.data_path}: {error.strerror or error}"
-        raise HomeError(message) from error
-    return found.total, found.free
-
-
 def _for_programs(home: Home, state: QuotaState | None) -> dict[str, object]:
     """Return the figures; what only a running daemon knows is null without one."""
     if state is not None:
         return dataclasses.asdict(state) | {"is_running": True}
     settings = home.settings
-    known = {"quota": settings.quota_bytes, "disk_free": _disk(home)[1], "disk_free_min": settings.disk_free_min_bytes}
+    known = {
+        "quota": settings.quota_bytes,
+        "disk_free": disk_under(home.data_path).free,
+        "disk_free_min": settings.disk_free_min_bytes,
+    }
     return known | {"used": None, "trash": None, "room": None, "is_running": False}
 
 
 def _print_for_a_person(home: Home, state: QuotaState | None, *, is_change: bool) -> None:
-    settings = home.settings
     if state is None:
-        facts = [
-            ("quota", human_bytes(settings.quota_bytes)),
-            (
-                "disk free",
-                f"{human_bytes(_disk(home)[1])}, {human_bytes(settings.disk_free_min_bytes)} of it stay free",
-            ),
-        ]
-        print_facts(facts)
-        print_note(
-            "no daemon runs: the next start uses this" if is_change else "no daemon runs: what is used is not known"
+        print_facts(
+            [
+                ("quota", human_bytes(home.settings.quota_bytes)),
+                ("disk free", _disk_line(disk_under(home.data_path).free, home.settings.disk_free_min_bytes)),
+            ]
         )
+        print_note("no daemon runs: " + ("the next start uses this" if is_change else "what is used is not known"))
         return
     trash = f", {human_bytes(state.trash)} of it in the trash" if state.trash else ""
     print_facts(
@@ -104,12 +93,16 @@ def _print_for_a_person(home: Home, state: QuotaState | None, *, is_change: bool
             ("quota", human_bytes(state.quota)),
             ("used", f"{human_bytes(state.used)} ({100 * state.used // max(1, state.quota)} %){trash}"),
             ("room", f"{human_bytes(state.room)} for more"),
-            ("disk free", f"{human_bytes(state.disk_free)}, {human_bytes(state.disk_free_min)} of it stay free"),
+            ("disk free", _disk_line(state.disk_free, state.disk_free_min)),
         ]
     )
     note = _note_on(state)
     if note:
         print_note(note)
+
+
+def _disk_line(free_bytes: int, free_min_bytes: int) -> str:
+    return f"{human_bytes(free_bytes)}, {human_bytes(free_min_bytes)} of it stay free"
 
 
 def _note_on(state: QuotaState) -> str:

@@ -91,11 +91,12 @@ def _of_space(space: Space) -> list[Warning]:
     left = space.quota - space.used
     if space.disk_free < min(left, int(space.quota * SPACE_SHORT)):
         message = "the disk is nearly full, though the quota is not"
-        advice = "Free some space on the disk, or lower the quota."
+        advice = "Free some space on the disk, or lower the quota: 'p2pnode quota SIZE'."
         found.append(Warning(kind="disk-full", message=message, advice=advice))
     elif left < space.quota * SPACE_SHORT:
         message = "the quota is nearly used up: this node takes little more"
-        found.append(Warning(kind="quota-full", message=message, advice="Raise the quota, or leave it as it is."))
+        advice = "Raise it with 'p2pnode quota SIZE', or leave it as it is: what is stored stays."
+        found.append(Warning(kind="quota-full", message=message, advice=advice))
     return found
 
 

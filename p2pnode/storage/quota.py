@@ -38,6 +38,15 @@ class Usage:
     """The part that stays free."""
 
 
+def default_quota(free_bytes: int) -> int:
+    """Return what a new node offers unless told otherwise: a tenth of what is free, in whole gigabytes above one.
+
+    Nobody misses so much, and a disk that fills up for other reasons is still far from full.
+    """
+    share = free_bytes // 10
+    return share - share % 10**9 if share >= 10**9 else share
+
+
 def check_quota(quota_bytes: int, *, disk_bytes: int | None = None) -> None:
     """Raise `CallerError` unless a node may be told to keep this quota, on a disk of this size if that is known."""
     if not 0 < quota_bytes <= QUOTA_BYTES_LARGEST:

