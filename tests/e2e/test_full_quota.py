@@ -100,6 +100,8 @@ def test_the_space_of_full_nodes_is_what_du_says_and_within_the_quota(
         check_account(testnet, node.name)
         space = space_of(testnet, node.name)
         assert space.used <= space.quota + OWN_BYTES
+        kept_free = open_home(node.home).settings.disk_free_min_bytes
+        assert quota(daemon_of(node.home)).disk_free_min == kept_free > 0
     told = run_on(testnet, VICTIM, "status", "--json").json()["space"]
     assert told["quota"] == space_of(testnet, VICTIM).quota
     assert told.keys() == {"quota", "used", "trash", "disk_free"}
