@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from crypto.peer_id import peer_id_of
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.receipts import pairs_of, receipt_for
@@ -9,6 +11,7 @@ from wire import limits
 from wire.codec import decode
 from wire.ids import BlobId, PeerId, PublicKey, ShardIndex
 from wire.records import Envelope, GroupPage, HolderReceipts, Receipt, ReceiptBatch
+from wire.signed import Signed
 
 
 def holders_of(records: PageRecords) -> list[tuple[PeerId, GroupPage, HolderReceipts]]:
@@ -26,26 +29,34 @@ def owners_of(records: PageRecords) -> frozenset[PublicKey]:
     return frozenset(each.record.lease.signer for each in records.certificates)
 
 
-def choose_receipt(records: PageRecords, holder: PeerId, *, wall: float, chance: float) -> Receipt | None:
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """One receipt with the batch that it stands in, which was checked before it was stored."""
+
+    receipt: Receipt
+    batch: Signed[ReceiptBatch]
+
+
+def choose_promise(records: PageRecords, holder: PeerId, *, wall: float, chance: float) -> Promised | None:
     """Return one of a holder's live receipts, drawn by a number from 0 to 1; None when it has none.
 
     Makes the tree of a whole batch: call it in a worker.
     """
     receipts = records.receipt_set()
-    live: list[tuple[GroupPage, HolderReceipts, tuple[BlobId, ShardIndex]]] = []
+    live: list[tuple[GroupPage, HolderReceipts, ReceiptBatch, tuple[BlobId, ShardIndex]]] = []
     for signer, page, each in holders_of(records):
         batch = decode(each.batch.body, ReceiptBatch, bytes_max=limits.RECORD_BYTES_MAX)
         if signer != holder or batch.lease_end < wall:
             continue
         live += [
-            (page, each, pair)
+            (page, each, batch, pair)
             for pair in pairs_of(page, each.shard_sets)
             if batch.sequence > receipts.register(pair, holder).ended
         ]
     if not live:
         return None
-    page, chosen, (blob, shard) = live[min(int(chance * len(live)), len(live) - 1)]
-    return receipt_for(page, chosen, blob, shard)
+    page, chosen, batch, (blob, shard) = live[min(int(chance * len(live)), len(live) - 1)]
+    return Promised(receipt_for(page, chosen, blob, shard), Signed(batch, chosen.batch))
 
 
 def may_ask(records: PageRecords, peer_id: PeerId, owner: PublicKey | None) -> bool:

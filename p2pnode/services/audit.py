@@ -21,8 +21,8 @@ from p2pnode.errors import (
 )
 from p2pnode.membership.table import MemberTable
 from p2pnode.protocols.audit_schedule import AuditSchedule, Due, whom_to_ask
-from p2pnode.protocols.audit_targets import choose_receipt, holders_of
-from p2pnode.protocols.challenge import Question, check_absence, check_answer, open_challenge
+from p2pnode.protocols.audit_targets import Promised, choose_promise, holders_of
+from p2pnode.protocols.challenge import Question, check_absence, check_answer
 from p2pnode.protocols.page_digests import EMPTY, differing_buckets
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.reputation.scores import Verdict
@@ -33,7 +33,7 @@ from wire.challenges import Absent, Challenge, Proven
 from wire.codec import encode
 from wire.ids import Digest, PeerId, PublicKey
 from wire.messages import GetOwnRecord, OwnRecord
-from wire.records import Certificate, Receipt
+from wire.records import Certificate
 from wire.signed import Signed
 
 log = logging.getLogger(__name__)
@@ -104,14 +104,14 @@ class Auditor:
         Raises `NotFoundError` when no live receipt of the peer is known here, or `LocalStorageError`.
         """
         context = self._context
-        receipt = await self._choose(peer_id, page)
-        if receipt is None:
+        promised = await self._choose(peer_id, page)
+        if promised is None:
             raise NotFoundError(f"no live receipt of {peer_id} is known here, so there is nothing to ask it")
         started = context.clock.monotonic()
-        question = self._question(receipt)
+        question = self._question(promised)
         verdict, reason, answer_bytes = await self._ask(question)
         if verdict is Verdict.TIMEOUT and await self._answers_others(peer_id):
-            question = self._question(receipt)  # It may have begun anew in the middle: it has a second chance.
+            question = self._question(promised)  # It may have begun anew in the middle: it has a second chance.
             verdict, reason, answer_bytes = await self._ask(question)
         elif verdict is Verdict.TIMEOUT:
             verdict = Verdict.OFFLINE
@@ -135,17 +135,17 @@ class Auditor:
             score=context.scores.of(peer_id).value,
         )
 
-    def _question(self, receipt: Receipt) -> Question:
+    def _question(self, promised: Promised) -> Question:
         """Make a challenge that nobody could foresee."""
         context = self._context
         self._number += 1
         challenge = Challenge(
-            receipt=receipt,
+            receipt=promised.receipt,
             number=self._number,
             secret=Digest(context.rng.random_bytes(Digest.length)),
             deadline=int(context.clock.wall() + context.profile.request_timeout_s),
         )
-        return open_challenge(challenge, challenger=context.own, network=context.network_name)
+        return Question(challenge=challenge, batch=promised.batch, challenger=context.own, network=context.network_name)
 
     async def _ask(self, question: Question) -> tuple[Verdict, str, int]:
         context = self._context
@@ -169,7 +169,7 @@ class Auditor:
         except PeerUnavailableError as error:
             return Verdict.OFFLINE, str(error), 0
 
-    async def _choose(self, peer_id: PeerId, page: Digest | None) -> Receipt | None:
+    async def _choose(self, peer_id: PeerId, page: Digest | None) -> Promised | None:
         """Draw a live receipt of a peer; whose lease may be over by the peer's clock is not asked about."""
         context = self._context
         if page is None:
@@ -178,7 +178,7 @@ class Auditor:
             return None
         records = await context.store.receipts.records_of_page(page)
         end = context.clock.wall() + limits.CLOCK_SKEW_SECONDS
-        return await context.offload.run(_choose_receipt, records, peer_id, end, self._chance())
+        return await context.offload.run(_choose_promise, records, peer_id, end, self._chance())
 
     async def _any_page(self, peer_id: PeerId) -> Digest | None:
         """Draw one of the pages of which both we and a peer hold pairs; None when there is none."""
@@ -211,5 +211,5 @@ class Auditor:
         return self._context.rng.uniform(0.0, 1.0)
 
 
-def _choose_receipt(records: PageRecords, holder: PeerId, wall: float, chance: float) -> Receipt | None:
-    return choose_receipt(records, holder, wall=wall, chance=chance)
+def _choose_promise(records: PageRecords, holder: PeerId, wall: float, chance: float) -> Promised | None:
+    return choose_promise(records, holder, wall=wall, chance=chance)

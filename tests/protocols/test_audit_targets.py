@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from p2pnode.protocols.audit_targets import choose_receipt, holders_of, may_ask, owners_of
+from p2pnode.protocols.audit_targets import choose_promise, holders_of, may_ask, owners_of
 from p2pnode.protocols.page_records import PageRecords, make_holder_record
 from p2pnode.protocols.receipts import check_receipt, shard_set
 from p2pnode.protocols.retractions import make_retraction
@@ -27,27 +27,28 @@ def certified() -> PageRecords:
 def test_every_live_receipt_of_a_holder_may_be_drawn_and_proves_itself(rng: random.Random) -> None:
     drawn = set()
     for _ in range(100):
-        receipt = choose_receipt(certified(), peer_id(1), wall=TIME, chance=rng.random())
-        assert receipt is not None
-        assert check_receipt(receipt, network=NETWORK).signer_peer == peer_id(1)
-        drawn.add(receipt.blob_id)
+        promised = choose_promise(certified(), peer_id(1), wall=TIME, chance=rng.random())
+        assert promised is not None
+        assert check_receipt(promised.receipt, network=NETWORK) == promised.batch
+        assert promised.batch.signer_peer == peer_id(1)
+        drawn.add(promised.receipt.blob_id)
     assert drawn == set(BLOBS)
-    assert choose_receipt(certified(), peer_id(1), wall=TIME, chance=1.0) is not None
+    assert choose_promise(certified(), peer_id(1), wall=TIME, chance=1.0) is not None
 
 
 def test_whoever_has_signed_nothing_or_nothing_that_lives_is_not_asked() -> None:
-    assert choose_receipt(certified(), peer_id(9), wall=TIME, chance=0) is None
+    assert choose_promise(certified(), peer_id(9), wall=TIME, chance=0) is None
     after = TIME + factories.LEASE_SECONDS + 1
-    assert choose_receipt(certified(), peer_id(1), wall=after, chance=0) is None
+    assert choose_promise(certified(), peer_id(1), wall=after, chance=0) is None
 
 
 def test_what_was_retracted_is_not_asked_about() -> None:
     ended = tuple(make_retraction(key(1), (each, SHARD), network=NETWORK, sequence=2, time=TIME) for each in BLOBS[1:])
     records = certified().joined(PageRecords(retractions=ended))
     for chance in (0.0, 0.5, 0.99):
-        receipt = choose_receipt(records, peer_id(1), wall=TIME, chance=chance)
-        assert receipt is not None
-        assert receipt.blob_id == BLOBS[0]
+        promised = choose_promise(records, peer_id(1), wall=TIME, chance=chance)
+        assert promised is not None
+        assert promised.receipt.blob_id == BLOBS[0]
 
 
 def test_a_holder_outside_the_certificate_is_asked_too_and_may_ask() -> None:
@@ -56,9 +57,9 @@ def test_a_holder_outside_the_certificate_is_asked_too_and_may_ask() -> None:
     page = factories.page(BLOBS[0])
     added = make_holder_record(key(7), lease, page, sets, network=NETWORK, sequence=3, time=TIME)
     records = PageRecords(holders=(added,))
-    receipt = choose_receipt(records, peer_id(7), wall=TIME, chance=0)
-    assert receipt is not None
-    assert (receipt.blob_id, receipt.shard) == (BLOBS[0], SHARD)
+    promised = choose_promise(records, peer_id(7), wall=TIME, chance=0)
+    assert promised is not None
+    assert (promised.receipt.blob_id, promised.receipt.shard) == (BLOBS[0], SHARD)
     assert may_ask(records, peer_id(7), None)
 
 

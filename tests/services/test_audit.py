@@ -27,7 +27,7 @@ from tests.services.test_sync import lease_of, offer, page_of, touch
 from wire.challenges import Absent, Challenge, Proven
 from wire.ids import Axis, BlobId, Digest, PeerId
 from wire.messages import Stored, StorePair
-from wire.records import HolderReceipts, HolderRecord, LeaseKind, Receipt, RecordBundle
+from wire.records import HolderReceipts, HolderRecord, LeaseKind, RecordBundle
 from wire.references import Reference
 
 PROVEN = 0.96
@@ -115,11 +115,11 @@ def test_a_peer_that_is_away_loses_no_score(rng: random.Random) -> None:
     simulate(rng, 4, body)
 
 
-async def challenge_of(asker: Machine, prover: Machine, receipt: Receipt | None = None) -> Challenge:
+async def challenge_of(asker: Machine, prover: Machine) -> Challenge:
     """Return a challenge on a live receipt of a node."""
-    chosen = receipt or await node_of(asker)._auditor._choose(prover.peer_id, None)
+    chosen = await node_of(asker)._auditor._choose(prover.peer_id, None)
     assert chosen is not None
-    return Challenge(receipt=chosen, number=1, secret=factories.digest(), deadline=0)
+    return Challenge(receipt=chosen.receipt, number=1, secret=factories.digest(), deadline=0)
 
 
 async def ask(asker: Machine, prover: PeerId, challenge: Challenge) -> object:
