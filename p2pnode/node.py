@@ -314,6 +314,7 @@ class Node:
             record = member.record
             state = self._membership.liveness(peer_id)
             said = MemberState(record.state)
+            score = self._context.scores.of(peer_id)
             speaks_for_itself = state in (Liveness.ACTIVE, Liveness.SUSPECT) and said is not MemberState.ACTIVE
             rows.append(
                 PeerStatus(
@@ -326,7 +327,8 @@ class Node:
                     capacity_bytes=record.capacity_bytes,
                     free_bytes=record.free_bytes,
                     software=record.software,
-                    score=round(self._context.scores.of(peer_id).value, 3),
+                    score=round(score.value, 3),
+                    trust=score.trust.value,
                 )
             )
         return tuple(rows)

@@ -13,6 +13,7 @@ from rich.text import Text
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, new_app
 from p2pnode.cli.output import one_line, print_json, reporting
+from p2pnode.reputation.score import Trust
 from p2pnode.services.results import NodeInfo, PeerStatus
 from p2pnode.wording import human_bytes, human_duration
 
@@ -63,7 +64,7 @@ def _print_table(known: list[PeerStatus]) -> None:
             "yes" if peer.connected else "no",
             contact,
             f"{human_bytes(peer.free_bytes)} of {human_bytes(peer.capacity_bytes)}",
-            f"{peer.score:.2f}",
+            f"{peer.score:.2f}" if peer.trust == Trust.FULL else f"{peer.score:.2f}, {peer.trust}",
             " ".join(peer.addresses),
         ]
         table.add_row(*(Text(one_line(cell)) for cell in cells))  # A peer's own text is never taken for markup.

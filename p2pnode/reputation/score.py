@@ -7,6 +7,7 @@ away, nine put in quarantine. Nothing is for ever: ten passes in a row give a pe
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 LAMBDA = 0.98
@@ -23,6 +24,14 @@ QUARANTINE_BELOW = 0.80
 
 REDEEMED_AFTER = 10
 """Passes in a row that raise a score to TRUSTED_FROM at least."""
+
+
+class Trust(enum.StrEnum):
+    """What a score means, in words."""
+
+    FULL = "full"
+    NO_NEW_DATA = "no new data"
+    QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +57,13 @@ class Score:
     def is_quarantined(self) -> bool:
         """Whether so much went wrong that the peer counts for little."""
         return self.value < QUARANTINE_BELOW
+
+    @property
+    def trust(self) -> Trust:
+        """What follows from the value."""
+        if self.is_quarantined:
+            return Trust.QUARANTINE
+        return Trust.FULL if self.is_trusted else Trust.NO_NEW_DATA
 
     def after(self, *, passed: bool) -> Score:
         """Return the score after one more audit."""

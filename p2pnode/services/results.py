@@ -89,7 +89,9 @@ class PeerStatus:
     free_bytes: int
     software: str
     score: float
-    """From 0 to 1, how well it kept its promises in our own audits; below 0.9 it is given no new data."""
+    """From 0 to 1, how well it kept its promises in our own audits."""
+    trust: str
+    """full; below 0.9 no new data; below 0.8 quarantine, in which it is still read from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

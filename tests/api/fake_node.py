@@ -71,6 +71,7 @@ class FakeNode(FakeOwner):
                 free_bytes=400,
                 software="p2pnode/0.1.0",
                 score=0.951,
+                trust="full",
             ),
         )
 

@@ -141,6 +141,7 @@ async def test_status_peers_and_node_are_told_exactly(served: Served) -> None:
                 "free_bytes": 400,
                 "software": "p2pnode/0.1.0",
                 "score": 0.951,
+                "trust": "full",
             }
         ],
         "refused": {},

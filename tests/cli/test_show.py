@@ -99,6 +99,7 @@ def test_peers_json_has_exactly_these_fields(cli: Cli, daemon: FakeDaemon) -> No
                 "free_bytes": 400,
                 "software": "p2pnode/0.1.0",
                 "score": 0.951,
+                "trust": "full",
             }
         ],
         "refused": {},
@@ -150,3 +151,10 @@ def test_without_a_home_they_end_with_9_too(cli: Cli) -> None:
     ended = cli("peers", "--home", str(cli.home / "nothing"))
     assert ended.code == ExitCode.NO_DAEMON
     assert "p2pnode init" in ended.error()
+
+
+def test_a_peer_that_does_not_keep_its_promises_is_told_apart(cli: Cli, daemon: FakeDaemon) -> None:
+    assert "0.95 " in cli("peers").out.decode()
+    (peer,) = daemon.node.peer_list
+    daemon.node.peer_list = (dataclasses.replace(peer, score=0.7, trust="quarantine"),)
+    assert "0.70, quarantine" in cli("peers").out.decode()

@@ -26,6 +26,7 @@ def test_three_failures_in_a_row_keep_new_slivers_away_and_nine_put_in_quarantin
     failures = [after(NEW, *[False] * count) for count in range(12)]
     assert [each.is_trusted for each in failures].index(False) == 3
     assert [each.is_quarantined for each in failures].index(True) == 9
+    assert [str(failures[count].trust) for count in (2, 3, 8, 9)] == ["full", *["no new data"] * 2, "quarantine"]
 
 
 def test_a_long_good_record_does_not_excuse_failures_now() -> None:
