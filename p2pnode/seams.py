@@ -109,6 +109,13 @@ class Files(Protocol):
         """Return the bytes that may still be written to the disk."""
         ...
 
+    def away(self) -> tuple[str, ...]:
+        """Look which parts of the tree are not here now, such as a disk that is not mounted; return their names.
+
+        Raises `OSError` when nothing can be done without what is away.
+        """
+        ...
+
     def database(self, name: str) -> sqlite3.Connection:
         """Open (or create) an SQLite database: WAL, `synchronous=FULL`, usable from worker threads one at a time."""
         ...

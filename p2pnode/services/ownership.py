@@ -244,7 +244,8 @@ class Ownership:
             trash=usage.trash_bytes,
             disk_free=usage.disk_free_bytes,
         )
-        return status_of(info, reach, space, traffic, things, stored, detail=state.detail)
+        away = self._context.store.away
+        return status_of(info, reach, space, traffic, things, stored, detail=state.detail, away=away)
 
     def state(self) -> CatalogueState:
         """Tell whether the list is in the network."""

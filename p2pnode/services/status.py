@@ -48,8 +48,9 @@ def status_of(
     stored: Stored,
     *,
     detail: str,
+    away: Sequence[str] = (),
 ) -> NodeStatus:
-    """Return the state with its warnings; `detail` says why the list is not in the network."""
+    """Return the state with its warnings; `detail` says why the list is not in the network, `away` which disks are."""
     return NodeStatus(
         peer_id=info.peer_id,
         version=info.version,
@@ -64,6 +65,7 @@ def status_of(
         traffic=traffic,
         warnings=(
             *_of_network(info, reach),
+            *map(_of_away, away),
             *_of_space(space),
             *_of_things(things),
             *_of_list(stored, detail),
@@ -84,6 +86,12 @@ def _of_network(info: NodeInfo, reach: ReachReport) -> list[Warning]:
         advice = reach.advice or "'p2pnode check' says what to do."
         found.append(Warning(kind="not-reachable", message="others cannot dial this node", advice=advice))
     return found
+
+
+def _of_away(directory: str) -> Warning:
+    message = f"the data directory {directory} is not here: what it keeps for others is not served, and not lost yet"
+    advice = f"Mount its disk again; if it is gone for good, stop the node and run 'p2pnode data forget {directory}'."
+    return Warning(kind="data-away", message=message, advice=advice)
 
 
 def _of_space(space: Space) -> list[Warning]:

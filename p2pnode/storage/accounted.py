@@ -99,6 +99,10 @@ class AccountedFiles:
         """See `Files`."""
         return self._files.free_bytes()
 
+    def away(self) -> tuple[str, ...]:
+        """See `Files`."""
+        return self._files.away()
+
     def database(self, name: str) -> sqlite3.Connection:
         """See `Files`."""
         return self._files.database(name)

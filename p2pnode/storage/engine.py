@@ -23,6 +23,7 @@ from p2pnode.storage.accounted import AccountedFiles
 from p2pnode.storage.database import Database, IndexFailedError
 from p2pnode.storage.names import directory_of, temporary_name
 from p2pnode.storage.quota import Quota
+from p2pnode.storage.spread_files import DirectoryAwayError
 from wire import limits
 from wire.ids import Digest
 
@@ -46,6 +47,14 @@ def is_full(error: OSError) -> bool:
 def is_damage(error: OSError) -> bool:
     """Tell whether an error of a read means that the file is gone or cannot be read any more."""
     return isinstance(error, FileNotFoundError) or error.errno in _DAMAGE
+
+
+class DirectoriesChangedError(LocalStorageError):
+    """A data directory went away or came back: the index must be made to agree with those that are here."""
+
+    def __init__(self) -> None:
+        """Say what to do when it goes on like this."""
+        super().__init__("a data directory went away or came back in the middle of work: check the disks, try again")
 
 
 class Engine:
@@ -76,8 +85,10 @@ class Engine:
         """Pages whose records changed since they were last told, with their committees; guarded by `mutation`."""
         self.has_untold_losses = True
         """Whether there may be lost pairs that were not retracted yet; nobody knows before the first look."""
+        self.away: tuple[str, ...] = ()
+        """The data directories that are not here, as the index knows."""
         self.generation = 0
-        """How often the index was rebuilt since the store was opened."""
+        """How often the index was made to agree with the files since the store was opened."""
         self._failure: str | None = None
         self._numbers = itertools.count()
         self._directories: set[str] = set()
@@ -89,7 +100,10 @@ class Engine:
             message = f"nothing is written since an earlier failure: {self._failure}"
             raise LocalStorageError(message)
         try:
+            self.check_directories()
             yield
+        except DirectoryAwayError as error:
+            raise DirectoriesChangedError from error
         except OSError as error:
             if is_full(error):
                 message = f"the disk is full: {error.strerror}; free some space, nothing was lost"
@@ -106,6 +120,22 @@ class Engine:
         finally:
             with contextlib.suppress(OSError):  # Figures only; the next change measures again.
                 self._measure()
+
+    def check_directories(self) -> None:
+        """Raise `DirectoriesChangedError` unless the data directories that are here are those that the index knows."""
+        if self.files.away() != self.away:
+            raise DirectoriesChangedError
+
+    def accept_directories(self) -> None:
+        """Go on with the data directories that are here now. Raises `LocalStorageError` without the first."""
+        try:
+            self.away = self.files.away()
+        except OSError as error:
+            message = f"{error.strerror} ({error.filename}), then try again"
+            raise LocalStorageError(message) from error
+        self._directories.clear()
+        for each in self.away:
+            log.error("the data directory %s is not here: its pairs are not served until it is back", each)
 
     def fail(self, reason: str) -> None:
         """Refuse every further write."""
@@ -161,6 +191,8 @@ class Engine:
             self.files.remove(name)
         except FileNotFoundError:
             return True
+        except DirectoryAwayError:
+            return False
         except OSError as error:
             self.fail(f"cannot remove {name}: {error.strerror or error}")
             return False

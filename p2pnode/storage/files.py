@@ -28,12 +28,13 @@ _SYNC_COMMAND: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 
 
 class DiskFiles:
-    """A directory tree under one root directory, which is created when it does not exist."""
+    """A directory tree under one root directory."""
 
-    def __init__(self, root: Path) -> None:
-        """Use this directory. Raises `OSError` when it cannot be made."""
+    def __init__(self, root: Path, *, makes_root: bool = True) -> None:
+        """Use this directory, which need not be there unless it is to be made. Raises `OSError` when it cannot be."""
         self._root = root
-        root.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        if makes_root:
+            _make_durably(root)
 
     def write_new(self, name: str, data: Sequence[bytes | memoryview], *, mode: int = 0o600) -> None:
         """Create a file and fsync it; after an `OSError` a part of it may be there."""
@@ -96,6 +97,10 @@ class DiskFiles:
         status = os.statvfs(self._root)
         return status.f_bavail * status.f_frsize
 
+    def away(self) -> tuple[str, ...]:
+        """Return nothing: all of it is on one disk."""
+        return ()
+
     def database(self, name: str) -> sqlite3.Connection:
         """Open or create an SQLite database. Raises `sqlite3.Error`, also when the file is no database."""
         connection = sqlite3.connect(
@@ -131,6 +136,15 @@ def _checked_parts(name: str) -> list[str]:
         message = f"{name!r} is no relative file name inside the data directory"
         raise CallerError(message)
     return parts
+
+
+def _make_durably(path: Path) -> None:
+    """Make a directory and its parents, each durable in the one above it."""
+    if not path.is_dir():
+        _make_durably(path.parent)
+        path.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+        with _opened(path.parent, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+            _sync(descriptor)
 
 
 def _write_all(descriptor: int, part: bytes | memoryview) -> None:

@@ -31,6 +31,8 @@ class PairState(enum.IntEnum):
     """Damaged or gone: never served. Its row and what is left of its file stay until a new copy or its lease's end."""
     TRASHED = 2
     """Its last lease has ended, but not long ago: promised no more, read if asked for, and back with a renewal."""
+    AWAY = 3
+    """Its file was not found while a data directory was away: not served, not promised anew, and not told as lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +116,8 @@ def untold_losses(connection: sqlite3.Connection, count_max: int) -> list[PairRo
 
 def expired_pairs(connection: sqlite3.Connection, *, before: int, count_max: int) -> list[PairRow]:
     """Return pairs that never had an effective final lease and whose provisional leases ended before `before`."""
-    where = "WHERE final_until = ? AND provisional_until < ? AND state != ? ORDER BY provisional_until LIMIT ?"
-    parameters = (uint64_cell(0), uint64_cell(before), PairState.TRASHED, count_max)
+    where = "WHERE final_until = ? AND provisional_until < ? AND state NOT IN (?, ?) ORDER BY provisional_until LIMIT ?"
+    parameters = (uint64_cell(0), uint64_cell(before), PairState.TRASHED, PairState.AWAY, count_max)
     found = [_pair(row) for row in PAIRS.each(connection, where, parameters)]
     assert all(each.final_until == 0 and each.until < before for each in found)
     return found

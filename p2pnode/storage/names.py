@@ -27,7 +27,7 @@ _PAIR_NAME = re.compile(r"([0-9a-f]{64})-(0|[1-9][0-9]{0,3})\.pair")
 _TRASH_NAME = re.compile(r"(.+)\.trash-(0|[1-9][0-9]{0,19})")
 _RECORD_NAME = re.compile(r"([0-9a-f]{64})\.rec")
 _PREFIX = re.compile(r"[0-9a-f]{2}")
-_TEMPORARY = re.compile(r".+\.tmp-[0-9]+")
+_TEMPORARY = re.compile(r"(.+)\.tmp-[0-9]+")
 
 
 class PairKey(NamedTuple):
@@ -89,6 +89,12 @@ def directory_of(name: str) -> str:
 def temporary_name(name: str, number: int) -> str:
     """Return the name under which a file is written before it gets its own."""
     return f"{name}.tmp-{number}"
+
+
+def finished_name(name: str) -> str:
+    """Return the name that a file gets which is written under a temporary one; any other name as it is."""
+    match = _TEMPORARY.fullmatch(name)
+    return name if match is None else match[1]
 
 
 def is_temporary(name: str) -> bool:

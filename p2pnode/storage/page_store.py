@@ -20,7 +20,7 @@ from p2pnode.protocols.page_records import NamedHolder, PageRecords, named_holde
 from p2pnode.protocols.receipt_set import View
 from p2pnode.storage import index, lease_index, page_index
 from p2pnode.storage.engine import Engine
-from p2pnode.storage.index import PairState
+from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.names import record_name
 from p2pnode.storage.receipt_tables import PAGES, TOLD_LOSSES
 from p2pnode.storage.recordfile import kept, read_record, record_bytes
@@ -287,6 +287,11 @@ def bundle_name(bundle: RecordBundle) -> Digest:
     return Digest(tagged_hash(b"p2pnode/retraction file", encode(bundle)))
 
 
+def _is_gone(engine: Engine, row: PairRow | None) -> bool:
+    """Tell whether a pair cannot be here: an index that was lost does not know what is in a directory that is away."""
+    return not engine.away if row is None else row.state is PairState.LOST
+
+
 def retract(engine: Engine, retractions: Sequence[Signed[Retraction]]) -> list[Signed[Retraction]]:
     """Keep our own retractions, durably, of those pairs that are still not held. Returns these.
 
@@ -295,7 +300,7 @@ def retract(engine: Engine, retractions: Sequence[Signed[Retraction]]) -> list[S
     with engine.writing_disk(), engine.mutation:
         with engine.database.reading() as connection:
             rows = [(each, index.pair(connection, each.record.blob_id, each.record.shard)) for each in retractions]
-            ended = [each for each, row in rows if row is None or row.state is PairState.LOST]
+            ended = [each for each, row in rows if _is_gone(engine, row)]
             blobs = dict.fromkeys(each.record.blob_id for each in ended)
             pages = dict.fromkeys(page for blob_id in blobs for page in page_index.pages_of_blob(connection, blob_id))
         if not ended:

@@ -169,6 +169,9 @@ def _row_of_sliver(engine: Engine, blob_id: BlobId, axis: Axis, sliver: int) -> 
         if row.n and pair_of_shard(blob_id, shard=row.shard, n=row.n) == wanted:
             if row.state is PairState.LOST:
                 raise _corrupt(blob_id, f"{axis.name.lower()} sliver {sliver} (shard {row.shard})")
+            if row.state is PairState.AWAY:
+                message = f"{_told(row)} is in a data directory that is not here: mount its disk"
+                raise LocalStorageError(message)
             return row
     message = f"{axis.name.lower()} sliver {sliver} of blob {blob_id} is not kept here"
     raise NotFoundError(message)

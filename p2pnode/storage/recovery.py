@@ -54,6 +54,7 @@ def open_engine(
     """Return an open store. Raises `HomeError` for a newer index, `DiskFullError` or `LocalStorageError`."""
     engine = Engine(files, clock, quota_bytes=quota_bytes, trash_s=trash_s, disk_free_min_bytes=disk_free_min_bytes)
     try:
+        engine.accept_directories()
         with engine.writing_disk():
             for directory in _PARENTS:
                 engine.files.make_directory(directory)
@@ -73,6 +74,23 @@ def rebuild_index(engine: Engine, generation: int) -> None:
             return
         _replace_index(engine)
         _reconcile(engine)
+        engine.has_untold_losses = True
+        engine.generation += 1
+
+
+def look_again(engine: Engine, generation: int) -> None:
+    """Make the index agree with the data directories that are here now, unless that was done since `generation`.
+
+    Raises as `open_engine`.
+    """
+    with engine.mutation, engine.database.exclusive():
+        if engine.generation != generation:
+            return
+        engine.accept_directories()
+        with engine.writing_disk():
+            for directory in _PARENTS:
+                engine.files.make_directory(directory)
+            _reconcile(engine)
         engine.has_untold_losses = True
         engine.generation += 1
 
@@ -164,9 +182,10 @@ def _reconcile_pairs(engine: Engine, prefix: str) -> list[PairRow]:
     rows = [each.row for each in found if each.row is not None and each.is_as_known]
     suspects = [each for each in found if not each.is_as_known]
     if suspects or known:
+        engine.check_directories()  # Of one that has just gone nothing was listed.
         with engine.database.writing() as connection:
             rows += [_checked_row(engine, connection, suspect) for suspect in suspects]
-            rows += [_gone_row(connection, row) for row in known.values()]
+            rows += [_gone_row(engine, connection, row) for row in known.values()]
     return rows
 
 
@@ -195,11 +214,12 @@ def _known_pairs(engine: Engine, prefix: str) -> dict[PairKey, PairRow]:
         return {PairKey(row.blob_id, row.shard): row for row in index.pairs_between(connection, low, high)}
 
 
-def _gone_row(connection: sqlite3.Connection, row: PairRow) -> PairRow:
-    """Return the row for a file that is not there."""
-    if row.state is PairState.HELD:
+def _gone_row(engine: Engine, connection: sqlite3.Connection, row: PairRow) -> PairRow:
+    """Return the row for a file that is not there: it may be where nobody can look now."""
+    is_away = bool(engine.away) and row.state is not PairState.LOST
+    if row.state in {PairState.HELD, PairState.AWAY} and not is_away:
         log.error("the file of shard %d of blob %s is gone: it counts as lost", row.shard, row.blob_id)
-    gone = replace(row, state=PairState.LOST, file_bytes=0, trashed_at=0)
+    gone = replace(row, state=PairState.AWAY if is_away else PairState.LOST, file_bytes=0, trashed_at=0)
     if gone != row:
         index.put_pair(connection, gone)
     return gone
@@ -215,7 +235,8 @@ def _checked_row(engine: Engine, connection: sqlite3.Connection, found: _Found) 
         if size.file_bytes != found.file_bytes:
             message = f"the file has {found.file_bytes} bytes instead of {size.file_bytes}"
             raise DamagedFileError(message)
-        if row is not None:  # It was lost, or elsewhere: it must be looked at whole before it is believed.
+        if row is not None and row.state is not PairState.AWAY:
+            # It was lost, or elsewhere: it must be looked at whole before it is believed.
             check_whole_file(engine, here)
         leases = [kept(envelope, Lease) for envelope in size.header.leases]
         if row is not None and not row.n:  # Its leases were guessed; now they are known.

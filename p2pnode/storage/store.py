@@ -19,12 +19,12 @@ from p2pnode.storage import burying, collection, leasing, members, numbers, read
 from p2pnode.storage import scores as keep_scores
 from p2pnode.storage.collection import Collected
 from p2pnode.storage.database import DamagedIndexError
-from p2pnode.storage.engine import Engine
+from p2pnode.storage.engine import DirectoriesChangedError, Engine
 from p2pnode.storage.names import PairKey
 from p2pnode.storage.quota import Usage
 from p2pnode.storage.reader import HeldBlob
 from p2pnode.storage.receipt_store import ReceiptStore
-from p2pnode.storage.recovery import open_engine, rebuild_index
+from p2pnode.storage.recovery import look_again, open_engine, rebuild_index
 from p2pnode.storage.rescan import Rescanned
 from p2pnode.storage.trash import TrashedPair
 from wire import limits
@@ -263,6 +263,11 @@ class SliverStore:
         """Return how full the store is, from memory."""
         return self._engine.quota.usage()
 
+    @property
+    def away(self) -> tuple[str, ...]:
+        """The data directories that are not here: their pairs are neither served nor lost."""
+        return self._engine.away
+
     def set_quota(self, quota_bytes: int) -> None:
         """Grow or shrink the quota at once.
 
@@ -276,14 +281,16 @@ class SliverStore:
         await self._offload.run(_close, self._engine)
 
     async def _call(self, limiter: trio.CapacityLimiter, function: Callable[..., T], *args: object) -> T:
-        """Run the work in a worker; a damaged index is rebuilt once, then the work is done again."""
+        """Run the work in a worker. It is done again, once, after the index was mended or told what disks are here."""
         async with limiter:
             generation = self._engine.generation
             try:
                 return await self._offload.run(function, self._engine, *args)
             except DamagedIndexError:
                 await self._offload.run(rebuild_index, self._engine, generation)
-                return await self._offload.run(function, self._engine, *args)
+            except DirectoriesChangedError:
+                await self._offload.run(look_again, self._engine, generation)
+            return await self._offload.run(function, self._engine, *args)
 
 
 def _close(engine: Engine) -> None:

@@ -208,7 +208,7 @@ def _commit_row(engine: Engine, new: NewPair, file_bytes: int) -> None:
             provisional_until=earlier.provisional_until if earlier else 0,
             final_until=earlier.final_until if earlier else 0,
         )
-        assert earlier is None or earlier.state is PairState.LOST, "else its file would be under another name"
+        assert earlier is None or earlier.state in {PairState.LOST, PairState.AWAY}, "else its file is here"
         index.put_metadata(connection, new.blob_id, new.metadata)
         for lease in new.leases:
             row = lease_index.add_lease(connection, row, lease, is_certified=False)

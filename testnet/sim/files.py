@@ -164,6 +164,10 @@ class SimFiles:
             self.faults.fire(FaultKind.DISK_FULL)
         return self._room_bytes()
 
+    def away(self) -> tuple[str, ...]:
+        """Return nothing: all of it is on one disk."""
+        return ()
+
     def database(self, name: str) -> sqlite3.Connection:
         """Open a database. One connection at a time: a second one would not see the first one's commits."""
         self._check()

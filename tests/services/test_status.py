@@ -27,10 +27,10 @@ INFO = replace(FakeNode().info(), connected=8, members=9, reach="reachable")
 
 def status(
     *, info: NodeInfo = INFO, space: Space = SPACE, things: tuple[OwnedThing, ...] = (THING,),
-    catalogue: CatalogueState = LISTED,
+    catalogue: CatalogueState = LISTED, away: tuple[str, ...] = (),
 ) -> NodeStatus:  # fmt: skip
     stored = stored_of(things, untold_removals=0, catalogue=catalogue)
-    return status_of(info, FakeNode().reach(), space, TRAFFIC, things, stored, detail=catalogue.detail)
+    return status_of(info, FakeNode().reach(), space, TRAFFIC, things, stored, detail=catalogue.detail, away=away)
 
 
 def kinds(found: NodeStatus) -> list[str]:
@@ -92,3 +92,10 @@ def test_a_list_that_the_network_does_not_have_is_told_with_the_reason() -> None
     found = status(catalogue=replace(LISTED, is_published=False, detail="too few holders"))
     assert kinds(found) == ["list-not-published"]
     assert "too few holders" in found.warnings[0].message
+
+
+def test_a_data_directory_that_is_away_is_warned_of_with_what_to_do() -> None:
+    (warning,) = status(away=("/mnt/b",)).warnings
+    assert warning.kind == "data-away"
+    assert "/mnt/b" in warning.message
+    assert "p2pnode data forget /mnt/b" in warning.advice

@@ -281,6 +281,10 @@ class FaultyFiles:
         """Tell the room, or what the test says of it."""
         return self.real.free_bytes() if self.room is None else self.room
 
+    def away(self) -> tuple[str, ...]:
+        """Tell what is away."""
+        return self.real.away()
+
     def database(self, name: str) -> sqlite3.Connection:
         """Open."""
         return self.real.database(name)

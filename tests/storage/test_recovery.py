@@ -385,4 +385,4 @@ async def test_a_directory_that_cannot_be_used_is_a_storage_error(tmp_path: Path
 
 
 def test_every_pair_state_has_its_number_on_disk() -> None:
-    assert [state.value for state in index.PairState] == [0, 1, 2]
+    assert [state.value for state in index.PairState] == [0, 1, 2, 3]

@@ -118,5 +118,8 @@ class PassingFiles:
     def free_bytes(self) -> int:
         return self._inner.free_bytes()
 
+    def away(self) -> tuple[str, ...]:
+        return self._inner.away()
+
     def database(self, name: str) -> sqlite3.Connection:
         return self._inner.database(name)
