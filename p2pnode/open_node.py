@@ -17,7 +17,7 @@ from p2pnode.network.tcp_transport import TcpTransport
 from p2pnode.network.upnp import UpnpRouter
 from p2pnode.node import Node, NodeConfig
 from p2pnode.services.nursery import open_nursery
-from p2pnode.storage.files import DiskFiles
+from p2pnode.storage.data_directories import open_directories
 from p2pnode.storage.home import Home
 from p2pnode.storage.settings import HomeSettings, hours_of
 from p2pnode.system import SystemClock, SystemRng, ThreadOffload
@@ -75,7 +75,7 @@ async def open_node(
         network=network,
         clock=clock,
         rng=rng,
-        files=DiskFiles(home.data_path),
+        files=open_directories(home, rng),
         offload=ThreadOffload(WORKER_THREADS),
         meter=meter,
         port_mapper=RouterPortMapper((NatPmpRouter(), UpnpRouter()), clock) if may_map else None,

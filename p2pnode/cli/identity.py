@@ -130,6 +130,7 @@ def import_keys(  # noqa: PLR0913 - one parameter an option
             announce=None,
             domain_tag=None,
             bootstrap=tuple(dict.fromkeys([*(bootstrap or ()), *backup.bootstrap])),
+            data_dirs=None,
             quota=quota,
             api=DEFAULTS.api,
         )

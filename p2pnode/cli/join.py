@@ -11,6 +11,7 @@ import typer
 from p2pnode.cli.new_home import (
     AnnounceOption,
     ApiOption,
+    DataDirOption,
     DomainTagOption,
     ListenOption,
     QuotaOption,
@@ -47,6 +48,7 @@ def join(  # noqa: PLR0913 - one parameter an option
     *,
     listen: ListenOption = None,
     announce: AnnounceOption = None,
+    data_dir: DataDirOption = None,
     quota: QuotaOption = None,
     api: ApiOption = None,
     domain_tag: DomainTagOption = None,
@@ -59,7 +61,7 @@ def join(  # noqa: PLR0913 - one parameter an option
         invitation = _read_invitation(code)
         path = home.expanduser()
         if is_home(path):
-            if any(option is not None for option in (listen, announce, quota, api, domain_tag)):
+            if any(option is not None for option in (listen, announce, data_dir, quota, api, domain_tag)):
                 message = f"{path} has a node already: leave out the options, or choose another directory with --home"
                 raise CallerError(message)
             _add_to(open_home(path), invitation, as_json=as_json, quiet=quiet)
@@ -72,6 +74,7 @@ def join(  # noqa: PLR0913 - one parameter an option
             listen=listen,
             announce=announce,
             bootstrap=invitation.bootstrap(),
+            data_dirs=data_dir,
             quota=quota,
             api=api,
             domain_tag=domain_tag,

@@ -44,6 +44,7 @@ _OWN_COMMANDS = {
     "rm": "p2pnode.cli.rm:command",
     "trash": "p2pnode.cli.trash:command",
     "quota": "p2pnode.cli.quota:command",
+    "data": "p2pnode.cli.data:command",
     "status": "p2pnode.cli.status:command",
     "events": "p2pnode.cli.events:command",
     "plan": "p2pnode.cli.plan:command",

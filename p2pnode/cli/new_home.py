@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,9 @@ AnnounceOption = Annotated[list[str] | None, typer.Option(help="What to tell oth
 QuotaOption = Annotated[
     str | None, typer.Option(help="Room for others' data, such as 100GB; a tenth of what is free unless given.")
 ]
+DataDirOption = Annotated[
+    list[str] | None, typer.Option(help="Where to keep data, one directory a disk; may be repeated; in the home else.")
+]
 DomainTagOption = Annotated[
     str | None, typer.Option(help="A name for your nodes that fail together; no blob then relies on several of them.")
 ]
@@ -44,12 +48,14 @@ def settings_of(  # noqa: PLR0913 - one parameter an option
     listen: list[str] | None,
     announce: list[str] | None,
     bootstrap: tuple[str, ...],
+    data_dirs: list[str] | None,
     quota: str | None,
     api: str | None,
     domain_tag: str | None,
 ) -> HomeSettings:
     """Return the settings that the arguments of a command mean for a new home. Raises `CallerError`."""
-    quota_bytes = _quota_bytes(quota, home)
+    places = [Path(each).expanduser().absolute() for each in data_dirs or ()]
+    quota_bytes = _quota_bytes(quota, places or [home])
     try:
         return HomeSettings(
             network=network,
@@ -58,6 +64,7 @@ def settings_of(  # noqa: PLR0913 - one parameter an option
             listen=tuple(listen or DEFAULTS.listen),
             announce=tuple(announce or ()),
             bootstrap=bootstrap,
+            data_dirs=tuple(map(str, places)) or DEFAULTS.data_dirs,
             quota_bytes=quota_bytes,
             api=api or DEFAULTS.api,
             domain_tag=domain_tag or "",
@@ -66,9 +73,9 @@ def settings_of(  # noqa: PLR0913 - one parameter an option
         raise CallerError(str(error)) from error
 
 
-def _quota_bytes(quota: str | None, home: Path) -> int:
+def _quota_bytes(quota: str | None, places: Sequence[Path]) -> int:
     """Return what a new node offers. Raises `CallerError` for more than there is; nothing at all may be offered."""
-    disk = disk_under(home)
+    disk = disk_under(places)
     if quota is None:
         return default_quota(disk.free)
     quota_bytes = bytes_of(quota, option="--quota")

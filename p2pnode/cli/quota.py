@@ -50,7 +50,7 @@ def quota(
 def _with_quota(home: Home, size: str) -> Home:
     """Write the new quota into the settings, which comes first: whatever stops now, the next start keeps it."""
     quota_bytes = bytes_of(size, option="quota")
-    check_quota(quota_bytes, disk_bytes=disk_under(home.data_path).total)
+    check_quota(quota_bytes, disk_bytes=disk_under(home.data_paths).total)
     write_quota(home, quota_bytes)
     return dataclasses.replace(home, settings=dataclasses.replace(home.settings, quota_bytes=quota_bytes))
 
@@ -71,7 +71,7 @@ def _for_programs(home: Home, state: QuotaState | None) -> dict[str, object]:
     settings = home.settings
     known = {
         "quota": settings.quota_bytes,
-        "disk_free": disk_under(home.data_path).free,
+        "disk_free": disk_under(home.data_paths).free,
         "disk_free_min": settings.disk_free_min_bytes,
     }
     return known | {"used": None, "trash": None, "room": None, "is_running": False}
@@ -82,7 +82,7 @@ def _print_for_a_person(home: Home, state: QuotaState | None, *, is_change: bool
         print_facts(
             [
                 ("quota", human_bytes(home.settings.quota_bytes)),
-                ("disk free", _disk_line(disk_under(home.data_path).free, home.settings.disk_free_min_bytes)),
+                ("disk free", _disk_line(disk_under(home.data_paths).free, home.settings.disk_free_min_bytes)),
             ]
         )
         print_note("no daemon runs: " + ("the next start uses this" if is_change else "what is used is not known"))

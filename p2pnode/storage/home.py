@@ -1,8 +1,8 @@
 """A node's home directory: its two keys, its settings, the API's token, its data, and who runs on it now.
 
 Layout: `identity.key`, `owner.key`, `api-token` (0600), in a network with a secret `network-secret` (0600), in one that
-asks for admission work `admission-work`, `config.toml`, `data/`, and while a daemon runs `lock` (held) and
-`daemon.json`. Nothing here ever overwrites a key.
+asks for admission work `admission-work`, `config.toml`, `data/` unless the data lies elsewhere, `data-directories`
+(which those are), and while a daemon runs `lock` (held) and `daemon.json`. Nothing here ever overwrites a key.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ __all__ = [
     "lock_home",
     "open_home",
     "read_daemon_info",
+    "read_text",
     "remove_daemon_info",
+    "replace_file",
+    "rewrite_config",
     "with_work",
     "write_daemon_info",
     "write_quota",
@@ -48,7 +51,6 @@ CONFIG_FILE = "config.toml"
 TOKEN_FILE = "api-token"  # noqa: S105 - a file's name
 SECRET_FILE = "network-secret"  # noqa: S105 - a file's name
 WORK_FILE = "admission-work"
-DATA_DIRECTORY = "data"
 LOCK_FILE = "lock"
 DAEMON_FILE = "daemon.json"
 
@@ -78,9 +80,14 @@ class Home:
     """The solution of the network's admission work; empty where none is asked, or while it is not solved."""
 
     @property
+    def data_paths(self) -> tuple[Path, ...]:
+        """Where slivers live; records and the index in the first."""
+        return tuple((self.path / Path(each).expanduser()).absolute() for each in self.settings.data_dirs)
+
+    @property
     def data_path(self) -> Path:
-        """Where slivers, records and the index live."""
-        return self.path / DATA_DIRECTORY
+        """Where records and the index live."""
+        return self.data_paths[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +146,8 @@ def create_home(
     written: list[str] = []
     try:
         files = DiskFiles(path)
-        files.make_directory(DATA_DIRECTORY)
+        for each in home.data_paths:
+            DiskFiles(each)
         for name, (text, mode) in contents.items():
             written.append(name)
             files.write_new(name, [text.encode()], mode=mode)
@@ -159,7 +167,7 @@ def open_home(path: Path) -> Home:
         message = f"there is no node in {path}: run 'p2pnode init' first, or name another home"
         raise HomeError(message)
     config = path / CONFIG_FILE
-    settings = settings_from_text(_read_text(config), where=str(config))
+    settings = settings_from_text(read_text(config), where=str(config))
     return Home(
         path=path,
         identity=_read_key(path / IDENTITY_FILE, KeyPurpose.IDENTITY),
@@ -174,7 +182,7 @@ def open_home(path: Path) -> Home:
 def with_work(home: Home, work: bytes) -> Home:
     """Keep a solution of the admission work, in one atomic step. Raises `HomeError`."""
     try:
-        _replace(home.path, WORK_FILE, work_to_text(work), mode=_CONFIG_MODE)
+        replace_file(home.path, WORK_FILE, work_to_text(work), mode=_CONFIG_MODE)
     except OSError as error:
         message = f"cannot write {home.path / WORK_FILE}: {error.strerror or error}"
         raise HomeError(message) from error
@@ -195,14 +203,14 @@ def add_bootstrap(home: Home, addresses: Sequence[str]) -> tuple[str, ...]:
     if not new:
         return ()
     config = home.path / CONFIG_FILE
-    _rewrite_config(config, with_bootstrap(_read_text(config), new, where=str(config)))
+    rewrite_config(config, with_bootstrap(read_text(config), new, where=str(config)))
     return new
 
 
 def write_quota(home: Home, quota_bytes: int) -> None:
     """Keep another quota in `config.toml`, in one atomic step; nothing else there changes. Raises `HomeError`."""
     config = home.path / CONFIG_FILE
-    _rewrite_config(config, with_quota(_read_text(config), quota_bytes, where=str(config)))
+    rewrite_config(config, with_quota(read_text(config), quota_bytes, where=str(config)))
 
 
 @contextlib.contextmanager
@@ -235,7 +243,7 @@ def write_daemon_info(path: Path, info: DaemonInfo) -> None:
         }
     )
     try:
-        _replace(path, DAEMON_FILE, text + "\n", mode=_SECRET_MODE)
+        replace_file(path, DAEMON_FILE, text + "\n", mode=_SECRET_MODE)
     except OSError as error:
         message = f"cannot write {path / DAEMON_FILE}: {error.strerror or error}"
         raise HomeError(message) from error
@@ -244,7 +252,7 @@ def write_daemon_info(path: Path, info: DaemonInfo) -> None:
 def read_daemon_info(path: Path) -> DaemonInfo | None:
     """Return who said to run on this home; None when nobody did, or when what it said cannot be read."""
     try:
-        values = json.loads(_read_text(path / DAEMON_FILE))
+        values = json.loads(read_text(path / DAEMON_FILE))
         return DaemonInfo(
             pid=int(values["pid"]),
             peer_id=str(values["peer_id"]),
@@ -272,15 +280,16 @@ def _refuse_existing(path: Path) -> None:
             raise HomeError(message)
 
 
-def _rewrite_config(config: Path, text: str) -> None:
+def rewrite_config(config: Path, text: str) -> None:
+    """Replace the settings in one atomic step. Raises `HomeError`."""
     try:
-        _replace(config.parent, CONFIG_FILE, text, mode=stat.S_IMODE(config.stat().st_mode))
+        replace_file(config.parent, CONFIG_FILE, text, mode=stat.S_IMODE(config.stat().st_mode))
     except OSError as error:
         message = f"cannot write {config}: {error.strerror or error}"
         raise HomeError(message) from error
 
 
-def _replace(path: Path, name: str, text: str, *, mode: int) -> None:
+def replace_file(path: Path, name: str, text: str, *, mode: int) -> None:
     """Write a file whole or not at all, durable when this returns. Raises `OSError`."""
     temporary = f"{name}.tmp"
     files = DiskFiles(path)
@@ -290,7 +299,8 @@ def _replace(path: Path, name: str, text: str, *, mode: int) -> None:
     files.sync_directory("")
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of one of a home's small files. Raises `HomeError` that says what to do."""
     try:
         with path.open("rb") as file:
             data = file.read(SMALL_FILE_BYTES_MAX + 1)
@@ -312,7 +322,7 @@ def _read_text(path: Path) -> str:
 
 
 def _read_key(path: Path, purpose: KeyPurpose) -> SigningKey:
-    text = _read_text(path)
+    text = read_text(path)
     _check_private(path)
     try:
         return key_from_text(text, purpose)
@@ -322,7 +332,7 @@ def _read_key(path: Path, purpose: KeyPurpose) -> SigningKey:
 
 
 def _read_token(path: Path) -> str:
-    token = _read_text(path).strip()
+    token = read_text(path).strip()
     _check_private(path)
     if not token or not token.isalnum() or not token.isascii():
         message = f"{path}: expected one line of letters and digits; write a new one, 64 long, and keep it private"
@@ -337,7 +347,7 @@ def _read_secret(path: Path, *, is_expected: bool) -> NetworkSecret | None:
             message = f"{path} is there, but {CONFIG_FILE} says has_secret = false: write true there, or move the file"
             raise HomeError(message)
         return None
-    text = _read_text(path)
+    text = read_text(path)
     _check_private(path)
     try:
         return NetworkSecret.from_file_text(text)
@@ -351,7 +361,7 @@ def _read_work(path: Path) -> bytes:
     if not os.path.lexists(path):
         return b""
     try:
-        return work_from_text(_read_text(path))
+        return work_from_text(read_text(path))
     except WireError as error:
         message = f"{path}: {error}; remove the file, and 'p2pnode run' does the work again"
         raise HomeError(message) from error

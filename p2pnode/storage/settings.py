@@ -24,6 +24,9 @@ PORT_MAX = 65_535
 
 HOURS = 24
 
+DATA_DIRS_MAX = 32
+"""Data directories of one node: each is asked for each pair, and a machine has fewer disks."""
+
 _SHOWN_CHARS_MAX = 200
 """More of a wrong value helps nobody to find it."""
 
@@ -36,6 +39,8 @@ _BOOTSTRAP_START = re.compile(r"^[ \t]*[\"']?bootstrap[\"']?[ \t]*=[ \t]*\[", re
 
 _QUOTA_LINE = re.compile(r"^[ \t]*[\"']?quota_bytes[\"']?[ \t]*=[ \t]*([0-9a-fA-FxXob_+-]+)", re.MULTILINE)
 
+_DATA_DIRS = re.compile(r"^[ \t]*[\"']?data_dirs[\"']?[ \t]*=[ \t]*\[[^\]]*\]", re.MULTILINE)
+
 _COMMENTS = {
     "network": "The network's name. Nodes with other names do not talk to each other.",
     "has_secret": "Whether all members share a secret; it is in the file network-secret, never here.",
@@ -43,7 +48,8 @@ _COMMENTS = {
     "listen": "Addresses to listen on, as multiaddrs.",
     "announce": "Addresses to tell to others instead of those found (behind a router, say).",
     "bootstrap": "Addresses of nodes to begin with, each with /p2p/<peer id> at its end.",
-    "quota_bytes": "How many bytes this node's data may take on the disk.",
+    "data_dirs": "Where the data lies, one directory a disk, from this directory on; the first keeps the index too.",
+    "quota_bytes": "How many bytes this node's data may take on its disks together.",
     "disk_free_min_bytes": "How many bytes stay free on the disk: nothing new is accepted below that.",
     "lan_discovery": "Whether to look for nodes of this network on the local network (mDNS), and be found there.",
     "port_mapping": "Whether to ask the router (UPnP, NAT-PMP) to open the port for this node.",
@@ -67,6 +73,7 @@ class HomeSettings:
     listen: tuple[str, ...] = ("/ip4/0.0.0.0/tcp/4710",)
     announce: tuple[str, ...] = ()
     bootstrap: tuple[str, ...] = ()
+    data_dirs: tuple[str, ...] = ("data",)
     quota_bytes: int = QUOTA_BYTES_DEFAULT
     disk_free_min_bytes: int = DISK_FREE_MIN_BYTES_DEFAULT
     lan_discovery: bool = True
@@ -89,6 +96,7 @@ class HomeSettings:
             raise HomeError(message)
         for name in ("listen", "announce", "bootstrap"):
             _check_addresses(name, getattr(self, name))
+        _check_data_dirs(self.data_dirs)
         for name in ("quota_bytes", "disk_free_min_bytes"):
             value = getattr(self, name)
             if not 0 <= value < 1 << 63:
@@ -200,12 +208,38 @@ def with_quota(text: str, quota_bytes: int, *, where: str) -> str:
     return new
 
 
+def with_data_dirs(text: str, data_dirs: Sequence[str], *, where: str) -> str:
+    """Return the text of a config file with these data directories; every other character stays.
+
+    Raises `HomeError` when the file is written so unusually that this cannot be done.
+    """
+    wanted = dataclasses.replace(settings_from_text(text, where=where), data_dirs=tuple(data_dirs))
+    line = f"data_dirs = {_toml(wanted.data_dirs)}"
+    new, count = _DATA_DIRS.subn(lambda _: line, text, count=1)
+    if not count:
+        new = f"{text.rstrip()}\n\n# {_COMMENTS['data_dirs']}\n{line}\n"
+    if not _says(new, wanted):
+        message = f"{_place(where, text, 'data_dirs')}: cannot change data_dirs here; write by hand: {line}"
+        raise HomeError(message)
+    return new
+
+
 def _says(text: str, wanted: HomeSettings) -> bool:
     """Tell whether a config file means these settings."""
     try:
         return settings_from_text(text, where="") == wanted
     except HomeError:
         return False
+
+
+def _check_data_dirs(data_dirs: tuple[str, ...]) -> None:
+    if not 1 <= len(data_dirs) <= DATA_DIRS_MAX:
+        message = f"data_dirs = {_shown(list(data_dirs))}: expected 1 to {DATA_DIRS_MAX} directories"
+        raise HomeError(message)
+    for each in data_dirs:
+        if not each or not each.isprintable():
+            message = f"data_dirs = {_shown(each)}: expected the path of a directory"
+            raise HomeError(message)
 
 
 def _check_addresses(name: str, addresses: tuple[str, ...]) -> None:
@@ -278,6 +312,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "listen": _texts,
     "announce": _texts,
     "bootstrap": _texts,
+    "data_dirs": _texts,
     "quota_bytes": _number,
     "disk_free_min_bytes": _number,
     "lan_discovery": _yes_or_no,

@@ -27,6 +27,7 @@ COMMANDS = [
     "rm",
     "trash",
     "quota",
+    "data",
     "status",
     "events",
     "peers",
