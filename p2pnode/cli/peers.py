@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, new_app
 from p2pnode.cli.output import one_line, print_json, reporting
+from p2pnode.cli.tables import Row, print_table
 from p2pnode.reputation.score import Trust
 from p2pnode.services.results import NodeInfo, PeerStatus
 from p2pnode.wording import human_bytes, human_duration
 
 app = new_app()
 
-WIDTH_WITHOUT_TERMINAL = 200
-"""Wide enough that a line of a table stays one line in a file or a pipe."""
+_TITLES = Row(("state", "connected", "last contact", "free of", "score"), ("peer", "addresses"))
 
 
 @app.command()
@@ -33,7 +29,7 @@ def peers(*, as_json: JsonOption = False, home: HomeOption = HOME_DEFAULT) -> No
             print_json({"peers": [dataclasses.asdict(peer) for peer in report.peers], "refused": report.refused})
             return
         if report.peers:
-            _print_table(report.peers)
+            print_table(_TITLES, [_row(each) for each in report.peers])
         else:
             print("no other member is known yet")
         if report.refused:
@@ -50,25 +46,16 @@ def _print_notes(info: NodeInfo) -> None:
         print("this node's disk was put back from an old copy: what is missing on it is told to the others as lost")
 
 
-def _print_table(known: list[PeerStatus]) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("peer", no_wrap=True, min_width=max(len(peer.peer_id) for peer in known))
-    for title in ("state", "connected", "last contact", "free of", "score"):
-        table.add_column(title)
-    table.add_column("addresses", overflow="fold")
-    for peer in known:
-        contact = "never" if peer.seconds_since_contact is None else f"{human_duration(peer.seconds_since_contact)} ago"
-        cells = [
-            peer.peer_id,
-            peer.state,
-            "yes" if peer.connected else "no",
-            contact,
-            f"{human_bytes(peer.free_bytes)} of {human_bytes(peer.capacity_bytes)}",
-            f"{peer.score:.2f}" if peer.trust == Trust.FULL else f"{peer.score:.2f}, {peer.trust}",
-            " ".join(peer.addresses),
-        ]
-        table.add_row(*(Text(one_line(cell)) for cell in cells))  # A peer's own text is never taken for markup.
-    Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL).print(table)
+def _row(peer: PeerStatus) -> Row:
+    contact = "never" if peer.seconds_since_contact is None else f"{human_duration(peer.seconds_since_contact)} ago"
+    cells = (
+        peer.state,
+        "yes" if peer.connected else "no",
+        contact,
+        f"{human_bytes(peer.free_bytes)} of {human_bytes(peer.capacity_bytes)}",
+        f"{peer.score:.2f}" if peer.trust == Trust.FULL else f"{peer.score:.2f}, {peer.trust}",
+    )
+    return Row(cells, (peer.peer_id, " ".join(peer.addresses)))
 
 
 command = typer.main.get_command(app)

@@ -7,12 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-from rich.cells import cell_len
 
-from p2pnode.cli.ls import table_lines
 from p2pnode.errors import ExitCode
 from tests.api.fake_node import reference_of
-from tests.api.fake_owner import THING_ID, FakeOwner
+from tests.api.fake_owner import THING_ID
 from tests.cli.conftest import Cli
 from tests.cli.fake_daemon import FakeDaemon
 from wire.ids import PublicKey
@@ -38,23 +36,6 @@ def test_ls_tells_how_long_each_thing_is_renewed(cli: Cli, daemon: FakeDaemon) -
     ):
         daemon.node.things = [dataclasses.replace(thing, wanted_until=wanted_until, state=state)]
         assert told in cli("ls").out.decode()
-
-
-@pytest.mark.parametrize("width", [80, 90, 130, None])
-def test_ls_keeps_ids_whole_and_columns_aligned_on_every_terminal(width: int | None) -> None:
-    [thing] = FakeOwner().things
-    things = [
-        dataclasses.replace(thing, name="the lighthouse at the end of the world.mp4", wanted_until=1_950_000_000),
-        dataclasses.replace(thing, id=f"file:{THING_ID}", name="灯台", state="ends soon"),
-    ]
-    lines = table_lines(things, width=width)
-    assert width is None or max(cell_len(line) for line in lines) <= max(width, 80)
-    for each in things:
-        [line] = [line for line in lines if line.endswith(f" {each.id}")]
-        assert line.count("file:") == each.id.count("file:")
-    rows = [line for line in lines if "2030-03-17 17:46 UTC" in line]
-    assert len({cell_len(row[: row.index("2030-03-17")]) for row in rows}) == 1
-    assert any("the lighthouse at the end of the world.mp4" in row for row in rows) is (width is None or width > 120)
 
 
 def test_ls_of_nothing_says_what_to_do(cli: Cli, daemon: FakeDaemon) -> None:
