@@ -79,6 +79,13 @@ def _pages(machine: Machine) -> dict[Digest, PageRecords]:
     return pages
 
 
+def own_retractions(machine: Machine) -> int:
+    """Return how many of its own receipts a machine has taken back, as its disk tells."""
+    own = machine.peer_id
+    bundles = [each for each in _records(machine) if isinstance(each, RecordBundle)]
+    return sum(kept(each, Retraction).signer_peer == own for bundle in bundles for each in bundle.retractions)
+
+
 def _records(machine: Machine) -> list[Envelope | HolderRecord | RecordBundle]:
     files = machine.files
     found = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from testnet.sim import users
 from testnet.sim.faults import FaultKind
 from testnet.sim.habits.foreign_receipts import ForeignReceipts
 from testnet.sim.judges import JudgementError, counted, known_receipts
@@ -56,14 +55,13 @@ async def away_while_others_store(run: Run) -> None:
 
 
 async def _lose_a_pair(run: Run, name: str, stored: Stored) -> bool:
-    """Let the pair of a node rot until its reads meet that; False when nothing may be injected any more."""
-    healthy = (await users.stat(run.machine(name), stored.id)).healthy
+    """Let the pair of a node rot until it takes its receipt back; False when nothing may be injected any more."""
     for _ in range(_ROTS):
         if not run.inject.bit_rot(name, under=("pairs/",)):
             break
         await run.try_get(name, stored)
         await run.wait(6.0, 12.0)  # Losses are looked for every five seconds.
-        if (await users.stat(run.machine(name), stored.id)).healthy < healthy:
+        if known_receipts.own_retractions(run.machine(name)):
             return True
     return False
 
