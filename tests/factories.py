@@ -13,7 +13,7 @@ from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_of, peer_id_to_text
 from p2pnode.protocols.leases import BlobGroup, blob_page
 from p2pnode.protocols.receipts import make_batch, pairs_of, shard_set
-from wire.ids import BlobId, Digest, LeaseTarget, PeerId, PublicKey, ShardIndex
+from wire.ids import BlobId, Digest, FileSalt, LeaseTarget, PeerId, PublicKey, ShardIndex
 from wire.messages import BlobRecord, Certify, CommitLease, ExchangeMembers, Members, StorePair
 from wire.protocol_ids import NetworkNames, SharedParameters
 from wire.records import (
@@ -39,6 +39,9 @@ from wire.signed import R, Signed, sign_record
 NETWORK = "test"
 TIME = 1_800_000_000
 """The wall clock of the tests, in seconds since 1970."""
+
+SALT = FileSalt(b"\x5a" * FileSalt.length)
+"""What places all files of the tests."""
 
 LEASE_SECONDS = 24 * 3600
 N = 4
@@ -162,6 +165,7 @@ def lease(
         kind=kind,
         scope=LeaseScope.BLOB,
         target=LeaseTarget(target or blob_id()),
+        salt=None,
         blob_count=1,
         n=n,
         sequence=sequence,
@@ -178,7 +182,8 @@ def file_lease(blob_ids: Sequence[BlobId], *, n: int = N) -> Lease:
     return Lease(
         kind=LeaseKind.FINAL,
         scope=LeaseScope.FILE,
-        target=BlobGroup(blob_ids).target,
+        target=BlobGroup(blob_ids, SALT).target,
+        salt=SALT,
         blob_count=len(blob_ids),
         n=n,
         sequence=1,
@@ -204,7 +209,7 @@ def page(target: BlobId | None = None) -> GroupPage:
 
 def file_pages(blob_ids: Sequence[BlobId]) -> list[GroupPage]:
     """Return the pages of a file's lease."""
-    return BlobGroup(blob_ids).pages()
+    return BlobGroup(blob_ids, SALT).pages()
 
 
 def signed_batch(

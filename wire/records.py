@@ -12,8 +12,8 @@ from typing import Annotated
 
 from crypto.work import WORK_BYTES
 from wire import limits
-from wire.codec import Bool, Fixed, ListOf, Nested, Raw, Text, UInt, wire_type
-from wire.ids import BlobId, Digest, LeaseTarget, PeerId, PublicKey, Signature
+from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Text, UInt, wire_type
+from wire.ids import BlobId, Digest, FileSalt, LeaseTarget, PeerId, PublicKey, Signature
 
 Time = Annotated[int, UInt(limits.UINT64_MAX)]
 """Whole seconds since 1970 by the signer's wall clock."""
@@ -97,13 +97,15 @@ class Lease:
     """An owner's statement of how long to keep a blob or a file, signed with the owner key.
 
     `target` is the blob id itself, or the Merkle root over the `blob_count` blob ids of a file (segments in order, then
-    its manifests). `holders` is empty, except in a renewal, where it names one holder for each shard of a blob.
+    its manifests). `salt` is what placed the blobs of a file, so that holders rank candidates as its writer did; its id
+    places a blob. `holders` is empty, except in a renewal, where it names one holder for each shard of a blob.
     """
 
     version: Version1 = 1
     kind: Annotated[int, UInt(max(LeaseKind))]
     scope: Annotated[int, UInt(max(LeaseScope))]
     target: Annotated[LeaseTarget, Fixed(LeaseTarget)]
+    salt: Annotated[FileSalt | None, Maybe(Fixed(FileSalt))]
     blob_count: Annotated[int, UInt(limits.GROUP_BLOBS_MAX, low=1)]
     n: Annotated[int, UInt(limits.SHARDS_MAX, low=limits.SHARDS_MIN)]
     sequence: Annotated[int, UInt(limits.UINT64_MAX)]

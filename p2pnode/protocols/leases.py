@@ -12,7 +12,7 @@ from crypto.keys import SigningKey
 from crypto.merkle import BadProofError, MerkleProof, MerkleTree, verify_page
 from p2pnode.protocols.refusal import RefusalError
 from wire import limits
-from wire.ids import BlobId, Digest, LeaseTarget, PeerId, PublicKey
+from wire.ids import BlobId, Digest, FileSalt, LeaseTarget, PeerId, PublicKey
 from wire.messages import RefusalCode
 from wire.records import GroupPage, Lease, LeaseKind, LeaseScope
 from wire.signed import Signed, sign_record
@@ -35,7 +35,7 @@ def make_blob_lease(
     key: SigningKey, blob_id: BlobId, terms: LeaseTerms, *, network: str, kind: LeaseKind
 ) -> Signed[Lease]:
     """Sign a lease for one blob."""
-    lease = _lease(terms, kind=kind, scope=LeaseScope.BLOB, target=LeaseTarget(blob_id), blob_count=1)
+    lease = _lease(terms, kind=kind, scope=LeaseScope.BLOB, target=LeaseTarget(blob_id), salt=None, blob_count=1)
     return sign_record(lease, key=key, network=network)
 
 
@@ -43,15 +43,31 @@ def make_file_lease(
     key: SigningKey, group: BlobGroup, terms: LeaseTerms, *, network: str, kind: LeaseKind
 ) -> Signed[Lease]:
     """Sign the final lease for all blobs of a file, or a provisional one for those that are uploaded so far."""
-    lease = _lease(terms, kind=kind, scope=LeaseScope.FILE, target=group.target, blob_count=len(group.blob_ids))
+    lease = _lease(
+        terms,
+        kind=kind,
+        scope=LeaseScope.FILE,
+        target=group.target,
+        salt=group.salt,
+        blob_count=len(group.blob_ids),
+    )
     return sign_record(lease, key=key, network=network)
 
 
-def _lease(terms: LeaseTerms, *, kind: LeaseKind, scope: LeaseScope, target: LeaseTarget, blob_count: int) -> Lease:
+def _lease(
+    terms: LeaseTerms,
+    *,
+    kind: LeaseKind,
+    scope: LeaseScope,
+    target: LeaseTarget,
+    salt: FileSalt | None,
+    blob_count: int,
+) -> Lease:
     return Lease(
         kind=kind,
         scope=scope,
         target=target,
+        salt=salt,
         blob_count=blob_count,
         n=terms.n,
         sequence=terms.sequence,
@@ -69,11 +85,12 @@ def blob_page(blob_id: BlobId) -> GroupPage:
 
 
 class BlobGroup:
-    """The blobs of one file, in order, under one Merkle root."""
+    """The blobs of one file, in order, under one Merkle root, and the salt that placed them."""
 
-    def __init__(self, blob_ids: Sequence[BlobId]) -> None:
+    def __init__(self, blob_ids: Sequence[BlobId], salt: FileSalt) -> None:
         """Build the tree over the ids."""
         self.blob_ids = tuple(blob_ids)
+        self.salt = salt
         self._tree = MerkleTree.from_leaves(self.blob_ids)
 
     @property
@@ -96,6 +113,8 @@ class BlobGroup:
 
 def check_page(lease: Lease, page: GroupPage) -> None:
     """Check that the page's blobs are under the lease. Raises `RefusalError`."""
+    if (lease.scope == LeaseScope.FILE) != (lease.salt is not None):
+        raise RefusalError(RefusalCode.LEASE, "a file's lease has the salt that placed its blobs, a blob's has none")
     if lease.scope == LeaseScope.BLOB:
         if page != blob_page(BlobId(lease.target)) or lease.blob_count != 1:
             raise RefusalError(RefusalCode.LEASE, "the page is not the one blob that the lease is for")

@@ -98,7 +98,7 @@ def blobs_of_bundle(bundle: RecordBundle) -> list[BlobId]:
 def page_seed(bundle: RecordBundle, known: PageRecords) -> tuple[bytes, int] | None:
     """Return by what candidates for a page are ranked, and its n; None when no record tells.
 
-    Of a file it is the lease's target: holders do not know the salt that placed its segments.
+    It is what placed the blobs: the salt of a file, the id of a blob.
     """
     leases = [each.record.lease for each in known.certificates] + [each.lease.envelope for each in known.holders]
     leases += [each.lease for each in bundle.holders]
@@ -107,7 +107,7 @@ def page_seed(bundle: RecordBundle, known: PageRecords) -> tuple[bytes, int] | N
             lease = decode(envelope.body, Lease, bytes_max=limits.RECORD_BYTES_MAX)
         except WireError:
             return None
-        return lease.target, lease.n
+        return lease.target if lease.salt is None else lease.salt, lease.n
     return None
 
 

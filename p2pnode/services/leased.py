@@ -82,7 +82,7 @@ class Surveyor:
         # In the order in which a write leases them: the segments, then the manifests, the lowest level first.
         levels = [walk.manifests[level] for level in range(limits.MANIFEST_DEPTH_MAX)]
         blob_ids = list(dict.fromkeys([*walk.segments, *(blob_id for level in levels for blob_id in level)]))
-        group = await self._context.offload.run(BlobGroup, blob_ids)
+        group = await self._context.offload.run(BlobGroup, blob_ids, root.salt)
         seeds = dict.fromkeys(blob_ids, bytes(root.salt))
         del seeds[reference.blob_id]
         return LeasedThing(

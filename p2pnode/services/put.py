@@ -161,21 +161,21 @@ class _Write:
 
     async def store_file(self, first: Buffer, cutter: Cutter) -> _Stored:
         """Store segments as they come, then the manifests, then lease all of them at once."""
+        salt = FileSalt(self._context.rng.random_bytes(FileSalt.length))
         async with open_nursery() as nursery:
-            nursery.start_soon(self._extend_regularly)
-            stored = await self._store_file(first, cutter)
+            nursery.start_soon(self._extend_regularly, salt)
+            stored = await self._store_file(first, cutter, salt)
             nursery.cancel_scope.cancel()
         return stored
 
-    async def _store_file(self, first: Buffer, cutter: Cutter) -> _Stored:
-        salt = FileSalt(self._context.rng.random_bytes(FileSalt.length))
+    async def _store_file(self, first: Buffer, cutter: Cutter, salt: FileSalt) -> _Stored:
         committee = await self._committee(salt)
         entries, content = await self._store_segments(first, cutter, committee)
         file_shape = FileShape(n=self._n, salt=salt, content=content)
         root = await self._store_manifests(file_shape, entries, committee)
         # Equal segments are one blob; the manifests come last.
         blob_ids = list(dict.fromkeys([*(entry.blob_id for entry in entries), *self._placed]))
-        group = await self._context.offload.run(BlobGroup, blob_ids)
+        group = await self._context.offload.run(BlobGroup, blob_ids, salt)
         lease = self._file_lease(group, LeaseKind.FINAL)
         pages = [
             await self._committer.commit_page(lease, page, self._placed)
@@ -266,14 +266,14 @@ class _Write:
         end = lease_end(start=start, longest_s=profile.lease_s, wanted_until=wanted_until)
         return LeaseTerms(n=self._n, sequence=self._sequence, start=start, end=end, renewers=self._options.renewers)
 
-    async def _extend_regularly(self) -> None:
+    async def _extend_regularly(self, salt: FileSalt) -> None:
         """Extend the provisional lease of what is uploaded so far: a slow upload must not lose its beginning."""
         while True:
             await self._context.clock.sleep(self._context.profile.provisional_lease_s / 2)
             if not self._placed:
                 continue
             placed = dict(self._placed)
-            group = await self._context.offload.run(BlobGroup, list(placed))
+            group = await self._context.offload.run(BlobGroup, list(placed), salt)
             lease = self._file_lease(group, LeaseKind.PROVISIONAL)
             for page in await self._context.offload.run(group.pages):
                 await self._committer.sign_page(lease, page, placed)

@@ -19,7 +19,7 @@ from testnet.fuzz.values import KEYS, NETWORK
 from testnet.sim.admission import SIMULATED, solved
 from testnet.sim.clock import WALL_EPOCH_S
 from wire.challenges import Challenge, StorageProof
-from wire.ids import BlobId, Digest, LeaseTarget, PeerId, PublicKey, ShardIndex
+from wire.ids import BlobId, Digest, FileSalt, LeaseTarget, PeerId, PublicKey, ShardIndex
 from wire.messages import Certify, CommitLease, ExchangeMembers, ExchangePage, StorePair
 from wire.records import (
     Announcement,
@@ -142,7 +142,8 @@ def storage_proof(blob: HonestBlob, shard: int) -> StorageProof:
 @cache
 def file_lease(count: int) -> tuple[Signed[Lease], tuple[GroupPage, ...]]:
     """Return the final lease of a file of so many blobs, with its pages."""
-    group = BlobGroup([BlobId(bytes([number % 256]) * 30 + number.to_bytes(2, "big")) for number in range(count)])
+    blob_ids = [BlobId(bytes([number % 256]) * 30 + number.to_bytes(2, "big")) for number in range(count)]
+    group = BlobGroup(blob_ids, FileSalt(bytes(FileSalt.length)))
     terms = LeaseTerms(n=N, sequence=2, start=WALL, end=WALL + _DAY_S)
     return make_file_lease(OWNER, group, terms, network=NETWORK, kind=LeaseKind.FINAL), tuple(group.pages())
 

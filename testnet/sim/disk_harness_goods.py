@@ -192,6 +192,7 @@ def _lease(blob_id: BlobId, kind: LeaseKind, end: int) -> Lease:
         kind=kind,
         scope=LeaseScope.BLOB,
         target=LeaseTarget(blob_id),
+        salt=None,
         blob_count=1,
         n=N,
         sequence=1,

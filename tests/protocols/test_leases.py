@@ -16,12 +16,23 @@ from p2pnode.protocols.leases import (
     make_file_lease,
 )
 from p2pnode.protocols.refusal import RefusalError
-from tests.factories import LEASE_SECONDS, NETWORK, TIME, blob_id, digest, lease, owner_key
+from tests.factories import LEASE_SECONDS, NETWORK, SALT, TIME, blob_id, digest, lease, owner_key
 from wire import limits
 from wire.messages import RefusalCode
 from wire.records import LeaseKind, LeaseScope
 
 TERMS = LeaseTerms(n=7, sequence=3, start=TIME, end=TIME + 60)
+
+
+def test_a_file_lease_has_the_salt_that_placed_its_blobs_and_a_blob_lease_has_none() -> None:
+    group = BlobGroup([blob_id(1), blob_id(2)], SALT)
+    of_file = make_file_lease(owner_key(), group, TERMS, network=NETWORK, kind=LeaseKind.FINAL).record
+    of_blob = make_blob_lease(owner_key(), blob_id(1), TERMS, network=NETWORK, kind=LeaseKind.FINAL).record
+    assert (of_file.salt, of_blob.salt) == (SALT, None)
+    with pytest.raises(RefusalError, match="salt"):
+        check_page(dataclasses.replace(of_file, salt=None), group.pages()[0])
+    with pytest.raises(RefusalError, match="salt"):
+        check_page(dataclasses.replace(of_blob, salt=SALT), blob_page(blob_id(1)))
 
 
 def test_a_blob_lease_covers_the_one_page_of_its_blob() -> None:
@@ -47,7 +58,7 @@ def test_a_blob_lease_covers_no_other_page() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 255, 256, 257, 511, 513])
 def test_every_page_of_a_file_leads_to_its_lease(count: int) -> None:
-    group = BlobGroup([blob_id(number) for number in range(count)])
+    group = BlobGroup([blob_id(number) for number in range(count)], SALT)
     record = make_file_lease(owner_key(), group, TERMS, network=NETWORK, kind=LeaseKind.FINAL).record
     pages = group.pages()
     assert [each for page in pages for each in page.blob_ids] == list(group.blob_ids)
@@ -56,7 +67,7 @@ def test_every_page_of_a_file_leads_to_its_lease(count: int) -> None:
 
 
 def test_a_page_that_was_changed_in_any_way_leads_nowhere() -> None:
-    group = BlobGroup([blob_id(number) for number in range(300)])
+    group = BlobGroup([blob_id(number) for number in range(300)], SALT)
     record = make_file_lease(owner_key(), group, TERMS, network=NETWORK, kind=LeaseKind.FINAL).record
     first, second = group.pages()
     wrong = [

@@ -20,6 +20,7 @@ from p2pnode.protocols.receipts import (
 )
 from tests.factories import (
     NETWORK,
+    SALT,
     TIME,
     blob_id,
     file_lease,
@@ -108,7 +109,7 @@ def test_a_receipt_with_another_end_than_its_lease_does_not_count() -> None:
 def test_each_pair_of_a_batch_has_a_receipt_that_stands_by_itself() -> None:
     ids = [blob_id(number) for number in range(5)]
     lease = signed(file_lease(ids), owner_key())
-    group_page = BlobGroup(ids).pages()[0]
+    group_page = BlobGroup(ids, SALT).pages()[0]
     holder = holder_receipts(lease, group_page, (0, 3), 7)
     for pair in pairs_of(group_page, holder.shard_sets):
         receipt = receipt_for(group_page, holder, *pair)

@@ -169,6 +169,15 @@ def test_a_stale_retraction_is_refused_before_its_signature_is_looked_at() -> No
     assert reason_of(with_retraction(retraction(1, sequence=8).envelope, known)) == Refused.RECEIPT_NOT_NEEDED
 
 
+def holder_of_file() -> NamedHolder:
+    """Return a receipt for a blob of a file."""
+    ids = [blob_id(1), blob_id(2)]
+    lease = factories.signed(factories.file_lease(ids), factories.owner_key())
+    page = factories.file_pages(ids)[0]
+    sets = (shard_set(ShardIndex(0), [0, 1], blob_count=2),)
+    return make_holder_record(factories.key(1), lease, page, sets, network=factories.NETWORK, sequence=1, time=0)
+
+
 def test_what_records_speak_of_and_cost_is_known_before_they_are_checked() -> None:
     every = bundle(
         certificates=(CERTIFICATE.envelope, LEASE.envelope),
@@ -181,6 +190,8 @@ def test_what_records_speak_of_and_cost_is_known_before_they_are_checked() -> No
     assert page_seed(every, PageRecords()) == (BLOB, factories.N)
     assert page_seed(EMPTY, PageRecords(holders=(holder(),))) == (BLOB, factories.N)
     assert page_seed(EMPTY, PageRecords()) is None
+    of_file = holder_of_file().record
+    assert page_seed(bundle(holders=(of_file,)), PageRecords()) == (factories.SALT, factories.N)
     assert page_seed(bundle(holders=(replace(holder().record, lease=CERTIFICATE.envelope),)), PageRecords()) is None
 
 

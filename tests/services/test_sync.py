@@ -13,6 +13,7 @@ from p2pnode.errors import CorruptSliverError, NotFoundError, PeerRefusedError
 from p2pnode.membership.refusals import Refused
 from p2pnode.node import Node
 from p2pnode.protocols.leases import blob_page
+from p2pnode.protocols.manifest import manifest_from_bytes
 from p2pnode.protocols.page_records import PageRecords, make_holder_record, page_name
 from p2pnode.protocols.receipts import shard_set
 from p2pnode.protocols.retractions import make_retraction
@@ -21,10 +22,12 @@ from testnet.sim.machine import Machine
 from testnet.sim.world import World
 from tests import factories
 from tests.services.simulated import get, pair_files, put, simulate
+from wire import limits
+from wire.codec import decode
 from wire.ids import Axis, BlobId, Digest, LeaseTarget, PeerId, PublicKey, ShardIndex
 from wire.messages import BlobRecord, ExchangePage, GetRecord, PageExchanged
-from wire.records import Lease, RecordBundle
-from wire.references import Reference
+from wire.records import Certificate, Lease, RecordBundle
+from wire.references import Reference, ReferenceKind
 from wire.signed import Signed, open_envelope
 
 NETWORK = "simulated"
@@ -166,6 +169,22 @@ def test_the_receipts_of_a_file_are_compared_page_by_page(rng: random.Random) ->
         await trio.sleep(60)
         assert [(await each.node.stat(Reference.parse(result.id))).healthy for each in machines] == [3] * 4
         assert await node._context.store.receipts.untold_losses() == []
+
+    simulate(rng, 4, body)
+
+
+def test_holders_of_a_file_know_what_placed_it_also_from_a_renewal(rng: random.Random) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        result = await put(machines[0], rng.randbytes(1_000_000), shards=4)
+        reference = Reference.parse(result.id)
+        root = await get(machines[1], Reference(ReferenceKind.BLOB, reference.blob_id).text())
+        salt = manifest_from_bytes(root, reference.blob_id).salt
+        await machines[0].node.renew(reference)
+        await machines[2].node.renew(reference)  # Anybody may add a lease; it learns the salt from the manifest.
+        found = await node_of(machines[3])._context.store.certificates(reference.blob_id)
+        leases = [decode(each.body, Certificate, bytes_max=limits.RECORD_BYTES_MAX).lease for each in found]
+        assert len(leases) >= 2
+        assert {open_envelope(each, Lease, network=NETWORK).record.salt for each in leases} == {salt}
 
     simulate(rng, 4, body)
 

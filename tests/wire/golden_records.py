@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.wire.golden import Golden
-from wire.ids import BlobId, Digest, LeaseTarget, PeerId, PublicKey, Signature
+from wire.ids import BlobId, Digest, FileSalt, LeaseTarget, PeerId, PublicKey, Signature
 from wire.invitations import Invitation, InvitedMember
 from wire.network_secret import NetworkSecret
 from wire.protocol_ids import SharedParameters
@@ -154,6 +154,7 @@ RECORDS = (
             kind=LeaseKind.PROVISIONAL,
             scope=LeaseScope.BLOB,
             target=LeaseTarget(BLOB),
+            salt=None,
             blob_count=1,
             n=4,
             sequence=1,
@@ -164,12 +165,13 @@ RECORDS = (
             holders=(),
         ),
         """
-        9d             # array of 13
+        9e             # array of 14
           13           # tag: Lease
           01           # version: 1
           00           # kind: 0
           00           # scope: 0
           c4 20 ab*32  # target
+          c0           # salt: nil
           01           # blob count: 1
           04           # n: 4
           01           # sequence: 1
@@ -186,6 +188,7 @@ RECORDS = (
             kind=LeaseKind.FINAL,
             scope=LeaseScope.FILE,
             target=LeaseTarget(DIGEST),
+            salt=FileSalt(b"\x5a" * 32),
             blob_count=300,
             n=1000,
             sequence=2,
@@ -196,12 +199,13 @@ RECORDS = (
             holders=(PEER,),
         ),
         """
-        9d                            # array of 13
+        9e                            # array of 14
           13                          # tag: Lease
           01                          # version: 1
           01                          # kind: 1
           01                          # scope: 1
           c4 20 d1*32                 # target
+          c4 20 5a*32                 # salt
           cd 012c                     # blob count: 300
           cd 03e8                     # n: 1000
           02                          # sequence: 2
