@@ -148,8 +148,9 @@ class ForeignReceipts(BadHabit):
         return replace(NOTHING, retractions=self._losing(page, self._strangers[0]))
 
     def _we_have_lost_all(self, page: _Page) -> RecordBundle:
-        """Retract what others hold; our own receipts would end, and that would be right."""
-        return replace(NOTHING, retractions=self._losing(page, self.parts.identity))
+        """Sign for what others hold and retract it at once: but for ourselves that changes nothing."""
+        holders = (self._holding(page, self.parts.identity),)
+        return replace(NOTHING, holders=holders, retractions=self._losing(page, self.parts.identity))
 
     def _holders_have_lost_all(self, page: _Page) -> RecordBundle:
         """Let it look as if the holders had retracted; the signatures are ours."""
