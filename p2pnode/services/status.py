@@ -101,6 +101,10 @@ def _of_space(space: Space) -> list[Warning]:
         message = "the disk is nearly full, though the quota is not"
         advice = "Free some space on the disk, or lower the quota: 'p2pnode quota SIZE'."
         found.append(Warning(kind="disk-full", message=message, advice=advice))
+    elif left < 0:
+        message = "more is used than the quota offers: nothing leased is dropped, and nothing new is taken"
+        advice = "Wait until leases have run out, or raise it with 'p2pnode quota SIZE'."
+        found.append(Warning(kind="quota-exceeded", message=message, advice=advice))
     elif left < space.quota * SPACE_SHORT:
         message = "the quota is nearly used up: this node takes little more"
         advice = "Raise it with 'p2pnode quota SIZE', or leave it as it is: what is stored stays."

@@ -61,6 +61,7 @@ def test_what_is_wrong_with_the_network_is_told(info: NodeInfo, kind: str) -> No
         (replace(SPACE, used=951), ["quota-full"]),
         (replace(SPACE, disk_free=10), ["disk-full"]),
         (replace(SPACE, used=1000, disk_free=10), ["quota-full"]),
+        (replace(SPACE, used=1001), ["quota-exceeded"]),
     ],
 )
 def test_what_is_wrong_with_the_space_is_told(space: Space, expected: list[str]) -> None:
