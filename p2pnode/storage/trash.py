@@ -112,9 +112,19 @@ def _move(engine: Engine, rows: Sequence[PairRow], moved: Sequence[PairRow]) -> 
             for row in moved:
                 index.put_pair(connection, row)
     except (OSError, DiskFullError):
+        _undo(engine, rows, done)
+        raise
+
+
+def _undo(engine: Engine, rows: Sequence[PairRow], done: Sequence[tuple[str, str]]) -> None:
+    """Rename files back. Where that fails the index does not know where they are until the store is opened anew."""
+    try:
         for old_name, new_name in reversed(done):
             engine.files.rename(new_name, old_name)
         _sync(engine, rows)
+    except OSError as error:
+        if engine.files.away() == engine.away:  # Else the index is made to agree with the files right away.
+            engine.fail(f"cannot undo a move to or from the trash: {error.strerror or error}")
         raise
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from pathlib import Path
 
 import pytest
 
-from p2pnode.errors import CorruptSliverError, NotFoundError
+from p2pnode.errors import CorruptSliverError, DiskFullError, LocalStorageError, NotFoundError
 from p2pnode.storage import collection
 from p2pnode.storage.files import DiskFiles
 from p2pnode.storage.quota import on_disk
 from p2pnode.storage.store import TRASH_S_DEFAULT, SliverStore
+from testnet.sim.disk_events import DiskEvent, DiskOperation
+from testnet.sim.files import SimFiles
 from tests import factories
 from tests.storage.helpers import (
     DAY_S,
@@ -285,3 +288,42 @@ async def test_a_shorter_renewal_takes_no_time_from_the_lease_that_it_renews(
     assert (await target.collect(FINAL_END)).trashed == ()
     assert (await target.collect(AFTER_FINAL)).trashed == (pair.key,)
     await target.close()
+
+
+@pytest.mark.parametrize("way", ["to the trash", "out of it"])
+async def test_a_move_that_cannot_be_undone_stops_writing_and_loses_nothing(rng: random.Random, way: str) -> None:
+    """The disk takes the rename, not the commit, and then no rename either."""
+    pair, files = make_pair(rng), SimFiles()
+    target = await open_store(files)
+    await store(target, pair)
+    await target.certify(pair.certificate, pair.final)
+    if way == "out of it":
+        await target.collect(AFTER_FINAL)
+    renames = 0
+
+    def fail(event: DiskEvent) -> None:
+        nonlocal renames
+        renames += event.operation is DiskOperation.RENAME and event.name.startswith("pairs/") and not event.is_done
+        if (renames and event.operation is not DiskOperation.RENAME and not event.is_done) or renames > 1:
+            raise OSError(errno.ENOSPC, "no room", event.name)
+
+    files.hook = fail
+    move = target.collect(AFTER_FINAL) if way == "to the trash" else renewed(target, pair)
+    with pytest.raises(DiskFullError):
+        await move
+    files.hook = None
+    with pytest.raises(LocalStorageError, match="cannot undo a move"):
+        await target.next_sequence("anything")
+    with pytest.raises(LocalStorageError):
+        await check_read(target, pair)
+    await target.close()
+    target = await open_store(files.stop())
+    await check_read(target, pair)
+    assert await target.lost_pairs() == []
+    assert await target.receipts.untold_losses() == []
+    await target.close()
+
+
+async def renewed(target: SliverStore, pair: Pair) -> None:
+    """Put a pair under the owner's next lease."""
+    await target.commit_lease(renewal(pair), pair.page, pair.shard_sets)
