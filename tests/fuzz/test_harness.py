@@ -209,7 +209,7 @@ def test_damage_changes_most_inputs_and_keeps_them_bounded(rng: random.Random) -
     changed = [damaged(rng, data, [data[::-1]]) for _ in range(400)]
     assert sum(each != data for each in changed) > 390
     assert max(map(len, changed)) <= INPUT_BYTES_MAX
-    assert damaged(rng, b"", [])
+    assert any(damaged(rng, b"", []) for _ in range(20))  # A later edit may take away what an earlier one put in.
     assert sum(damaged_once(rng, data) != data for _ in range(400)) > 360
 
 
