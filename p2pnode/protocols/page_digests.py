@@ -1,6 +1,7 @@
 """Digests of what each pair of nodes holds in common, kept while pages come, change and go.
 
-A page counts for two nodes when both stand in its committee. For each peer there is a digest of each bucket of pages:
+A page counts for two nodes when both stand in its committee: all who have signed for a pair of it, also who took that
+back. For each peer there is a digest of each bucket of pages:
 the sum modulo two of a hash for each page and its state, which one page changes without a look at the others. A peer
 that makes two sets look alike hides a difference from itself only.
 """

@@ -70,8 +70,10 @@ PAGES_PER_SESSION_MAX = 512
 EXCHANGES_PER_PAGE_MAX = 64
 """Messages about one page in a row: a full page's records fit into far fewer."""
 
-TOLD_MAX = 3
-"""Members of a page's committee that are told of news at once; each tells as many, so all know after a few rounds."""
+TOLD_MAX = 5
+"""Members of a page's committee that are told of news at once; each tells as many. Of a large committee all but one in
+140 know after a few rounds (the share s that is left out is exp(-5 (1 - s))), and the rest with the next regular
+comparison; with three it would be one in 17."""
 
 REFUSED_FOR_INTERVALS = 24
 """Regular comparisons after which a record that was refused is looked at again."""

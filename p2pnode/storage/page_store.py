@@ -98,7 +98,8 @@ def _refresh(engine: Engine, connection: sqlite3.Connection, page: Digest) -> Ro
     if not records.certificates and not records.holders:
         page_index.forget_page(connection, page)
         return None
-    row: Row = (bytes(page), records.state(), committee_tags(records.receipt_set().committee()))
+    # Who has retracted stays in it: the retraction is news that only this signer has, and has to tell.
+    row: Row = (bytes(page), records.state(), committee_tags(records.receipt_set().signers()))
     PAGES.put(connection, row)
     return row
 

@@ -86,7 +86,7 @@ async def test_digests_follow_each_change_as_if_they_were_made_anew(tmp_path: Pa
         await filled(target, pair)
     followed = [await target.receipts.page_digests(FRIEND, peer_id(number)) for number in (3, OUTSIDER)]
     shared = await target.receipts.sharing(FRIEND, [peer_id(number) for number in range(12)])
-    assert shared == [peer_id(3), peer_id(OUTSIDER)]  # Node 2 has retracted.
+    assert shared == [peer_id(2), peer_id(3), peer_id(OUTSIDER)]  # Node 2 has retracted, and has that to tell.
     pages, has_more = await target.receipts.pages_shared(FRIEND, peer_id(3), range(256), count_max=3)
     rest, has_rest = await target.receipts.pages_shared(FRIEND, peer_id(3), range(256), pages[-1].page)
     assert [each.page for each in (*pages, *rest)] == sorted(map(page_of, pairs))
