@@ -93,7 +93,7 @@ _INDEXES = (
     *RECEIPT_INDEXES,
 )
 
-_SCHEMA = "schema"
+SCHEMA_ROW = "schema"
 
 
 def create_or_check_schema(connection: sqlite3.Connection) -> None:
@@ -104,9 +104,9 @@ def create_or_check_schema(connection: sqlite3.Connection) -> None:
             connection.execute(table.create_sql())
         for statement in _INDEXES:
             connection.execute(statement)
-        META.put(connection, (_SCHEMA, SCHEMA_VERSION))
+        META.put(connection, (SCHEMA_ROW, SCHEMA_VERSION))
         return
-    found = META.row(connection, _SCHEMA)
+    found = META.row(connection, SCHEMA_ROW)
     if found is None:
         message = "the index does not say which schema it has"
         raise DamagedIndexError(message)

@@ -14,6 +14,7 @@ from crypto.peer_id import peer_id_of
 from p2pnode.errors import CorruptSliverError
 from p2pnode.membership.contact import Contact
 from p2pnode.storage.database import DATABASE_NAME
+from p2pnode.storage.schema import META, SCHEMA_ROW, SCHEMA_VERSION
 from p2pnode.storage.store import SliverStore
 from testnet.sim.disk_harness_goods import PROVISIONAL_ENDS, TIME, N, Pair, make_member, make_pairs
 from testnet.sim.disk_harness_told import Standing, Step, Told, Work
@@ -222,8 +223,8 @@ class Historian:
         return self._step("open again")
 
     def _open_earlier_index(self) -> Step | None:
-        told = replace(self.told, contacts=0)
-        return self._step("open the index of an earlier program", before=told, change=_drop_contacts)
+        told = replace(self.told, members=frozenset(), contacts=0)
+        return self._step("open the index of an earlier program", before=told, change=_make_earlier)
 
     def _open_without_index(self) -> Step | None:
         told = replace(self.told, members=frozenset(), contacts=0)
@@ -253,10 +254,10 @@ def sliver_places(pair: Pair) -> tuple[tuple[Axis, int], tuple[Axis, int]]:
     return (Axis.PRIMARY, pair.index), (Axis.SECONDARY, N - 1 - pair.index)
 
 
-def _drop_contacts(disk: SimFiles) -> None:
-    """Make the index one of a program that did not know contacts."""
+def _make_earlier(disk: SimFiles) -> None:
+    """Make the index one of an earlier program, which had other tables: it is made anew from the files."""
     connection = disk.database(DATABASE_NAME)
-    connection.execute("DROP TABLE contacts")
+    META.put(connection, (SCHEMA_ROW, SCHEMA_VERSION - 1))
     connection.close()
 
 
