@@ -54,7 +54,8 @@ def store_pair(engine: Engine, new: NewPair) -> None:
         _take_out_of_trash(engine, new)
         if _is_held_intact(engine, new) and _add_leases(engine, new):
             return
-        _write(engine, new)
+        with engine.writing_disk():  # Again: it may have failed for good when a loss was to be noted.
+            _write(engine, new)
 
 
 def _take_out_of_trash(engine: Engine, new: NewPair) -> None:
@@ -154,7 +155,8 @@ def _write(engine: Engine, new: NewPair) -> None:
         reservation.release()
     try:
         with engine.mutation:
-            if _add_leases(engine, new):  # Somebody else stored it meanwhile.
+            # Somebody else may have stored it meanwhile; or the loss of a damaged copy could not be noted.
+            if _is_held_intact(engine, new) and _add_leases(engine, new):
                 engine.discard(temporary)
             else:
                 with engine.database.reading() as connection:  # Others have written meanwhile.

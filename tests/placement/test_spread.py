@@ -149,6 +149,7 @@ def test_with_caps_a_member_more_or_less_moves_few_shards(seed: bytes, choice: r
 def test_views_of_vetting_and_liveness_leave_out_and_never_rank(rng: random.Random) -> None:
     """Two nodes that rely on others differ in whom they leave out; among the rest the order is the same."""
     members = [member(at) for at in range(60)]
+    shared = []
     for _ in range(20):
         seed = rng.randbytes(32)
         views = [
@@ -157,13 +158,14 @@ def test_views_of_vetting_and_liveness_leave_out_and_never_rank(rng: random.Rand
         ]
         one, other = (assign(seed, 13, view) for view in views)
         holders = [{each.peer_id for each in committee.holders} for committee in (one, other)]
-        assert len(holders[0] & holders[1]) >= 4
+        shared.append(len(holders[0] & holders[1]))
         orders = [
             [each.peer_id for each in committee.spares(ShardIndex(0), taken=()) if each.peer_id in common]
             for common in [{each.peer_id for each in views[0]} & {each.peer_id for each in views[1]}]
             for committee in (one, other)
         ]
         assert orders[0] == orders[1]
+    assert sum(shared) / len(shared) > 13 / 2  # About nine of thirteen, as often as both views have the same winner.
 
 
 def test_the_default_n_lets_no_crowd_on_one_network_hold_more_than_may_fail(rng: random.Random) -> None:

@@ -38,7 +38,7 @@ def test_an_owner_of_a_newcomer_is_refused_beyond_the_part_of_all_newcomers_unti
 ) -> None:
     async def body(_world: World, machines: list[Machine]) -> None:
         newcomer, *others = machines
-        await trio.sleep(VETTING_S)
+        await trio.sleep(2 * VETTING_S)  # Nobody was met later than that.
         nodes = [node_of(each) for each in others]
         for node in nodes:
             node._store.set_quota(QUOTA_BYTES)

@@ -7,7 +7,7 @@ import pytest
 from p2pnode.errors import HomeError
 from p2pnode.storage.settings import with_quota
 
-COMMENT = "# How many bytes this node's data may take on the disk."
+COMMENT = "# How many bytes this node's data may take on its disks together."
 
 
 @pytest.mark.parametrize(
