@@ -55,8 +55,8 @@ SIGNATURES: dict[type[SignedRecord], str] = {
         "914da717dcca4acc5906b32dd1b206e5f43758d92387538ab5a4d21934008a0c"
     ),
     Lease: (
-        "da432b0ca7b05ec25b7be5e4c4a17b56c8bf61afec141c59bd6f4bd9fbf5d401"
-        "5d68ad991e9c4ce00b53d5bf4b118c8d2c2c5ed22247e90314ce4a3f84869f0c"
+        "364968c2552a841e1ecaadb8817af7f16b7e0e7c56edbd6fe979db69dce892d8"
+        "75e42e75c62274e609ccf2d2812cf1a06aa3225bd30a52f5005d5b53114daf07"
     ),
     ReceiptBatch: (
         "143170cdca32a0c0fd532e01c85117ad6ad9ee8e1fa1b12455e9a77d7a319ab2"
