@@ -96,7 +96,7 @@ version shows here; so would a change of the record's bytes."""
 
 DIGESTS: dict[type[SignedRecord], str] = {
     MemberRecord: "ee0737c50af2079f483f5a973064f237ef2dd767b2ea1336b82c4caff06ab57e",
-    Lease: "38e63c3ad1b6247f749c037225804af2e329fb04c9d1f8f13fc93f8c86ba6e07",
+    Lease: "52a400f3a142d48cbbd8035ca6b533019df24dbfdea1827a700abc4a63c34ef2",
     ReceiptBatch: "2561ff68d66330796a0600d20d66d0623d928eb75de1ab322408025181b88e0e",
     Retraction: "2516f35d88e903b39e763a24dea0d83751130dac359961d16fd3370e90fd92d5",
     Tombstone: "bc3cf2f05ab75e80b4edb961cc178d6c2b82e2d31d86db68adca7c787f5b8c95",

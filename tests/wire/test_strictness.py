@@ -17,6 +17,7 @@ from wire.errors import WireError
 from wire.invitations import Invitation
 from wire.messages import BlobRecord, DialledBack, ExchangeMembers, ListPages, OwnRecord, SetsCompared
 from wire.ownership import HeadKept
+from wire.records import Lease
 
 Plain = list[object]
 Path = tuple[int, ...]
@@ -29,6 +30,7 @@ ABSENT: set[tuple[type[object], Path]] = {
     (Invitation, (4,)),
     (SetsCompared, (1,)),
     (ListPages, (2,)),
+    (Lease, (5,)),
 }
 """Where nothing may stand."""
 
