@@ -161,10 +161,19 @@ def _write(engine: Engine, new: NewPair) -> None:
             else:
                 with engine.database.reading() as connection:  # Others have written meanwhile.
                     _refuse_beyond_cap(connection, new, file_bytes)
+                    _require_noted(connection, new)
                 _publish(engine, new, temporary, file_bytes)
     except BaseException:
         engine.discard(temporary)  # No error when it has its own name by now.
         raise
+
+
+def _require_noted(connection: sqlite3.Connection, new: NewPair) -> None:
+    """Refuse while the index still calls a damaged copy held. Raises `DiskFullError`: all else ends the writing."""
+    row = index.pair(connection, new.blob_id, new.shard)
+    if row is not None and row.state is PairState.HELD:
+        message = "the loss of a damaged copy cannot be noted: free some space on the disk, nothing was changed"
+        raise DiskFullError(message)
 
 
 def _refuse_beyond_cap(connection: sqlite3.Connection, new: NewPair, file_bytes: int) -> None:

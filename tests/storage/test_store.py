@@ -12,6 +12,7 @@ import trio
 
 from p2pnode.errors import CallerError, CorruptSliverError, DiskFullError, LocalStorageError, NotFoundError
 from p2pnode.storage import engine as engine_module
+from p2pnode.storage import reader
 from p2pnode.storage.files import DiskFiles
 from p2pnode.storage.pairfile import MAGIC
 from p2pnode.storage.sealed import seal
@@ -337,4 +338,21 @@ async def test_many_threads_store_read_and_collect_at_once(tmp_path: Path, rng: 
     assert not (await target.collect(PROVISIONAL_END)).pairs
     check_accounting(target, tmp_path)
     assert target.usage().pairs == len(pairs)
+    await target.close()
+
+
+async def test_a_damaged_pair_whose_loss_cannot_be_noted_is_neither_replaced_nor_promised(
+    tmp_path: Path, rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that has room for files, and none for the index."""
+    pair = make_pair(rng)
+    target = await open_store(DiskFiles(tmp_path))
+    await store(target, pair)
+    flip(tmp_path / pair.path, 100)
+    with monkeypatch.context() as full:
+        full.setattr(reader, "_mark_lost", lambda *_: None)
+        with pytest.raises(DiskFullError, match="cannot be noted"):
+            await store(target, pair)
+    await store(target, pair)
+    assert await target.missing([(pair.blob_id, pair.shard)]) == []
     await target.close()
