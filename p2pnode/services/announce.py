@@ -12,6 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
+import trio
+
 from p2pnode.errors import LocalStorageError
 from p2pnode.protocols.gossip import ANNOUNCEMENTS, GossipGate
 from p2pnode.seams import Verdict
@@ -47,6 +49,7 @@ class Announcer:
         self._context = context
         self._on_written = on_written
         self._pending: OrderedDict[bytes, Announcement] = OrderedDict()
+        self._has_pending = trio.Event()
         self._heard: OrderedDict[bytes, PeerId] = OrderedDict()
         self._gate = GossipGate(ANNOUNCEMENTS, network=context.network_name)
         self._topic = context.names.topic(ANNOUNCEMENTS.topic)
@@ -62,6 +65,7 @@ class Announcer:
             prefix = bytes(blob_id[:PREFIX_BYTES])
             note = Announcement(id_prefix=prefix, lease_end=lease.end, record=certificate.digest)
             _remember(self._pending, prefix, note, PENDING_MAX)
+        self._has_pending.set()
         self._on_written(certificate)
 
     def heard_from(self, blob_id: BlobId) -> PeerId | None:
@@ -71,9 +75,8 @@ class Announcer:
     async def run(self) -> None:
         """Publish what is pending, batch by batch, until cancelled."""
         while True:
+            await self._has_pending.wait()
             await self._context.clock.sleep(BATCH_EVERY_S)
-            if not self._pending:
-                continue
             try:
                 await self._publish_batch()
             except LocalStorageError as error:
@@ -92,6 +95,8 @@ class Announcer:
             announcements=tuple(notes),
         )
         signed = sign_record(batch, key=context.identity, network=context.network_name)
+        if not self._pending:
+            self._has_pending = trio.Event()
         await context.network.publish(self._topic, encode(signed.envelope))
 
     def _on_gossip(self, via: PeerId, data: bytes) -> Verdict:

@@ -51,6 +51,9 @@ REQUESTS = (DialBack,)
 LOOK_EVERY_S = 2.0
 """How often it is looked at whether a check is due or our addresses have changed."""
 
+LOOK_SELDOM_S = 10.0
+"""The same once a check has found that others can dial us."""
+
 CHECK_EVERY_S = 3600.0
 """How often a node that can be reached makes sure of it."""
 
@@ -184,7 +187,7 @@ class ReachService:
             if self._mapper is not None:
                 nursery.start_soon(self._mapper.run, self._listened)
             while True:
-                await self._context.clock.sleep(LOOK_EVERY_S)
+                await self._context.clock.sleep(LOOK_SELDOM_S if self.found is Reach.YES else LOOK_EVERY_S)
                 self._announce()
                 if self._is_due():
                     await self._check_quietly()

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 2.0
 """How often it is looked at whether a relay is missing, or needed no more."""
 
+LOOK_SELDOM_S = 10.0
+"""The same while others can dial us: that changes with a check of it, or with our addresses."""
+
 
 class RelayingService:
     """Keeps our places at relays."""
@@ -45,12 +48,15 @@ class RelayingService:
     async def run(self) -> None:
         """Look after the places until cancelled."""
         while True:
-            await self._context.clock.sleep(LOOK_EVERY_S)
+            await self._context.clock.sleep(LOOK_SELDOM_S if self._wish() is Wish.NONE else LOOK_EVERY_S)
             await self._look()
+
+    def _wish(self) -> Wish:
+        return wish_of(self._reach(), has_own_address=not all(map(is_circuit, self._context.network.addresses())))
 
     async def _look(self) -> None:
         network = self._context.network
-        wish = wish_of(self._reach(), has_own_address=not all(map(is_circuit, network.addresses())))
+        wish = self._wish()
         if wish is Wish.NONE:
             for relay_id in network.relays():
                 log.info("this node needs the relay %s no more", peer_id_to_text(relay_id))
