@@ -2,8 +2,8 @@
 
 A wire type is a frozen dataclass under `@wire_type(tag)`; each field is annotated with the shape that may cross the
 wire (`Annotated[int, UInt(limit)]`). It is written as an array: the tag, then the fields in order. Decoding checks
-type, length and range of every field, the number of fields, and, by encoding the result again, that the bytes were
-the canonical ones.
+type, length and range of every field, the number of fields, and, by writing the plain values again, that the bytes
+were the canonical ones.
 
 The caller bounds the size of the input, the shapes bound the length of every array before it is allocated, and
 BYTES_PER_ARRAY_MIN bounds the number of arrays. So a hostile message takes at most about twenty times its size in
@@ -90,7 +90,9 @@ class Fixed:
 
     def pack(self, value: object) -> Plain:
         """Return the bytes."""
-        return bytes(self.unpack(bytes(value) if isinstance(value, bytes) else value, OURS))
+        if isinstance(value, bytes) and len(value) == self.kind.length:
+            return bytes(value)
+        return self.unpack(value, OURS)
 
     def unpack(self, plain: object, where: str) -> FixedBytes:
         """Return the id."""
@@ -170,7 +172,11 @@ class ListOf:
             message = f"{where}: expected a list, got {type(plain).__name__}"
             raise WireError(message)
         self._check(len(plain), where)
-        return tuple(self.item.unpack(item, f"{where}[{index}]") for index, item in enumerate(plain))
+        unpack = self.item.unpack
+        try:
+            return tuple([unpack(item, where) for item in plain])
+        except WireError:  # Only who is refused needs to hear at which index.
+            return tuple([unpack(item, f"{where}[{index}]") for index, item in enumerate(plain)])
 
     def _check(self, count: int, where: str) -> None:
         if not self.low <= count <= self.high:
@@ -215,6 +221,8 @@ class Nested:
 class _Layout:
     tag: int
     fields: tuple[tuple[str, Shape], ...]
+    names: tuple[str, ...]
+    """What each field is called in an error: `Type.field`."""
 
     @property
     def items_max(self) -> int:
@@ -267,7 +275,7 @@ def wire_type(tag: int) -> Callable[[type[T]], type[T]]:
         assert tag not in taken, f"tag {tag:#x} of {kind.__name__} is taken by {taken[tag]}"
         hints = typing.get_type_hints(kind, include_extras=True)  # In the order of the fields.
         fields = tuple((name, typing.get_args(hint)[1]) for name, hint in hints.items())
-        _Layouts.by_type[kind] = _Layout(tag, fields)
+        _Layouts.by_type[kind] = _Layout(tag, fields, tuple(f"{kind.__name__}.{name}" for name, _ in fields))
         return kind
 
     return register
@@ -318,8 +326,8 @@ def from_plain(plain: object, kinds: Sequence[type[T]], where: str = "message") 
         message = f"{where}: {kind.__name__} has {len(layout.fields)} fields, got {len(plain) - 1}"
         raise WireError(message)
     values = {
-        name: shape.unpack(item, f"{kind.__name__}.{name}")
-        for (name, shape), item in zip(layout.fields, plain[1:], strict=True)
+        name: shape.unpack(item, field)
+        for (name, shape), field, item in zip(layout.fields, layout.names, plain[1:], strict=True)
     }
     return typing.cast("_Build[T]", kind)(**values)
 
@@ -380,8 +388,9 @@ def decode(data: bytes, *kinds: type[T], bytes_max: int) -> T:
     if len(data) > bytes_max:
         message = f"a message may have {bytes_max} bytes, got {len(data)}"
         raise WireError(message)
-    value = from_plain(_unpack(data, kinds), kinds)
-    if encode(value) != data:
+    plain = _unpack(data, kinds)
+    value = from_plain(plain, kinds)
+    if msgpack.packb(plain, use_bin_type=True) != data:  # Each shape has one plain value for each value.
         message = f"{type(value).__name__}: not in canonical form"
         raise WireError(message)
     return value
