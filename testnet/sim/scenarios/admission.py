@@ -71,7 +71,7 @@ def _let_audits_pass(run: Run, name: str) -> None:
     """Say that all members have passed as many audits of this node as vetting asks for."""
     node = run.machine(name).node
     assert isinstance(node, Node)
-    table = node._membership.table  # noqa: SLF001 - audits are not built yet: this is what they will call
+    table = node._membership.table  # noqa: SLF001 - what audits call; they would take hours to do so
     for peer_id, _ in table.members():
         for _ in range(run.world.profile.vetting_audits):
             table.audit_passed(peer_id)
