@@ -2,6 +2,9 @@
 
 A file of ours is checked by its own sums, so a flip there is always detected. In the index a flip may be harmless, in
 room that SQLite does not use; it is never believed. Nothing wrong is served, and no flip is a crash.
+
+More than half of so small an index is room in its pages for rows to come. A store that reads the same rows does the
+same, so of that room one byte a page is tried with a store; of the others it is only seen that nothing else is read.
 """
 
 from __future__ import annotations
@@ -28,10 +31,16 @@ from testnet.sim.disk_harness_told import Standing, Told
 from testnet.sim.files import SimFiles
 
 SMALL_PAGE_BYTES = 512
-"""SQLite's smallest page: the whole index has some ten thousand bytes, and each can be tried."""
+"""SQLite's smallest page: the whole index has some thirty thousand bytes, and each can be tried."""
 
 
 OPEN_BYTES_APART = 4
+
+_FILE_HEADER_BYTES = 100
+"""Before the header of the first page."""
+
+_PAGE_HEADER_BYTES = {2: 12, 5: 12, 10: 8, 13: 8}
+"""By the type of the page: inner and leaf pages of an index (2, 10) and of a table (5, 13)."""
 
 
 class When(enum.StrEnum):
@@ -43,6 +52,8 @@ class When(enum.StrEnum):
     """While the store is open."""
     NO_INDEX = "no-index"
     """Between two lives, and the index is lost as well."""
+    UNUSED = "unused"
+    """Between two lives, in room of the index for rows to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,8 @@ class Flipped:
     told: Told
     pairs: tuple[Pair, ...]
     fresh: Pair
+    content: list[object]
+    """What SQLite reads in the index."""
 
     @classmethod
     async def prepare(cls, rng: random.Random) -> Flipped:
@@ -83,7 +96,8 @@ class Flipped:
         await store.close()
         disk = disk.stop()
         _shrink_pages(disk)
-        return cls(disk, told, (plain, pending, certified), make_pairs(rng)[0])
+        content = _content(disk.read(DATABASE_NAME))
+        return cls(disk, told, (plain, pending, certified), make_pairs(rng)[0], content)
 
     def flips(self, rng: random.Random) -> Iterator[Flip]:
         """Yield every flip: one bit of each byte.
@@ -93,11 +107,15 @@ class Flipped:
         certified = self.pairs[-1]
         lease = certified.record_names[certified.final.digest]
         for name in (certified.name, self._certificate_name, lease, SEQUENCES_NAME):
-            for position, when in itertools.product(range(self.disk.size(name)), When):
+            for position, when in itertools.product(
+                range(self.disk.size(name)), (When.CLOSED, When.OPEN, When.NO_INDEX)
+            ):
                 yield Flip(name, position, rng.randrange(8), when)
+        unused = _unused_room(self.disk.read(DATABASE_NAME))
         for position in range(self.disk.size(DATABASE_NAME)):
-            yield Flip(DATABASE_NAME, position, rng.randrange(8), When.CLOSED)
-            if position % OPEN_BYTES_APART == 0:
+            when = When.UNUSED if position in unused else When.CLOSED
+            yield Flip(DATABASE_NAME, position, rng.randrange(8), when)
+            if when is When.CLOSED and position % OPEN_BYTES_APART == 0:
                 yield Flip(DATABASE_NAME, position, rng.randrange(8), When.OPEN)
 
     async def try_flip(self, flip: Flip, rng: random.Random) -> bool:
@@ -110,6 +128,8 @@ class Flipped:
                 disk.remove(DATABASE_NAME)
             if flip.name == SEQUENCES_NAME:
                 return await self._try_sequences(disk, flip)
+            if flip.when is When.UNUSED:
+                return self._try_unused(disk)
             if flip.name == DATABASE_NAME:
                 return await self._try_index(disk, flip, rng)
             if flip.name == self.pairs[-1].name:
@@ -184,6 +204,12 @@ class Flipped:
         await check_last_life(disk, Between(told, maybe, pairs), rng)
         return any(".damaged-" in name for name in disk.names(""))
 
+    def _try_unused(self, disk: SimFiles) -> bool:
+        """The very same is read."""
+        if _content(disk.read(DATABASE_NAME)) != self.content:
+            raise DiskHarnessError("a flip where nothing should be changes what is read")
+        return False
+
     async def _count_on(self, store: SliverStore) -> None:
         if await store.next_sequence(PURPOSE) <= self.told.sequence:
             raise DiskHarnessError("a sequence number comes again")
@@ -213,3 +239,30 @@ def _shrink_pages(disk: SimFiles) -> None:
         small.execute(f"PRAGMA page_size = {SMALL_PAGE_BYTES}")
         small.executescript("\n".join(large.iterdump()))
         disk.damage(DATABASE_NAME, small.serialize())
+
+
+def _content(index: bytes) -> list[object]:
+    """Return all that SQLite reads in an index, and whether it finds it sound."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.deserialize(index)
+        schema = database.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+        tables = [name for kind, name, *_ in schema if kind == "table"]
+        rows = [database.execute(f"SELECT * FROM {name} NOT INDEXED").fetchall() for name in tables]  # noqa: S608 - ours
+        return [schema, rows, database.execute("PRAGMA integrity_check").fetchall()]
+
+
+def _unused_room(index: bytes) -> set[int]:
+    """Return the positions between the cell pointers and the cells of each page, without the first of them.
+
+    That is where a page has room for rows to come (SQLite's file format, section 1.6); each page has its own.
+    """
+    unused: set[int] = set()
+    for start in range(0, len(index), SMALL_PAGE_BYTES):
+        header = start + (_FILE_HEADER_BYTES if start == 0 else 0)
+        header_bytes = _PAGE_HEADER_BYTES.get(index[header])
+        if header_bytes is None:  # An overflow page, or a free one.
+            continue
+        cells = int.from_bytes(index[header + 3 : header + 5], "big")
+        cells_start = start + int.from_bytes(index[header + 5 : header + 7], "big")
+        unused.update(range(header + header_bytes + 2 * cells + 1, cells_start))
+    return unused
