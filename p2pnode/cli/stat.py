@@ -36,6 +36,7 @@ def _print_for_a_person(status: BlobStatus) -> None:
             ("id", status.id),
             ("kind", f"{status.kind}, {human_bytes(status.size)}{parts}"),
             ("shards", f"{status.healthy} of {status.n} healthy, {status.reachable} reachable now"),
+            ("to read", f"any {status.shards_to_read} of them give the data back"),
             ("takes", overhead(status.stored_bytes, status.size)),
             ("nodes", f"{status.nodes}; any {status.nodes_that_may_fail} may fail before it cannot be read"),
             ("domains", f"{status.domains} failure domains; any {status.domains_that_may_fail} may fail together"),

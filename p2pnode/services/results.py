@@ -57,6 +57,8 @@ class BlobStatus:
     """h: distinct shards with a live receipt whose holder is not lost."""
     reachable: int
     """a: those whose holder is connected now."""
+    shards_to_read: int
+    """So many give the data back, whichever they are."""
     certified: bool
     lease_end: int | None
     """Seconds since 1970, None without a certificate."""

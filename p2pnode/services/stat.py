@@ -64,6 +64,7 @@ class Statistician:
             n=found.metadata.n,
             healthy=min(each.healthy for each in checks),
             reachable=min(each.reachable for each in checks),
+            shards_to_read=bft.primary_source(found.metadata.n),
             certified=None not in ends,
             lease_end=None if None in ends else min(end for end in ends if end is not None),
             segments=segments,

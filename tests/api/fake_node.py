@@ -171,6 +171,7 @@ class FakeNode(FakeOwner):
             n=10,
             healthy=9,
             reachable=8,
+            shards_to_read=4,
             certified=True,
             lease_end=1_900_000_000,
             segments=1,

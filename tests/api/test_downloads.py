@@ -119,6 +119,7 @@ async def test_status_peers_and_node_are_told_exactly(served: Served) -> None:
         "n": 10,
         "healthy": 9,
         "reachable": 8,
+        "shards_to_read": 4,
         "certified": True,
         "lease_end": 1_900_000_000,
         "segments": 1,

@@ -27,6 +27,7 @@ def test_stat_json_has_exactly_these_fields(cli: Cli, reference: str) -> None:
         "n": 10,
         "healthy": 9,
         "reachable": 8,
+        "shards_to_read": 4,
         "certified": True,
         "lease_end": 1_900_000_000,
         "segments": 1,
@@ -40,7 +41,7 @@ def test_stat_json_has_exactly_these_fields(cli: Cli, reference: str) -> None:
 
 def test_stat_shows_a_person_the_same(cli: Cli, reference: str) -> None:
     text = cli("stat", reference).out.decode()
-    for part in (reference, "4 B", "9 of 10 healthy", "8 reachable", "any 3 may fail", "2030-03-17"):
+    for part in (reference, "4 B", "9 of 10 healthy", "8 reachable", "any 4 of them", "any 3 may fail", "2030-03-17"):
         assert part in text
 
 
