@@ -102,6 +102,20 @@ CHALLENGE_SYMBOLS_MAX = 4
 """Symbols that one challenge asks for. Who kept half of a sliver knows a third of its n symbols, and all four of
 them in one challenge of eighty; who kept nothing knows none."""
 
+EVIDENCE_BYTES_MAX = 128 * 1024
+"""Evidence with a false proof of the longest symbol has 70 KB. Whoever signs a longer one, with more symbols than were
+asked for, has given no proof all the same: only its asker scores it."""
+
+EVIDENCE_STATEMENTS_MAX = 2
+"""Signed statements in one piece of evidence: one that is false, or two that contradict each other."""
+
+EVIDENCE_PER_MESSAGE_MAX = 4
+"""Pieces in one answer: half a message, at their longest."""
+
+EVIDENCE_KEPT_MAX = 1_000
+"""Pieces of evidence that a node keeps, 130 MB at worst and some megabytes in practice: there is one for each signer
+and kind, and each new signer costs admission work. Its names, 34 bytes each, fit into one message."""
+
 ANNOUNCEMENTS_MAX = 1_000
 """Announcements in one gossiped batch: at most 55 bytes each, well within GOSSIP_BYTES_MAX."""
 

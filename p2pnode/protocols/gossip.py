@@ -80,7 +80,7 @@ ANNOUNCEMENTS = GossipKind(
 )
 
 KINDS: tuple[GossipKind[MemberRecord] | GossipKind[AnnouncementBatch], ...] = (MEMBERS, ANNOUNCEMENTS)
-"""Every kind that is gossiped; commitments and evidence will be two more rows."""
+"""Every kind that is gossiped and has a sequence; evidence has its own rules (`evidence.py`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pytest
 from tests import factories
 from tests.wire.strategies import KINDS
 from tests.wire.test_golden import GOLDEN
-from wire import challenges, codec, invitations, limits, messages, protocol_ids
+from wire import challenges, codec, evidence, invitations, limits, messages, protocol_ids
 from wire.codec import ListOf, Nested, decode, encode, to_plain, wire_type
 from wire.errors import WireError
 from wire.framing import message_bytes, pieces
@@ -51,6 +51,7 @@ SET = ShardSet(shard=0, blobs=b"\x01")
 PAGE_STATE = messages.PageState(page=DIGEST, state=bytes(8))
 HOLDER = HolderReceipts(batch=ENVELOPE, shard_sets=(SET,))
 
+EVIDENCE = evidence.Evidence(kind=evidence.EvidenceKind.FALSE_PROOF, statements=(ENVELOPE,))
 SYMBOL = challenges.ProvenSymbol(data=bytes(2), path=())
 
 HOLDER_RECORD = HolderRecord(lease=ENVELOPE, page=GroupPage(page_index=0, blob_ids=(BLOB,), path=()), holder=HOLDER)
@@ -147,6 +148,10 @@ CASES = (
     Case("PATH_NODES_MAX", challenges.ProvenSymbol, "path", many(DIGEST)),
     Case("SYMBOL_BYTES_MAX", challenges.ProvenSymbol, "data", raw),
     Case("CHALLENGE_SYMBOLS_MAX", challenges.StorageProof, "symbols", many(SYMBOL)),
+    Case("EVIDENCE_STATEMENTS_MAX", evidence.Evidence, "statements", many(ENVELOPE)),
+    Case("EVIDENCE_KEPT_MAX", evidence.ListEvidence, "known", many(DIGEST)),
+    Case("EVIDENCE_PER_MESSAGE_MAX", evidence.EvidenceList, "evidence", many(EVIDENCE)),
+    Case("SHARDS_MAX", evidence.TellVerdict, "shard", offset=-1),
     Case("LEASES_PER_MESSAGE_MAX", StorePair, "leases", many(ENVELOPE)),
     Case("LEASES_PER_MESSAGE_MAX", Stored, "batches", many(ENVELOPE)),
     Case("CERTIFICATES_PER_MESSAGE_MAX", BlobRecord, "certificates", many(ENVELOPE)),
@@ -181,6 +186,7 @@ ELSEWHERE = {
     "MEMBERS_KEPT_MAX": "p2pnode/membership/table.py",
     "LEASE_SECONDS_MAX": "p2pnode/protocols/leases.py",
     "PROVISIONAL_SECONDS_MAX": "p2pnode/protocols/leases.py",
+    "EVIDENCE_BYTES_MAX": "p2pnode/protocols/evidence.py",
     "CLOCK_SKEW_SECONDS": "p2pnode/protocols/leases.py",
     "MANIFEST_DEPTH_MAX": "p2pnode/protocols/manifest.py",
     "MANIFEST_ENTRIES_MAX": "p2pnode/protocols/manifest.py",
@@ -298,7 +304,7 @@ def test_invitation_bytes_max_and_chars_max_have_room_for_the_longest_invitation
         invitations.Invitation.parse(too_long)
 
 
-@wire_type(0x79)
+@wire_type(0x7D)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swarm:
     """A type of the tests, with the shortest items that a list can have: two bytes each, and an array."""

@@ -10,6 +10,7 @@ from crypto.keys import SigningKey
 from crypto.signing import BadSignatureError
 from tests import factories
 from tests.wire.golden_challenges import CHALLENGES
+from tests.wire.golden_evidence import EVIDENCE
 from tests.wire.golden_messages import MESSAGES
 from tests.wire.golden_ownership import OWNERSHIP
 from tests.wire.golden_records import RECORDS
@@ -225,7 +226,9 @@ def test_the_digest_names_body_and_signer_but_not_the_signature(member: Signed[M
 
 
 def test_nothing_but_a_signed_record_has_a_domain() -> None:
-    unsigned = {type(golden.value) for golden in RECORDS + MESSAGES + SYNC + OWNERSHIP + CHALLENGES} - set(KINDS)
+    unsigned = {type(golden.value) for golden in RECORDS + MESSAGES + SYNC + OWNERSHIP + CHALLENGES + EVIDENCE} - set(
+        KINDS
+    )
     assert unsigned.isdisjoint(signed._DOMAIN_TAGS)
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.wire.strategies import KINDS
 from wire import limits, protocol_ids, signed
 from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, fields_of, tag_of
+from wire.evidence import EvidenceKind, Failure
 from wire.messages import DialOutcome, RefusalCode
 from wire.records import LeaseKind, LeaseScope, MemberState, RetractionReason
 
@@ -93,12 +94,16 @@ def test_the_page_gives_the_domain_tag_of_every_signed_record() -> None:
         ("Lease", "scope", LeaseScope),
         ("Retraction", "reason", RetractionReason),
         ("DialledBack", "outcomes", DialOutcome),
+        ("Evidence", "kind", EvidenceKind),
+        ("TellVerdict", "failure", Failure),
     ],
 )
 def test_the_page_names_every_case_of_an_enumeration(
     name: str,
     field: str,
-    cases: type[RefusalCode | MemberState | LeaseKind | LeaseScope | RetractionReason | DialOutcome],
+    cases: type[
+        RefusalCode | MemberState | LeaseKind | LeaseScope | RetractionReason | DialOutcome | EvidenceKind | Failure
+    ],
 ) -> None:
     meaning = {row[0]: row[2] for row in SECTIONS[name][1]}[field]
     named = re.findall(r"(\d) (?:an? )?([a-z ]+?)(?:,|$)", meaning.strip())

@@ -14,6 +14,7 @@ from tests.wire.test_golden import GOLDEN
 from wire import limits
 from wire.codec import decode, encode, tag_of
 from wire.errors import WireError
+from wire.evidence import TellVerdict
 from wire.invitations import Invitation
 from wire.messages import BlobRecord, DialledBack, ExchangeMembers, ListPages, OwnRecord, SetsCompared
 from wire.ownership import HeadKept
@@ -31,6 +32,7 @@ ABSENT: set[tuple[type[object], Path]] = {
     (SetsCompared, (1,)),
     (ListPages, (2,)),
     (Lease, (5,)),
+    (TellVerdict, (4,)),
 }
 """Where nothing may stand."""
 
