@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -13,7 +13,6 @@ from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_to_text
 from p2pnode import __version__
 from p2pnode.config import Profile
-from p2pnode.membership.liveness import Liveness
 from p2pnode.network import requests
 from p2pnode.network.bandwidth import Meter
 from p2pnode.network.payload_slots import PayloadSlots
@@ -22,19 +21,21 @@ from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.members import OwnFacts
 from p2pnode.protocols.plan import plan_storage
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
-from p2pnode.services import keep, membership, owner_server, prove, reach, serve_reads, sync
+from p2pnode.services import evidence, keep, membership, owner_server, prove, reach, serve_reads, sync
 from p2pnode.services.announce import Announcer
 from p2pnode.services.audit import Auditor
 from p2pnode.services.collect import collect_regularly
 from p2pnode.services.context import Context
 from p2pnode.services.events import Events
+from p2pnode.services.evidence import EvidenceService
 from p2pnode.services.get import Getter
 from p2pnode.services.keep import Keeper
 from p2pnode.services.membership import Membership
 from p2pnode.services.nursery import open_nursery
 from p2pnode.services.owner_face import NO_OPTIONS, NodeStatus, OwnedThing, PutOptions, Removed, Renewed
 from p2pnode.services.ownership import Ownership
-from p2pnode.services.peers import Answer, Handler, Peers, answer_or_refuse
+from p2pnode.services.peer_rows import peer_rows
+from p2pnode.services.peers import Answer, Handler, Peers, answer_or_refuse, by_kind
 from p2pnode.services.prove import Prover
 from p2pnode.services.put import Putter
 from p2pnode.services.quota import QuotaControl
@@ -43,6 +44,7 @@ from p2pnode.services.relaying import RelayingService
 from p2pnode.services.results import (
     Audited,
     BlobStatus,
+    Convicted,
     Download,
     NodeInfo,
     PeerStatus,
@@ -53,6 +55,7 @@ from p2pnode.services.results import (
 from p2pnode.services.retract import Retractor
 from p2pnode.services.serve_reads import ReadServer
 from p2pnode.services.stat import Statistician
+from p2pnode.services.status import why_of
 from p2pnode.services.sync import SyncService
 from p2pnode.services.traffic import TrafficLog
 from p2pnode.services.trash import Trash
@@ -60,7 +63,7 @@ from p2pnode.storage.owner_store import OwnerStore
 from p2pnode.storage.store import SliverStore
 from wire.ids import PeerId, PublicKey
 from wire.protocol_ids import NetworkNames
-from wire.records import MemberRecord, MemberState
+from wire.records import MemberRecord
 from wire.references import Reference
 
 _log = logging.getLogger(__name__)
@@ -155,6 +158,7 @@ class Node:
             await self._membership.prepare()
             await self.ownership.load()
             await self._traffic.load()
+            await self._evidence.load()
             await self._auditor.load()
             async with open_nursery() as nursery:
                 await nursery.start(self._network.run)
@@ -165,6 +169,7 @@ class Node:
                 nursery.start_soon(self._traffic.run)
                 nursery.start_soon(self._retractor.run)
                 nursery.start_soon(self._sync.run)
+                nursery.start_soon(self._evidence.run)
                 if self._config.profile.audit_every_s:
                     nursery.start_soon(self._auditor.run)
                 nursery.start_soon(collect_regularly, self._context, self._membership.table)
@@ -208,7 +213,9 @@ class Node:
         self._relaying = RelayingService(context, self._membership.table, reach=lambda: self._reach.found)
         self._retractor = Retractor(context)
         self._sync = SyncService(context, self._membership, self._retractor)
-        self._auditor = Auditor(context, self._membership.table, is_frozen=self._membership.is_frozen)
+        self._evidence = EvidenceService(context, self._membership.table, self.events)
+        self._evidence.subscribe()
+        self._auditor = Auditor(context, self._membership.table, self._evidence, is_frozen=self._membership.is_frozen)
         prover = Prover(context, self._membership.table, self._retractor)
         self._announcer = Announcer(context, on_written=self._auditor.certified)
         self._announcer.subscribe()
@@ -226,19 +233,31 @@ class Node:
             events=self.events,
         )
         self._traffic = TrafficLog(self._meter, owner_store, self._clock)
-        slots = PayloadSlots(bytes_per_s_min=config.profile.bytes_per_s_min)
         keeper = Keeper(context, self._membership.table, on_certified=self._auditor.certified)
-        served: list[tuple[str, Handler, tuple[type, ...]]] = [
-            (STORE, self._once_numbered(keeper.answer), keep.REQUESTS),
-            (READ, ReadServer(context).answer, serve_reads.REQUESTS),
-            (MEMBERS, self._membership.answer, membership.REQUESTS),
-            (REACH, self._reach.answer, reach.REQUESTS),
-            (OWNER, self.ownership.server.answer, owner_server.REQUESTS),
-            (SYNC, self._sync.answer, sync.REQUESTS),
-            (AUDIT, self._once_numbered(prover.answer), prove.REQUESTS),
-        ]
-        for name, handler, accepts in served:
+        audits: dict[tuple[type, ...], Handler] = {
+            prove.REQUESTS: self._once_numbered(prover.answer),
+            evidence.REQUESTS: self._evidence.answer,
+        }
+        served: dict[str, dict[tuple[type, ...], Handler]] = {
+            STORE: {keep.REQUESTS: self._once_numbered(keeper.answer)},
+            READ: {serve_reads.REQUESTS: ReadServer(context).answer},
+            MEMBERS: {membership.REQUESTS: self._membership.answer},
+            REACH: {reach.REQUESTS: self._reach.answer},
+            OWNER: {owner_server.REQUESTS: self.ownership.server.answer},
+            SYNC: {sync.REQUESTS: self._sync.answer},
+            AUDIT: audits,
+        }
+        self._serve(served, peers, protocols)
+
+    def _serve(
+        self, served: Mapping[str, Mapping[tuple[type, ...], Handler]], peers: Peers, protocols: Mapping[str, str]
+    ) -> None:
+        """Let each protocol be answered, ourselves included, by the handler of each kind of request."""
+        slots = PayloadSlots(bytes_per_s_min=self._config.profile.bytes_per_s_min)
+        for name, routes in served.items():
+            handler = by_kind(routes)
             peers.serve_locally(name, handler)
+            accepts = tuple(kind for kinds in routes for kind in kinds)
             self._network.handle(protocols[name], self._server(handler, accepts, slots))
 
     def _record_of(self, peer_id: PeerId) -> MemberRecord | None:
@@ -298,7 +317,9 @@ class Node:
 
     async def status(self) -> NodeStatus:
         """See `NodeFace`."""
-        return await self.ownership.status(self.info(), self.reach(), self._traffic.traffic)
+        found = await self.ownership.status(self.info(), self.reach(), self._traffic.traffic)
+        why = why_of(self._evidence.against_us(), self._evidence.reproaches())
+        return replace(found, warnings=(*why, *found.warnings))
 
     async def plan(self, size: int, *, shards: int | None) -> StoragePlan:
         """See `NodeFace`."""
@@ -307,31 +328,8 @@ class Node:
 
     def peers(self) -> tuple[PeerStatus, ...]:
         """See `NodeFace`."""
-        connected = {each.peer_id for each in self._network.connected()}
-        now = self._clock.monotonic()
-        rows = []
-        for peer_id, member in self._membership.table.members():
-            record = member.record
-            state = self._membership.liveness(peer_id)
-            said = MemberState(record.state)
-            score = self._context.scores.of(peer_id)
-            speaks_for_itself = state in (Liveness.ACTIVE, Liveness.SUSPECT) and said is not MemberState.ACTIVE
-            rows.append(
-                PeerStatus(
-                    peer_id=peer_id_to_text(peer_id),
-                    state=said.name.lower() if speaks_for_itself else state.value,
-                    addresses=record.addresses,
-                    connected=peer_id in connected,
-                    seconds_since_contact=None if member.contact_at is None else now - member.contact_at,
-                    fresh=self._membership.table.is_fresh(peer_id, now=now),
-                    capacity_bytes=record.capacity_bytes,
-                    free_bytes=record.free_bytes,
-                    software=record.software,
-                    score=round(score.value, 3),
-                    trust=score.trust.value,
-                )
-            )
-        return tuple(rows)
+        connected = frozenset(each.peer_id for each in self._network.connected())
+        return peer_rows(self._membership, self._context.scores, connected, now=self._clock.monotonic())
 
     def refused(self) -> dict[str, int]:
         """See `NodeFace`."""
@@ -360,6 +358,10 @@ class Node:
     async def audit(self, peer_id: PeerId) -> Audited:
         """See `NodeFace`."""
         return await self._auditor.audit(peer_id)
+
+    def evidence(self) -> list[Convicted]:
+        """See `NodeFace`."""
+        return self._evidence.listed()
 
     def hint(self, address: str) -> None:
         """Dial a multiaddr that ends in a peer id, which was heard of nearby; it proves nothing."""

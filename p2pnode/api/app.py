@@ -37,6 +37,7 @@ def make_app(node: NodeFace, *, token: str) -> FastAPI:
         ("GET", "/v1/plan", paths.plan),
         ("GET", "/v1/peers", paths.peers),
         ("POST", "/v1/peers/{peer_id}/audit", paths.audit),
+        ("GET", "/v1/evidence", paths.evidence),
         ("GET", "/v1/node", paths.node_info),
         ("GET", "/v1/reach", paths.reach),
         ("POST", "/v1/reach", paths.check_reach),
@@ -106,6 +107,10 @@ class _Paths:
         except BadPeerIdError as error:
             raise CallerError(f"{one_line(peer_id)} is not a peer id: {error}") from error
         return JSONResponse(dataclasses.asdict(await self._node.audit(wanted)))
+
+    async def evidence(self) -> Response:
+        """Tell which evidence is known."""
+        return JSONResponse({"evidence": [dataclasses.asdict(each) for each in self._node.evidence()]})
 
     async def node_info(self) -> Response:
         """Tell about the node."""

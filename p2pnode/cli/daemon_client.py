@@ -27,6 +27,7 @@ from p2pnode.services.results import (
     AddressReach,
     Audited,
     BlobStatus,
+    Convicted,
     NodeInfo,
     PeerStatus,
     PutResult,
@@ -161,6 +162,13 @@ class DaemonClient:
     def audit(self, peer_id: str) -> Audited:
         """Have the daemon audit a peer now, and wait for what comes of it."""
         return made(Audited, self.ask(f"/v1/peers/{quote(peer_id, safe='')}/audit", method="POST"))
+
+    def evidence(self) -> list[Convicted]:
+        """Tell which evidence the daemon keeps."""
+        answer = self.ask("/v1/evidence").get("evidence")
+        if not isinstance(answer, list):
+            raise _bad_answer("no list of evidence")
+        return [made(Convicted, each) for each in answer]
 
     def info(self) -> NodeInfo:
         """Tell about the node."""

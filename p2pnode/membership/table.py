@@ -19,7 +19,7 @@ from p2pnode.membership.contact import Contact, with_address
 from p2pnode.membership.crowding import Seat, block_of, who_yields
 from p2pnode.membership.domains import domains_of
 from p2pnode.membership.freeze import Freeze
-from p2pnode.membership.liveness import Liveness, Pulse
+from p2pnode.membership.liveness import Event, Liveness, Pulse
 from p2pnode.membership.summary import Summary
 from p2pnode.membership.vetting import is_long_known, is_vetted, with_pass
 from wire import limits
@@ -87,6 +87,8 @@ class MemberTable:
         """Whether silence is our own fault."""
         self.changes = 0
         """Rises whenever a member comes in or goes."""
+        self.condemned: frozenset[PeerId] = frozenset()
+        """Who counts as lost whatever it says, whether it is a member just now or not."""
 
     def __len__(self) -> int:
         """Return how many members are known."""
@@ -124,6 +126,8 @@ class MemberTable:
             return False
         self._members[peer_id] = member = Member(signed, renewed_at, now, Pulse(self._strangers.heard_at))
         self._note_signs(member, now)
+        if peer_id in self.condemned:
+            member.pulse.tell(Event.CONDEMNED)
         self.summary.flip(peer_id, record.sequence)
         self._in_order = None
         self.changes += 1
@@ -218,6 +222,18 @@ class MemberTable:
         if member is not None:
             member.audits_passed = with_pass(self._profile, member.audits_passed)
 
+    def condemn(self, peer_id: PeerId) -> None:
+        """Count a peer as lost, whatever it says, until it is pardoned; the caller bounds how many there are."""
+        self.condemned |= {peer_id}
+        if peer_id in self._members:
+            self._members[peer_id].pulse.tell(Event.CONDEMNED)
+
+    def pardon(self, peer_id: PeerId) -> None:
+        """Let a condemned peer be judged by its signs of life again."""
+        self.condemned -= {peer_id}
+        if peer_id in self._members:
+            self._members[peer_id].pulse.tell(Event.PARDONED)
+
     @property
     def has_vetting(self) -> bool:
         """Whether newcomers are told from others at all."""
@@ -245,6 +261,8 @@ class MemberTable:
         """Return a peer's state; our own is always active."""
         if peer_id == self._own:
             return Liveness.ACTIVE
+        if peer_id in self.condemned and peer_id not in self._members:
+            return Liveness.CONDEMNED
         return self._pulse(peer_id).look(self._profile, now=now, is_frozen=self.freeze.is_frozen(now))
 
     def look_for_own_silence(self, *, now: float, wall: float) -> None:

@@ -27,6 +27,7 @@ from p2pnode.protocols.page_digests import EMPTY, differing_buckets
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.reputation.scores import Verdict
 from p2pnode.services.context import Context
+from p2pnode.services.evidence import FAILURES, EvidenceService
 from p2pnode.services.results import Audited
 from wire import limits
 from wire.challenges import Absent, Challenge, Proven
@@ -47,11 +48,17 @@ AUDITS_AT_ONCE_MAX = 4
 class Auditor:
     """Asks others for what they promised."""
 
-    def __init__(self, context: Context, table: MemberTable, *, is_frozen: Callable[[], bool]) -> None:
-        """Nothing is asked before `run`; while our own link seems to be down nothing is scored."""
+    def __init__(
+        self, context: Context, table: MemberTable, evidence: EvidenceService, *, is_frozen: Callable[[], bool]
+    ) -> None:
+        """Nothing is asked before `run`; while our own link seems to be down nothing is scored.
+
+        Failures, and what convicts, go to `evidence`.
+        """
         profile = context.profile
         self._context = context
         self._table = table
+        self._evidence = evidence
         self._is_frozen = is_frozen
         self._schedule = AuditSchedule(every_s=profile.audit_every_s, soon_s=profile.asked_again_after_s)
         self._slots = trio.CapacityLimiter(AUDITS_AT_ONCE_MAX)
@@ -109,10 +116,10 @@ class Auditor:
             raise NotFoundError(f"no live receipt of {peer_id} is known here, so there is nothing to ask it")
         started = context.clock.monotonic()
         question = self._question(promised)
-        verdict, reason, answer_bytes = await self._ask(question)
+        verdict, reason, answer = await self._ask(question)
         if verdict is Verdict.TIMEOUT and await self._answers_others(peer_id):
             question = self._question(promised)  # It may have begun anew in the middle: it has a second chance.
-            verdict, reason, answer_bytes = await self._ask(question)
+            verdict, reason, answer = await self._ask(question)
         elif verdict is Verdict.TIMEOUT:
             verdict = Verdict.OFFLINE
         now = context.clock.monotonic()
@@ -124,13 +131,15 @@ class Auditor:
                 context.passed.note(question.blob_id, question.shard, peer_id, passed=verdict is Verdict.OK)
         if verdict is not Verdict.OK:
             log.warning("%s did not prove shard %d of %s: %s", peer_id, question.shard, question.blob_id, reason)
+        if verdict in FAILURES:
+            await self._evidence.failed(question, verdict, answer)
         return Audited(
             peer_id=str(peer_id),
             verdict=verdict.value,
             reason=reason,
             blob_id=question.blob_id.text(),
             shard=question.shard,
-            answer_bytes=answer_bytes,
+            answer_bytes=0 if answer is None else len(encode(answer)),
             seconds=now - started,
             score=context.scores.of(peer_id).value,
         )
@@ -147,27 +156,29 @@ class Auditor:
         )
         return Question(challenge=challenge, batch=promised.batch, challenger=context.own, network=context.network_name)
 
-    async def _ask(self, question: Question) -> tuple[Verdict, str, int]:
+    async def _ask(self, question: Question) -> tuple[Verdict, str, Proven | Absent | None]:
         context = self._context
         timeout_s = context.profile.request_timeout_s
+        answer: Proven | Absent | None = None
         try:
             reply = await context.peers.ask(
                 question.prover, AUDIT, question.challenge, expect=(Proven, Absent), timeout_s=timeout_s
             )
-            if isinstance(reply.message, Absent):
-                check_absence(reply.message, question)
-                return Verdict.ABSENT, "it has lost the pair and ended its receipt", len(encode(reply.message))
-            assert isinstance(reply.message, Proven)
-            check_answer(reply.message, question)
-            return Verdict.OK, "proven", len(encode(reply.message))
+            assert isinstance(reply.message, Proven | Absent)
+            answer = reply.message
+            if isinstance(answer, Absent):
+                check_absence(answer, question)
+                return Verdict.ABSENT, "it has lost the pair and ended its receipt", answer
+            check_answer(answer, question)
+            return Verdict.OK, "proven", answer
         except PeerFaultError as error:
-            return Verdict.WRONG, str(error), 0
+            return Verdict.WRONG, str(error), answer
         except PeerRefusedError as error:
-            return Verdict.BUSY, str(error), 0
+            return Verdict.BUSY, str(error), None
         except PeerSilentError as error:
-            return Verdict.TIMEOUT, str(error), 0
+            return Verdict.TIMEOUT, str(error), None
         except PeerUnavailableError as error:
-            return Verdict.OFFLINE, str(error), 0
+            return Verdict.OFFLINE, str(error), None
 
     async def _choose(self, peer_id: PeerId, page: Digest | None) -> Promised | None:
         """Draw a live receipt of a peer; whose lease may be over by the peer's clock is not asked about."""

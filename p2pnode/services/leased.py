@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from p2pnode.errors import IntegrityError, LocalStorageError, PeerFaultError
-from p2pnode.membership.liveness import Liveness
 from p2pnode.protocols.certificates import CheckedCertificate, check_certificate
 from p2pnode.protocols.leases import BlobGroup, blob_page
 from p2pnode.protocols.manifest import Manifest, check_child, manifest_from_bytes
@@ -140,7 +139,7 @@ class Surveyor:
 
     def _best(self, peers: Sequence[PeerId]) -> PeerId:
         """Return the holder that a renewal names for a shard: the first that is not lost."""
-        here = [peer for peer in peers if self._membership.liveness(peer) is not Liveness.LOST]
+        here = [peer for peer in peers if not self._membership.liveness(peer).counts_as_lost]
         return (here or list(peers))[0]
 
 

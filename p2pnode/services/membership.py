@@ -143,7 +143,7 @@ class Membership:
         Their weights are those among everyone known: what we saw of members leaves some out, and ranks nobody.
         """
         fresh = {peer_id for peer_id, _ in self.table.fresh(now=self._now())} | {self._context.own}
-        trusted = {peer_id for peer_id in fresh if self._context.scores.of(peer_id).is_trusted}
+        trusted = {peer_id for peer_id in fresh - self.table.condemned if self._context.scores.of(peer_id).is_trusted}
         return [each for each in self.known_candidates() if each.peer_id in trusted]
 
     def known_candidates(self) -> list[Candidate]:

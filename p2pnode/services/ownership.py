@@ -10,7 +10,6 @@ import trio
 
 from crypto.peer_id import peer_id_of
 from p2pnode.errors import LocalStorageError, NotFoundError, P2PNodeError
-from p2pnode.membership.liveness import Liveness
 from p2pnode.protocols.catalogue import reference_of
 from p2pnode.protocols.receipts import pairs_of
 from p2pnode.protocols.renewal import OwnedState, state_of
@@ -226,7 +225,7 @@ class Ownership:
             certificate = decode(envelope.body, Certificate, bytes_max=limits.RECORD_BYTES_MAX)
             shards: set[tuple[BlobId, ShardIndex]] = set()
             for each in certificate.holders:
-                if self._membership.liveness(PeerId(peer_id_of(each.batch.signer))) is not Liveness.LOST:
+                if not self._membership.liveness(PeerId(peer_id_of(each.batch.signer))).counts_as_lost:
                     shards.update(pairs_of(certificate.page, each.shard_sets))
             counts = Counter(blob for blob, _ in shards)
             return min(counts[blob] for blob in certificate.page.blob_ids)

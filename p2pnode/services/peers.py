@@ -78,6 +78,16 @@ def _nobody_listens(_peer_id: PeerId) -> None:
     """Do nothing: before anybody wants to know who answers."""
 
 
+def by_kind(routes: Mapping[tuple[type, ...], Handler]) -> Handler:
+    """Return what gives each request to the handler of its kind, for a protocol that several services answer."""
+    handlers = {kind: handler for kinds, handler in routes.items() for kind in kinds}
+
+    async def answer(peer_id: PeerId, message: object, payload: bytes) -> Answer:
+        return await handlers[type(message)](peer_id, message, payload)
+
+    return answer
+
+
 async def answer_or_refuse(handler: Handler, peer_id: PeerId, message: object, payload: bytes) -> Answer:
     """Answer a request; a `RefusalError` becomes the message that says no."""
     try:

@@ -16,6 +16,7 @@ __all__ = [
     "AddressReach",
     "Audited",
     "BlobStatus",
+    "Convicted",
     "Download",
     "NodeFace",
     "NodeInfo",
@@ -107,10 +108,31 @@ class Audited:
     blob_id: str
     shard: int
     answer_bytes: int
-    """The length of the answer; 0 when none came, or none that counts."""
+    """The length of the answer; 0 when none came."""
     seconds: float
     score: float
     """The peer's score after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convicted:
+    """A piece of evidence that this node keeps."""
+
+    id: str
+    """Of all evidence of this kind against this peer, in hex."""
+    accused: str
+    """Whose signature convicts it."""
+    kind: str
+    """`false proof`."""
+    reason: str
+    blob_id: str
+    shard: int
+    signed_about: int
+    """When it was signed, by the clock of who asked, in seconds since 1970."""
+    heard_at: int
+    """When this node learned of it, in seconds since 1970."""
+    is_us: bool
+    """Whether it convicts this node itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +233,10 @@ class NodeFace(OwnerFace, Protocol):
 
     async def audit(self, peer_id: PeerId) -> Audited:
         """Have a peer prove now that it holds a pair drawn from those that it signed for, and tell what came of it."""
+        ...
+
+    def evidence(self) -> list[Convicted]:
+        """Tell which evidence is known here, the earliest first."""
         ...
 
     def refused(self) -> dict[str, int]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from p2pnode import bft
+from p2pnode.protocols.evidence import EVIDENCE_SECONDS
 from p2pnode.protocols.renewal import OwnedState
+from p2pnode.reputation.reproaches import Reproach
 from p2pnode.services.owner_face import (
     CatalogueState,
     NodeStatus,
@@ -15,8 +17,10 @@ from p2pnode.services.owner_face import (
     Traffic,
     Warning,  # noqa: A004 - the word that the user sees
 )
-from p2pnode.services.results import NodeInfo, ReachReport
+from p2pnode.services.results import Convicted, NodeInfo, ReachReport
+from p2pnode.wording import counted, human_date
 from wire import limits
+from wire.evidence import Failure
 
 WARNED_THINGS_MAX = 20
 """Things that are warned of by name; of more only the number is told."""
@@ -71,6 +75,54 @@ def status_of(
             *_of_list(stored, detail),
         ),
     )
+
+
+def why_of(against_us: Sequence[Convicted], reproaches: Sequence[Reproach]) -> tuple[Warning, ...]:
+    """Say why others think ill of this node, and what to do: what convicts it, then which audits it failed lately."""
+    found = [_of_conviction(each) for each in against_us]
+    for failure, (what, advice) in _FAILED.items():
+        told = [each for each in reproaches if each.failure is failure]
+        if told:
+            last = told[-1]
+            message = (
+                f"this node {what}, as {counted(len(told), 'peer')} told it lately: the last one on"
+                f" {human_date(last.at)}, about shard {last.shard} of {last.blob_id.text()}"
+            )
+            found.append(Warning(kind="audit-failed", message=message, advice=advice))
+    return tuple(found)
+
+
+_FAILED = {
+    Failure.WRONG: (
+        "answered an audit falsely",
+        "Check the memory and the disk of this machine, and that this is the newest version of the program.",
+    ),
+    Failure.ABSENT: (
+        "has lost a pair that it promised to keep",
+        "Others replace it. Check the disk, and whether something else removes files in the data directory.",
+    ),
+    Failure.TIMEOUT: (
+        "was silent in an audit though it was connected",
+        "Check whether the disk or the processor is overloaded, and that the line is not used up by something else.",
+    ),
+}
+"""What others say, and what to do about it."""
+
+
+def _of_conviction(found: Convicted) -> Warning:
+    message = (
+        f"on {human_date(found.signed_about)} this node signed a {found.kind} about shard {found.shard} of"
+        f" {found.blob_id}: whoever sees it counts all that is kept here as lost, until {human_date(_ends(found))}"
+    )
+    advice = (
+        "'p2pnode evidence' shows it. Check memory and disk, and that nobody else has this node's key; a new node"
+        " ('p2pnode init') can take part at once. What you stored with other nodes is not touched."
+    )
+    return Warning(kind="convicted", message=message, advice=advice)
+
+
+def _ends(found: Convicted) -> int:
+    return found.heard_at + EVIDENCE_SECONDS
 
 
 def _of_network(info: NodeInfo, reach: ReachReport) -> list[Warning]:

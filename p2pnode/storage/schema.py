@@ -9,8 +9,9 @@ from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.receipt_tables import RECEIPT_INDEXES, RECEIPT_TABLES
 from p2pnode.storage.rows import Table
 
-SCHEMA_VERSION = 3
-"""1 knew no trash and no tombstones, 2 no tallies of owners. An earlier one is built anew from the files."""
+SCHEMA_VERSION = 4
+"""1 knew no trash and no tombstones, 2 no tallies of owners, 3 no evidence.
+Earlier ones are built anew from the files."""
 
 META = Table("meta", (("name", "TEXT"), ("value", "INTEGER")), 1)
 PAIRS = Table(
@@ -59,6 +60,7 @@ CONTACTS = Table(
 )
 VETTING = Table("vetting", (("peer_id", "BLOB"), ("audits_passed", "INTEGER")), 1)
 SCORES = Table("scores", (("peer_id", "BLOB"), ("passed", "INTEGER"), ("failed", "INTEGER"), ("streak", "INTEGER")), 1)
+EVIDENCE = Table("evidence", (("name", "BLOB"), ("heard_at", "BLOB"), ("evidence", "BLOB")), 1)
 COUNTERS = Table("counters", (("purpose", "TEXT"), ("value", "BLOB")), 1)
 
 TABLES = (
@@ -76,6 +78,7 @@ TABLES = (
     CONTACTS,
     VETTING,
     SCORES,
+    EVIDENCE,
     COUNTERS,
     *RECEIPT_TABLES,
 )

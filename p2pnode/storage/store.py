@@ -6,7 +6,7 @@ is bounded here, apart for reads and writes, so that waiting for the disk never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Self, TypeVar
 
 import trio
@@ -16,6 +16,7 @@ from p2pnode.protocols.owners_cap import OwnersCap
 from p2pnode.reputation.score import Score
 from p2pnode.seams import Clock, Files, Offload
 from p2pnode.storage import burying, collection, leasing, members, numbers, reader, rescan, sequences, trash, writer
+from p2pnode.storage import evidence as keep_evidence
 from p2pnode.storage import scores as keep_scores
 from p2pnode.storage.collection import Collected
 from p2pnode.storage.database import DamagedIndexError
@@ -28,7 +29,8 @@ from p2pnode.storage.recovery import look_again, open_engine, rebuild_index
 from p2pnode.storage.rescan import Rescanned
 from p2pnode.storage.trash import TrashedPair
 from wire import limits
-from wire.ids import Axis, BlobId, PeerId, ShardIndex
+from wire.evidence import Evidence
+from wire.ids import Axis, BlobId, Digest, PeerId, ShardIndex
 from wire.records import Certificate, Envelope, GroupPage, Lease, MetadataRecord, ShardSet, Tombstone
 from wire.signed import Signed
 
@@ -220,6 +222,18 @@ class SliverStore:
     async def load_scores(self) -> list[tuple[PeerId, Score]]:
         """Return what is kept of it, in the order of peer ids."""
         return await self._call(self._reads, keep_scores.load_scores)
+
+    async def save_evidence(self, name: Digest, evidence: Evidence, *, heard_at: int) -> None:
+        """Keep a checked piece of evidence under its name."""
+        await self._call(self._writes, keep_evidence.save_evidence, name, evidence, heard_at)
+
+    async def forget_evidence(self, names: Collection[Digest]) -> None:
+        """Let pieces of evidence go."""
+        await self._call(self._writes, keep_evidence.forget_evidence, names)
+
+    async def load_evidence(self) -> list[tuple[Digest, int, Evidence]]:
+        """Return the name of each piece that is kept, when it came, and the piece; the earliest first."""
+        return await self._call(self._reads, keep_evidence.load_evidence)
 
     async def next_sequence(self, purpose: str, *, at_least: int = 0) -> int:
         """Return a number above all that this ever returned for the purpose, and not below `at_least`.

@@ -17,6 +17,7 @@ from p2pnode.services.results import (
     AddressReach,
     Audited,
     BlobStatus,
+    Convicted,
     Download,
     NodeInfo,
     PeerStatus,
@@ -58,6 +59,7 @@ class FakeNode(FakeOwner):
         self.cancelled = trio.Event()
         """Set when a put or get was cancelled."""
         self.verdict = "ok"
+        self.convicted: list[Convicted] = []
         self.refused_counts: dict[str, int] = {}
         self.peer_list: tuple[PeerStatus, ...] = (
             PeerStatus(
@@ -207,6 +209,10 @@ class FakeNode(FakeOwner):
             seconds=0.25,
             score=0.951,
         )
+
+    def evidence(self) -> list[Convicted]:
+        """Tell of what it was given to tell."""
+        return self.convicted
 
     def refused(self) -> dict[str, int]:
         """Tell of what it was given to tell."""

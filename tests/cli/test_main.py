@@ -32,6 +32,7 @@ COMMANDS = [
     "events",
     "peers",
     "audit",
+    "evidence",
     "check",
     "id",
     "blob-id",

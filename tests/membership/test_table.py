@@ -330,3 +330,20 @@ def test_absent_is_who_is_silent_to_us_and_whose_record_is_old() -> None:
     assert members.is_absent(peer_id(1), now=late)
     members.consider(signed_member(1, sequence=2), now=late, wall=TIME)
     assert not members.is_absent(peer_id(1), now=late)
+
+
+def test_who_is_condemned_counts_as_lost_until_it_is_pardoned_member_or_not() -> None:
+    members = table()
+    members.condemn(peer_id(1))
+    assert members.liveness(peer_id(1), now=NOW) is Liveness.CONDEMNED
+    members.consider(signed_member(1), now=NOW, wall=TIME)
+    members.contact(peer_id(1), now=NOW + 1, wall=TIME)
+    assert members.liveness(peer_id(1), now=NOW + 1) is Liveness.CONDEMNED
+    members.condemn(peer_id(1))
+    members.pardon(peer_id(1))
+    members.contact(peer_id(1), now=NOW + 2, wall=TIME)
+    assert members.liveness(peer_id(1), now=NOW + 2) is Liveness.ACTIVE
+    members.condemn(peer_id(2))
+    members.pardon(peer_id(2))
+    assert members.liveness(peer_id(2), now=NOW) is Liveness.ACTIVE
+    assert members.condemned == frozenset()

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from p2pnode.reputation.reproaches import Reproach
 from p2pnode.services.owner_face import (
     CatalogueState,
     NodeStatus,
@@ -13,10 +14,13 @@ from p2pnode.services.owner_face import (
     Space,
     Traffic,
 )
-from p2pnode.services.results import NodeInfo
-from p2pnode.services.status import WARNED_THINGS_MAX, status_of, stored_of
+from p2pnode.services.results import Convicted, NodeInfo
+from p2pnode.services.status import WARNED_THINGS_MAX, status_of, stored_of, why_of
+from tests import factories
 from tests.api.fake_node import FakeNode
 from tests.api.fake_owner import FakeOwner
+from wire.evidence import Failure
+from wire.ids import ShardIndex
 
 SPACE = Space(quota=1000, used=250, trash=50, disk_free=5000)
 TRAFFIC = Traffic(up=0, down=0, limit_up=None, limit_down=None)
@@ -100,3 +104,23 @@ def test_a_data_directory_that_is_away_is_warned_of_with_what_to_do() -> None:
     assert warning.kind == "data-away"
     assert "/mnt/b" in warning.message
     assert "p2pnode data forget /mnt/b" in warning.advice
+
+
+def reproach(by: int, failure: Failure, at: int = 1_800_000_000) -> Reproach:
+    return Reproach(by=factories.peer_id(by), failure=failure, blob_id=factories.blob_id(), shard=ShardIndex(3), at=at)
+
+
+def test_who_is_thought_ill_of_sees_when_about_what_and_what_to_do() -> None:
+    assert why_of([], []) == ()
+    convicted = Convicted(
+        id="", accused="", kind="false proof", reason="", blob_id="BLOB", shard=3,
+        signed_about=1_800_000_000, heard_at=1_800_000_000, is_us=True,
+    )  # fmt: skip
+    told = [reproach(1, Failure.TIMEOUT), reproach(2, Failure.ABSENT), reproach(3, Failure.TIMEOUT, 1_800_000_060)]
+    found = why_of([convicted], told)
+    assert [each.kind for each in found] == ["convicted", "audit-failed", "audit-failed"]
+    assert all(each.advice for each in found)
+    assert "on 2027-01-15 08:00 UTC this node signed a false proof about shard 3 of BLOB" in found[0].message
+    assert "until 2027-02-15 09:00 UTC" in found[0].message
+    assert "as 1 peer told it" in found[1].message
+    assert "as 2 peers told it lately: the last one on 2027-01-15 08:01 UTC, about shard 3" in found[2].message

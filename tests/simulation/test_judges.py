@@ -6,6 +6,7 @@ from typing import Never
 import pytest
 
 from crypto.keys import SEED_BYTES, SigningKey
+from crypto.peer_id import peer_id_to_text
 from p2pnode.coding import encode
 from p2pnode.errors import CorruptSliverError, P2PNodeError
 from p2pnode.node import Node
@@ -16,6 +17,8 @@ from p2pnode.protocols.refusal import RefusalError
 from p2pnode.protocols.store import record_of
 from p2pnode.seams import Verdict
 from p2pnode.services import keep
+from p2pnode.services.evidence import EvidenceService
+from p2pnode.services.results import Convicted
 from p2pnode.storage import leasing, reader
 from p2pnode.storage.store import SliverStore
 from testnet.sim.directory import SimFile, Tree
@@ -317,6 +320,26 @@ def test_an_honest_question_that_is_refused_as_invalid_is_found(seed: int, monke
         await court.check()
 
     assert judgement(seed, play, says="refused as invalid: planted").judge == accusations.NAME
+
+
+def test_evidence_against_an_honest_node_is_found(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(court: Court) -> None:
+        accused = peer_id_to_text(court.machine(HOLDER).peer_id)
+        found = Convicted(
+            id="",
+            accused=accused,
+            kind="",
+            reason="planted",
+            blob_id="",
+            shard=0,
+            signed_about=0,
+            heard_at=0,
+            is_us=False,
+        )
+        monkeypatch.setattr(EvidenceService, "listed", lambda _: [found])
+        await court.check()
+
+    assert judgement(seed, play, says="it keeps evidence against").judge == accusations.NAME
 
 
 # --------------------------------------------------------------------------------------------------- judgements

@@ -25,6 +25,7 @@ from wire import limits
 from wire.challenges import Absent, Challenge, Proven
 from wire.codec import decode
 from wire.errors import WireError
+from wire.evidence import EvidenceList, ListEvidence, TellVerdict, VerdictHeard
 from wire.framing import frame, message_bytes
 from wire.ids import PeerId
 from wire.messages import (
@@ -60,6 +61,10 @@ MESSAGES = (
     Challenge,
     Proven,
     Absent,
+    TellVerdict,
+    VerdictHeard,
+    ListEvidence,
+    EvidenceList,
     ExchangeMembers,
     Members,
     StorePair,

@@ -1,12 +1,14 @@
 """Invariant 5: no honest node is ever blamed. What one passes on, or asks, no honest node calls a breach of the rules.
 
 Watched are the verdicts on gossip (a REJECT costs the peer that passed it on its standing) and refusals as INVALID,
-which no honest question deserves; and every proof that an honest node signs must be true. A node whose clock is wrong
-by more than is tolerated may be refused: it is left out for as long as what it sent then can still be on its way.
+which no honest question deserves; every proof that an honest node signs must be true, and no evidence that a node keeps
+is against an honest one. A node whose clock is wrong by more than is tolerated may be refused: it is left out for as
+long as what it sent then can still be on its way.
 """
 
 from __future__ import annotations
 
+from crypto.peer_id import peer_id_from_text
 from p2pnode.errors import PeerFaultError
 from p2pnode.protocols.challenge import check_answer, open_challenge
 from p2pnode.seams import Verdict
@@ -42,6 +44,7 @@ class AccusationJudge:
     async def check(self) -> int:
         """Tell what was found since the last time. Raises `JudgementError`."""
         self._look_at_clocks()
+        self._look_at_evidence()
         return self._findings.deliver()
 
     def _hear_verdict(self, host: Host, via: PeerId, topic: str, verdict: Verdict) -> None:
@@ -76,6 +79,17 @@ class AccusationJudge:
             check_answer(answer, open_challenge(challenge, challenger=asker, network=NETWORK_NAME))
         except PeerFaultError as error:
             self._findings.blame(f"an honest node has signed what convicts it: {error}", node=told.node)
+
+    def _look_at_evidence(self) -> None:
+        """Whatever a node keeps as evidence, whoever brought it, is against somebody with a bad habit."""
+        for machine in self._world.running():
+            if machine.habit is not None or not machine.is_ready:
+                continue
+            for each in machine.node.evidence():
+                self._findings.looked()
+                accused = self._name_of(PeerId(peer_id_from_text(each.accused)))
+                if accused and self._world.is_honest(accused):
+                    self._findings.blame(f"it keeps evidence against {accused}: {each.reason}", node=machine.name)
 
     def _are_honest(self, *names: str) -> bool:
         return all(self._world.is_honest(name) for name in names)

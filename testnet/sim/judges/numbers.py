@@ -15,6 +15,7 @@ from testnet.sim.world import World
 from wire import limits
 from wire.codec import decode
 from wire.errors import WireError
+from wire.evidence import Evidence
 from wire.ids import PeerId
 from wire.records import AnnouncementBatch, Envelope, MemberRecord
 
@@ -48,7 +49,10 @@ class NumberJudge:
         kind = topic.rpartition("/")[2]
         self._findings.looked()
         try:
-            envelope = decode(data, Envelope, bytes_max=_BYTES_MAX)
+            envelope = decode(data, Envelope, Evidence, bytes_max=_BYTES_MAX)
+            if isinstance(envelope, Evidence):
+                return  # It has no number: what it says of its subject others have signed.
+            assert isinstance(envelope, Envelope)
             body = envelope.body
             record = decode(body, MemberRecord, AnnouncementBatch, bytes_max=_BYTES_MAX)
         except WireError as error:

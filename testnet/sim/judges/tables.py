@@ -15,6 +15,7 @@ from p2pnode.membership import contact as contacts_kept
 from p2pnode.membership import newcomers
 from p2pnode.network import limits as network_limits
 from p2pnode.protocols import gossip, reach, sync
+from p2pnode.reputation import reproaches
 from p2pnode.services import announce, contacts
 from p2pnode.storage import collection, page_store, recordfile
 from testnet.sim.judges.judgement import JudgementError
@@ -57,6 +58,7 @@ TABLES: dict[str, int] = {
     "Contacts._greet_at": network_limits.CONNECTIONS_MAX,
     "Contacts._hints": contacts.HINTS_MAX,
     "Contacts._looking": contacts.LOOKUPS_AT_ONCE,
+    "Convictions._kept": limits.EVIDENCE_KEPT_MAX,
     "DialBackBudget._askers": reach.ASKERS_MAX,
     "Engine._directories": _DIRECTORIES,
     "Engine.changed_pages": page_store.CHANGED_PAGES_MAX,
@@ -67,10 +69,12 @@ TABLES: dict[str, int] = {
     "MemberRecord.addresses": limits.ADDRESSES_MAX,
     "MemberTable._in_order": limits.MEMBERS_KEPT_MAX,
     "MemberTable._members": limits.MEMBERS_KEPT_MAX,
+    "MemberTable.condemned": limits.EVIDENCE_KEPT_MAX,
     "Newcomers._barred": newcomers.BARRED_MAX,
     "Newcomers._waiting": newcomers.CHOSEN_WAITING_MAX + newcomers.STRANGERS_WAITING_MAX,
     "PayloadSlots._lines": network_limits.REQUESTS_SERVED_MAX,
     "Redials._targets": limits.MEMBERS_KEPT_MAX + contacts.HINTS_MAX,
+    "Reproaches._last": reproaches.REPROACHES_MAX,
     "RefusedRecords._until": sync.REFUSED_REMEMBERED_MAX,
     "RelayingService._refused_at": network_limits.CONNECTIONS_MAX,
     "Requester._peers": network_limits.IDLE_STREAMS_MAX + network_limits.REQUESTS_MAX,

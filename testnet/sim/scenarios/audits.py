@@ -32,7 +32,10 @@ _ROUNDS = 12
 
 @scenario(FaultKind.BYZANTINE, profile=_OFTEN)
 async def holders_that_cheat_in_audits(run: Run) -> None:
-    """One drops what it signs, another keeps half of each sliver and bluffs; the writer trusts neither for long."""
+    """One drops what it signs, another keeps half of each sliver and bluffs; the writer trusts neither for long.
+
+    If it lies, and signs it, all learn of it at once.
+    """
     bluff = run.rng.choice(list(Bluff))
     habits: list[BadHabit] = [SignAndDrop(), HalfSlivers(bluff)]
     writer = "n0"
@@ -53,6 +56,11 @@ async def holders_that_cheat_in_audits(run: Run) -> None:
             break
         await run.must_put(writer, HEALTHY)
         await run.wait(30.0, 60.0)
+    if bluff is Bluff.FALSE and any(each.done for each in habits if isinstance(each, HalfSlivers)):
+        await run.wait(5.0, 10.0)
+        (liar,) = [name for name in bad if isinstance(cheats[name], HalfSlivers)]
+        for name in honest:
+            _demand(run, name, _knows_evidence(run, name, liar), f"it knows no evidence against {liar}")
     for name in bad:
         _demand(run, writer, not _is_trusted(run, writer, name), f"it still trusts {name}, which cheats ({bluff})")
     _demand_no_honest_distrusted(run, honest)
@@ -89,7 +97,12 @@ def _demand_no_honest_distrusted(run: Run, honest: Sequence[str], *, least: floa
 
 
 def _is_trusted(run: Run, one: str, other: str) -> bool:
-    return _score(run, one, other) >= TRUSTED_FROM
+    return _score(run, one, other) >= TRUSTED_FROM and not _knows_evidence(run, one, other)
+
+
+def _knows_evidence(run: Run, one: str, other: str) -> bool:
+    accused = peer_id_to_text(run.machine(other).peer_id)
+    return any(each.accused == accused for each in run.machine(one).node.evidence())
 
 
 def _score(run: Run, one: str, other: str) -> float:
