@@ -51,13 +51,18 @@ class Prover:
             raise RefusalError(RefusalCode.BUSY, "too many challenges of this peer in one epoch")
         question = self._open(peer_id, message)
         try:
-            await self._check_standing(question)
-            return await self._prove(question), ()
+            return await self._prove_or_retract(question), ()
+        except (
+            LocalStorageError
+        ) as error:  # A full disk too: it cannot note that the pair is lost, so nothing is signed.
+            raise RefusalError(RefusalCode.DAMAGED, str(error)) from error
+
+    async def _prove_or_retract(self, question: Question) -> Proven | Absent:
+        try:
+            return await self._prove(question)
         except (NotFoundError, CorruptSliverError) as error:
             log.warning("a challenge finds that a pair is lost: %s", error)
-            return await self._retract(question), ()
-        except LocalStorageError as error:
-            raise RefusalError(RefusalCode.DAMAGED, str(error)) from error
+            return await self._retract(question)
 
     def _open(self, peer_id: PeerId, challenge: Challenge) -> Question:
         context = self._context
@@ -87,8 +92,9 @@ class Prover:
     async def _prove(self, question: Question) -> Proven:
         context = self._context
         held = await context.store.held(question.blob_id)
-        if held is None:
+        if held is None:  # Whoever asks: a disk that was put back knows of no certificate, and reading costs nothing.
             raise NotFoundError(f"nothing of blob {question.blob_id} is here")
+        await self._check_standing(question)
         axis, index, sliver_bytes = await context.offload.run(_wanted, question, held.metadata)
         if not self._budget.take_bytes(sliver_bytes, now=context.clock.monotonic()):
             raise RefusalError(RefusalCode.BUSY, "too much was read for challenges lately")

@@ -16,6 +16,7 @@ from testnet.sim.habits.bending import BadHabit
 from testnet.sim.habits.half_slivers import Bluff, HalfSlivers
 from testnet.sim.habits.sign_and_drop import SignAndDrop
 from testnet.sim.judges import JudgementError
+from testnet.sim.judges.pairs import pair_files
 from testnet.sim.run import HEALTHY, Run
 from testnet.sim.scenarios import scenario
 
@@ -86,6 +87,68 @@ async def honest_holders_under_audit(run: Run) -> None:
     _demand_no_honest_distrusted(run, run.names(), least=NEW.value - 1e-3)
     await run.heal()
     await run.demand_progress()
+
+
+@scenario(FaultKind.BIT_ROT, nodes=5, profile=_OFTEN)
+async def disks_rot_under_audit(run: Run) -> None:
+    """A holder's disk rots, and may be full: the others hear of the loss by audits alone, and nobody is convicted."""
+    await run.start()
+    await run.must_put("n1", HEALTHY)
+    bad = run.rng.choice([name for name in run.names() if any(pair_files(run.machine(name).files))])
+    if run.rng.choice((True, False)):
+        run.inject.disk_full(bad)
+    for _ in range(_ROUNDS):
+        run.inject.bit_rot(bad, under=["pairs/"])
+        await run.wait(60.0, 90.0)
+        if run.has_fired(FaultKind.BIT_ROT):
+            break
+    _demand(run, bad, run.has_fired(FaultKind.BIT_ROT), "nobody has asked it for what rots")
+    await run.wait(30.0, 60.0)
+    _demand_nobody_convicted(run)
+    await run.heal()
+    await run.demand_progress()
+    _demand_nobody_convicted(run)
+
+
+@scenario(FaultKind.STALL, nodes=5, profile=_OFTEN)
+async def slow_disks_under_audit(run: Run) -> None:
+    """Each call of a holder's disk takes a second or two: it answers late, and nobody calls it a cheat."""
+    await run.start()
+    await run.must_put("n1", HEALTHY)
+    (slow,) = run.some(1)
+    run.inject.stall(slow, low_s=0.5, high_s=2.0)
+    await run.until_fired(FaultKind.STALL)
+    await run.wait(120.0, 240.0)
+    _demand_no_honest_distrusted(run, run.others([slow]))
+    _demand_nobody_convicted(run)
+    await run.heal()
+    await run.demand_progress()
+
+
+@scenario(FaultKind.OLD_DISK, FaultKind.CLOCK_JUMP, nodes=5, profile=_OFTEN)
+async def an_old_disk_under_audit(run: Run) -> None:
+    """A disk is put back from before a put, and a clock set back: the holder retracts what is gone and signs no lie."""
+    await run.start()
+    await run.must_put("n1", HEALTHY)
+    (restored,) = run.some(1)
+    image = run.inject.image(restored)
+    for _ in range(_PUTS):
+        await run.must_put(run.rng.choice(run.others([restored])), HEALTHY)
+    run.inject.old_disk(restored, image)
+    run.inject.jump(restored, -run.rng.uniform(60.0, 25 * 60.0))
+    await run.restart(restored)
+    await run.world.all_meet()
+    await run.until_fired(FaultKind.CLOCK_JUMP)
+    await run.wait(120.0, 240.0)
+    _demand_nobody_convicted(run)
+    await run.heal()
+    await run.demand_progress()
+
+
+def _demand_nobody_convicted(run: Run) -> None:
+    for name in run.running():
+        found = run.machine(name).node.evidence()
+        _demand(run, name, not found, f"it keeps evidence among honest nodes: {found}")
 
 
 def _demand_no_honest_distrusted(run: Run, honest: Sequence[str], *, least: float = TRUSTED_FROM) -> None:
