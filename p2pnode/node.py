@@ -24,6 +24,7 @@ from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream
 from p2pnode.services import evidence, keep, membership, owner_server, prove, reach, serve_reads, sync
 from p2pnode.services.announce import Announcer
 from p2pnode.services.audit import Auditor
+from p2pnode.services.certified import known_certificate, records_about
 from p2pnode.services.collect import collect_regularly
 from p2pnode.services.context import Context
 from p2pnode.services.events import Events
@@ -46,6 +47,7 @@ from p2pnode.services.results import (
     BlobStatus,
     Convicted,
     Download,
+    KnownCertificate,
     NodeInfo,
     PeerStatus,
     PutResult,
@@ -329,7 +331,8 @@ class Node:
     def peers(self) -> tuple[PeerStatus, ...]:
         """See `NodeFace`."""
         connected = frozenset(each.peer_id for each in self._network.connected())
-        return peer_rows(self._membership, self._context.scores, connected, now=self._clock.monotonic())
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        return peer_rows(self._membership, self._context.scores, connected, now=now, wall=wall)
 
     def refused(self) -> dict[str, int]:
         """See `NodeFace`."""
@@ -358,6 +361,14 @@ class Node:
     async def audit(self, peer_id: PeerId) -> Audited:
         """See `NodeFace`."""
         return await self._auditor.audit(peer_id)
+
+    async def audit_holders(self, reference: Reference) -> list[Audited]:
+        """See `NodeFace`."""
+        return await self._auditor.audit_holders(await records_about(self._getter, reference))
+
+    async def certificate(self, reference: Reference) -> KnownCertificate:
+        """See `NodeFace`."""
+        return await known_certificate(self._getter, reference, network=self._config.network_name)
 
     def evidence(self) -> list[Convicted]:
         """See `NodeFace`."""

@@ -34,6 +34,8 @@ def make_app(node: NodeFace, *, token: str) -> FastAPI:
         ("PUT", "/v1/blobs", paths.put_blob),
         ("GET", "/v1/blobs/{reference}", paths.get_blob),
         ("GET", "/v1/blobs/{reference}/status", paths.blob_status),
+        ("GET", "/v1/blobs/{reference}/certificate", paths.certificate),
+        ("POST", "/v1/blobs/{reference}/audit", paths.audit_holders),
         ("GET", "/v1/plan", paths.plan),
         ("GET", "/v1/peers", paths.peers),
         ("POST", "/v1/peers/{peer_id}/audit", paths.audit),
@@ -107,6 +109,15 @@ class _Paths:
         except BadPeerIdError as error:
             raise CallerError(f"{one_line(peer_id)} is not a peer id: {error}") from error
         return JSONResponse(dataclasses.asdict(await self._node.audit(wanted)))
+
+    async def audit_holders(self, reference: str) -> Response:
+        """Have all holders of something prove that they keep it."""
+        audits = await self._node.audit_holders(parse_reference(reference))
+        return JSONResponse({"audits": [dataclasses.asdict(each) for each in audits]})
+
+    async def certificate(self, reference: str) -> Response:
+        """Give the certificate of something."""
+        return JSONResponse(dataclasses.asdict(await self._node.certificate(parse_reference(reference))))
 
     async def evidence(self) -> Response:
         """Tell which evidence is known."""

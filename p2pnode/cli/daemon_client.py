@@ -28,6 +28,7 @@ from p2pnode.services.results import (
     Audited,
     BlobStatus,
     Convicted,
+    KnownCertificate,
     NodeInfo,
     PeerStatus,
     PutResult,
@@ -162,6 +163,17 @@ class DaemonClient:
     def audit(self, peer_id: str) -> Audited:
         """Have the daemon audit a peer now, and wait for what comes of it."""
         return made(Audited, self.ask(f"/v1/peers/{quote(peer_id, safe='')}/audit", method="POST"))
+
+    def audit_holders(self, reference: str) -> list[Audited]:
+        """Have the daemon audit all other holders of something, and wait for what comes of it."""
+        audits = self.ask(blob_path(reference) + "/audit", method="POST").get("audits")
+        if not isinstance(audits, list):
+            raise _bad_answer("no list of audits")
+        return [made(Audited, each) for each in audits]
+
+    def certificate(self, reference: str) -> KnownCertificate:
+        """Return the certificate of something, unchecked."""
+        return made(KnownCertificate, self.ask(blob_path(reference) + "/certificate"))
 
     def evidence(self) -> list[Convicted]:
         """Tell which evidence the daemon keeps."""

@@ -50,6 +50,7 @@ _OWN_COMMANDS = {
     "plan": "p2pnode.cli.plan:command",
     "peers": "p2pnode.cli.peers:command",
     "audit": "p2pnode.cli.audit:command",
+    "verify": "p2pnode.cli.verify:command",
     "evidence": "p2pnode.cli.evidence:command",
     "check": "p2pnode.cli.check:command",
     "id": "p2pnode.cli.identity:command",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import trio
 
 from p2pnode.errors import (
+    CallerError,
     LocalStorageError,
     NotFoundError,
     PeerFaultError,
@@ -21,13 +22,14 @@ from p2pnode.errors import (
 )
 from p2pnode.membership.table import MemberTable
 from p2pnode.protocols.audit_schedule import AuditSchedule, Due, whom_to_ask
-from p2pnode.protocols.audit_targets import Promised, choose_promise, holders_of
+from p2pnode.protocols.audit_targets import Promised, choose_promise, holders_of, may_ask
 from p2pnode.protocols.challenge import Question, check_absence, check_answer
 from p2pnode.protocols.page_digests import EMPTY, differing_buckets
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.reputation.scores import Verdict
 from p2pnode.services.context import Context
 from p2pnode.services.evidence import FAILURES, EvidenceService
+from p2pnode.services.nursery import open_nursery
 from p2pnode.services.results import Audited
 from wire import limits
 from wire.challenges import Absent, Challenge, Proven
@@ -101,19 +103,42 @@ class Auditor:
         async with self._slots:
             task_status.started()
             try:
-                await self.audit(due.peer_id, due.page)
+                await self._audit(due.peer_id, await self._must_choose(due.peer_id, due.page), is_due=True)
             except (NotFoundError, LocalStorageError) as error:
                 log.debug("no audit of %s: %s", due.peer_id, error)
 
-    async def audit(self, peer_id: PeerId, page: Digest | None = None) -> Audited:
-        """Ask a peer about one pair that it has signed for, of this page or any, and score what comes of it.
+    async def audit(self, peer_id: PeerId) -> Audited:
+        """Ask a peer about one pair that it has signed for, and score what comes of it.
 
         Raises `NotFoundError` when no live receipt of the peer is known here, or `LocalStorageError`.
         """
+        return await self._audit(peer_id, await self._must_choose(peer_id, None))
+
+    async def audit_holders(self, records: PageRecords) -> list[Audited]:
+        """Ask everybody else who has a live receipt in these records about one of its pairs; return it by shards.
+
+        Raises `CallerError` when we have no part in them: the holders would refuse each question.
+        """
         context = self._context
-        promised = await self._choose(peer_id, page)
-        if promised is None:
-            raise NotFoundError(f"no live receipt of {peer_id} is known here, so there is nothing to ask it")
+        if not may_ask(records, context.own, PublicKey(context.owner.public)):
+            raise CallerError("only who keeps a pair of a blob, or owns a lease on it, may ask its holders for proofs")
+        end = context.clock.wall() + limits.CLOCK_SKEW_SECONDS
+        found: list[Audited] = []
+
+        async def ask(peer_id: PeerId) -> None:
+            async with self._slots:
+                promised = await context.offload.run(_choose_promise, records, peer_id, end, self._chance())
+                if promised is not None:
+                    found.append(await self._audit(peer_id, promised))
+
+        async with open_nursery() as nursery:
+            for peer_id in sorted({each for each, _, _ in holders_of(records)} - {context.own}):
+                nursery.start_soon(ask, peer_id)
+        return sorted(found, key=lambda each: (each.shard, each.peer_id))
+
+    async def _audit(self, peer_id: PeerId, promised: Promised, *, is_due: bool = False) -> Audited:
+        """Ask about a receipt. Who is too busy for an audit that is not due, but was asked for, loses nothing by it."""
+        context = self._context
         started = context.clock.monotonic()
         question = self._question(promised)
         verdict, reason, answer = await self._ask(question)
@@ -123,7 +148,7 @@ class Auditor:
         elif verdict is Verdict.TIMEOUT:
             verdict = Verdict.OFFLINE
         now = context.clock.monotonic()
-        if not self._is_frozen():
+        if not self._is_frozen() and (is_due or verdict is not Verdict.BUSY):
             verdict = context.scores.note(peer_id, verdict, now=now)
             if verdict is Verdict.OK:
                 self._table.audit_passed(peer_id)
@@ -179,6 +204,12 @@ class Auditor:
             return Verdict.TIMEOUT, str(error), None
         except PeerUnavailableError as error:
             return Verdict.OFFLINE, str(error), None
+
+    async def _must_choose(self, peer_id: PeerId, page: Digest | None) -> Promised:
+        promised = await self._choose(peer_id, page)
+        if promised is None:
+            raise NotFoundError(f"no live receipt of {peer_id} is known here, so there is nothing to ask it")
+        return promised
 
     async def _choose(self, peer_id: PeerId, page: Digest | None) -> Promised | None:
         """Draw a live receipt of a peer; whose lease may be over by the peer's clock is not asked about."""

@@ -158,11 +158,15 @@ class Lookup:
         if certificate is None:
             found = await self.find(blob_id, seed=seed)
             return found.certificate, found.receipts
+        records = await self.records_of(certificate)
+        return certificate, records.receipt_set(audited=self._context.passed.of([blob_id]))
+
+    async def records_of(self, certificate: CheckedCertificate) -> PageRecords:
+        """Return what is known of the receipts of a certificate's page: the certificate, and what came after it."""
         page = page_name(certificate.lease.signer, certificate.lease.record.target, certificate.page.page_index)
         if page not in self._by_page:
             self._by_page[page] = await self._records_of_page(page, certificate)
-        records = self._by_page[page].joined(PageRecords(certificates=(certificate.signed,)))
-        return certificate, records.receipt_set(audited=self._context.passed.of([blob_id]))
+        return self._by_page[page].joined(PageRecords(certificates=(certificate.signed,)))
 
     async def _records_of_page(self, page: Digest, certificate: CheckedCertificate) -> PageRecords:
         """Return the holder records and retractions of a page: ours, and those of a few connected holders."""

@@ -14,10 +14,11 @@ from wire.records import MemberState
 
 
 def peer_rows(
-    membership: Membership, scores: Scores, connected: Collection[PeerId], *, now: float
+    membership: Membership, scores: Scores, connected: Collection[PeerId], *, now: float, wall: float
 ) -> tuple[PeerStatus, ...]:
-    """Return one row for each member, in the order of their ids; `now` is monotonic."""
+    """Return one row for each member, in the order of their ids; `now` is monotonic, `wall` the time of day."""
     rows = []
+    domains = membership.domains()
     for peer_id, member in membership.table.members():
         record = member.record
         state = membership.liveness(peer_id)
@@ -37,6 +38,8 @@ def peer_rows(
                 software=record.software,
                 score=round(score.value, 3),
                 trust=score.trust.value,
+                domain=domains[peer_id],
+                vetted=membership.table.is_vetted(peer_id, wall=wall),
             )
         )
     return tuple(rows)

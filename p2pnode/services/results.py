@@ -18,6 +18,7 @@ __all__ = [
     "BlobStatus",
     "Convicted",
     "Download",
+    "KnownCertificate",
     "NodeFace",
     "NodeInfo",
     "PeerStatus",
@@ -95,6 +96,10 @@ class PeerStatus:
     """From 0 to 1, how well it kept its promises in our own audits."""
     trust: str
     """full; below 0.9 no new data; below 0.8 quarantine, in which it is still read from."""
+    domain: str
+    """The failure domain that it counts for here."""
+    vetted: bool
+    """Whether this node relies on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +117,15 @@ class Audited:
     seconds: float
     score: float
     """The peer's score after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCertificate:
+    """A certificate as its owner signed it, for whoever checks it."""
+
+    network: str
+    envelope: str
+    """Its bytes, in base64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +247,17 @@ class NodeFace(OwnerFace, Protocol):
 
     async def audit(self, peer_id: PeerId) -> Audited:
         """Have a peer prove now that it holds a pair drawn from those that it signed for, and tell what came of it."""
+        ...
+
+    async def audit_holders(self, reference: Reference) -> list[Audited]:
+        """Have every other holder of a blob or file prove now that it holds one of its pairs.
+
+        Raises as a read does, `NotFoundError` without a certificate, `CallerError` when this node has no part in it.
+        """
+        ...
+
+    async def certificate(self, reference: Reference) -> KnownCertificate:
+        """Return the certificate that tells who holds something; raises as a read does, or `NotFoundError`."""
         ...
 
     def evidence(self) -> list[Convicted]:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from crypto.hashing import blake2b_256
-from crypto.peer_id import peer_id_to_text
+from crypto.peer_id import peer_id_from_text, peer_id_to_text
 from p2pnode.errors import NotFoundError
 from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.plan import plan_storage
@@ -19,6 +19,7 @@ from p2pnode.services.results import (
     BlobStatus,
     Convicted,
     Download,
+    KnownCertificate,
     NodeInfo,
     PeerStatus,
     PutResult,
@@ -59,6 +60,7 @@ class FakeNode(FakeOwner):
         self.cancelled = trio.Event()
         """Set when a put or get was cancelled."""
         self.verdict = "ok"
+        self.known_certificate: KnownCertificate | None = None
         self.convicted: list[Convicted] = []
         self.refused_counts: dict[str, int] = {}
         self.peer_list: tuple[PeerStatus, ...] = (
@@ -74,6 +76,8 @@ class FakeNode(FakeOwner):
                 software="p2pnode/0.1.0",
                 score=0.951,
                 trust="full",
+                domain="192.0.2.0/24",
+                vetted=True,
             ),
         )
 
@@ -209,6 +213,18 @@ class FakeNode(FakeOwner):
             seconds=0.25,
             score=0.951,
         )
+
+    async def audit_holders(self, reference: Reference) -> list[Audited]:
+        """Audit the one other about what is kept."""
+        self._find(reference)
+        return [await self.audit(PeerId(peer_id_from_text(PEER_ID)))]
+
+    async def certificate(self, reference: Reference) -> KnownCertificate:
+        """Give what it was given to give."""
+        await trio.lowlevel.checkpoint()
+        if self.known_certificate is None:
+            raise NotFoundError(f"nobody has a certificate of {reference.text()}")
+        return self.known_certificate
 
     def evidence(self) -> list[Convicted]:
         """Tell of what it was given to tell."""

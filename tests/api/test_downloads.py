@@ -143,6 +143,8 @@ async def test_status_peers_and_node_are_told_exactly(served: Served) -> None:
                 "software": "p2pnode/0.1.0",
                 "score": 0.951,
                 "trust": "full",
+                "domain": "192.0.2.0/24",
+                "vetted": True,
             }
         ],
         "refused": {},

@@ -49,6 +49,20 @@ def test_the_exit_code_follows_the_verdict(cli: Cli, daemon: FakeDaemon, verdict
     assert cli("audit", PEER_ID).code == code
 
 
+def test_all_holders_of_an_id_are_asked_and_the_worst_verdict_is_the_exit_code(cli: Cli, daemon: FakeDaemon) -> None:
+    daemon.node.blobs["A" * 43] = b""
+    text = cli("audit", "A" * 43).out.decode()
+    assert "proven by 1 of 1 holder" in text
+    audits = cli("audit", "A" * 43, "--json").json()["audits"]
+    assert isinstance(audits, list)
+    assert [each["verdict"] for each in audits] == ["ok"]
+    daemon.node.verdict = "absent"
+    result = cli("audit", "A" * 43)
+    assert result.code == ExitCode.INTEGRITY
+    assert "as it was told" in result.out.decode()
+    assert cli("audit", "B" * 42 + "A").code == ExitCode.NO_RECORD
+
+
 def test_a_peer_of_which_nothing_is_known_and_what_is_no_peer_are_told_apart(cli: Cli, daemon: FakeDaemon) -> None:
     del daemon
     assert cli("audit", "nonsense").code == ExitCode.USAGE

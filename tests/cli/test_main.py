@@ -32,6 +32,7 @@ COMMANDS = [
     "events",
     "peers",
     "audit",
+    "verify",
     "evidence",
     "check",
     "id",

@@ -101,6 +101,8 @@ def test_peers_json_has_exactly_these_fields(cli: Cli, daemon: FakeDaemon) -> No
                 "software": "p2pnode/0.1.0",
                 "score": 0.951,
                 "trust": "full",
+                "domain": "192.0.2.0/24",
+                "vetted": True,
             }
         ],
         "refused": {},

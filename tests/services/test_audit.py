@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,13 +10,15 @@ from dataclasses import replace
 import pytest
 import trio
 
+from crypto.peer_id import peer_id_to_text
 from p2pnode.coding import pair_of_shard
 from p2pnode.config import TESTNET
-from p2pnode.errors import NotFoundError, PeerRefusedError
+from p2pnode.errors import CallerError, NotFoundError, PeerRefusedError
 from p2pnode.node import Node
 from p2pnode.protocols import prover_budget
 from p2pnode.protocols.leases import LeaseTerms, blob_page, make_blob_lease
 from p2pnode.protocols.receipts import shard_set
+from p2pnode.protocols.verifying import verify
 from p2pnode.reputation.score import NEW
 from p2pnode.services.results import Audited
 from testnet.sim.habits.sign_and_drop import SignAndDrop
@@ -240,5 +243,50 @@ def test_a_receipt_outside_the_certificate_counts_once_it_has_passed_an_audit(rn
         assert (await auditor.node.stat(reference)).healthy == 3
         assert (await audit(auditor, outsider)).verdict == "ok"
         assert (await auditor.node.stat(reference)).healthy == 4
+
+    simulate(rng, 6, body)
+
+
+def test_all_holders_of_a_blob_are_asked_by_its_owner_and_by_a_holder_and_by_nobody_else(rng: random.Random) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        result = await put(machines[0], rng.randbytes(5_000), shards=4)
+        reference = Reference.parse(result.id)
+        inside = [each for each in machines if pair_files(each)]
+        damage(inside[-1])
+        await touch(inside[-1], reference.blob_id)
+        await trio.sleep(30)  # Who has retracted is not asked.
+        for asker in (machines[0], inside[0]):
+            found = await node_of(asker).audit_holders(reference)
+            asked = {peer_id_to_text(each.peer_id) for each in inside[:-1] if each is not asker}
+            assert {(each.peer_id, each.verdict) for each in found} == {(each, "ok") for each in asked}
+            assert [each.shard for each in found] == sorted(each.shard for each in found)
+        stranger = next(each for each in machines[1:] if not pair_files(each))
+        with pytest.raises(CallerError, match="may ask its holders"):
+            await node_of(stranger).audit_holders(reference)
+
+    simulate(rng, 7, body)
+
+
+def test_a_holder_that_is_asked_too_often_by_hand_loses_nothing(
+    rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prover_budget, "QUESTIONS_PER_EPOCH_MAX", 0)
+
+    async def body(_: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(5_000))
+        for _number in range(5):
+            assert (await audit(machines[0], machines[1])).verdict == "busy"
+        assert score(machines[0], machines[1]) == NEW.value
+
+    simulate(rng, 4, body)
+
+
+def test_the_certificate_of_a_blob_is_found_by_anybody_and_proves_itself(rng: random.Random) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        result = await put(machines[0], rng.randbytes(5_000), shards=4)
+        for machine in machines:
+            known = await node_of(machine).certificate(Reference.parse(result.id))
+            found = verify(base64.b64decode(known.envelope), network=known.network)
+            assert (found.blob_ids, found.owner) == ((Reference.parse(result.id).blob_id,), machines[0].owner.public)
 
     simulate(rng, 6, body)
