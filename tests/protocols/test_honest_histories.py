@@ -1,0 +1,48 @@
+"""Invariant 5 over histories: whatever happens to an honest holder, it signs nothing that convicts it.
+
+`P2PNODE_HISTORIES=10000` plays as many as the release gate asks for, in some minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from p2pnode.protocols import challenge
+from tests.protocols.honest_holder import Holder
+
+HISTORIES = int(os.environ.get("P2PNODE_HISTORIES", "150"))
+STEPS = 25
+
+
+def live_all(holders: list[Holder]) -> None:
+    """Let each live its life."""
+    for holder in holders:
+        holder.live(STEPS)
+
+
+def test_no_honest_holder_is_ever_the_subject_of_valid_evidence(rng: random.Random) -> None:
+    proven = absent = refused = 0
+    for _ in range(HISTORIES):
+        seed = rng.getrandbits(64)
+        holder = Holder(random.Random(seed))
+        try:
+            holder.live(STEPS)
+        except Exception as error:
+            error.add_note(f"history {seed}")
+            raise
+        proven, absent, refused = proven + holder.proven, absent + holder.absent, refused + holder.refused
+    assert proven > HISTORIES  # So many of each that none of it can be an accident.
+    assert absent > HISTORIES
+    assert refused > HISTORIES / 10
+
+
+def test_the_histories_find_a_holder_that_does_not_check_its_own_answers(
+    rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(challenge, "check_proof", lambda *_, **__: None)
+    holders = [Holder(random.Random(rng.getrandbits(64))) for _ in range(HISTORIES)]
+    with pytest.raises(AssertionError, match="has signed what convicts it"):
+        live_all(holders)
