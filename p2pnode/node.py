@@ -20,6 +20,7 @@ from p2pnode.network.requests import Requester
 from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.members import OwnFacts
 from p2pnode.protocols.plan import plan_storage
+from p2pnode.protocols.successions import Predecessor
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
 from p2pnode.services import evidence, keep, membership, owner_server, prove, reach, serve_reads, sync
 from p2pnode.services.announce import Announcer
@@ -84,6 +85,8 @@ class NodeConfig:
     profile: Profile
     identity: SigningKey
     owner: SigningKey
+    predecessors: tuple[Predecessor, ...] = ()
+    """The owner's earlier keys, the earliest first."""
     bootstrap: tuple[str, ...]
     quota_bytes: int
     disk_free_min_bytes: int | None = None
@@ -196,6 +199,7 @@ class Node:
         self._context = context = Context(
             identity=config.identity,
             owner=config.owner,
+            predecessors=config.predecessors,
             names=names,
             profile=config.profile,
             network=self._network,

@@ -48,6 +48,7 @@ async def open_node(
         profile=profile,
         identity=home.identity,
         owner=home.owner,
+        predecessors=home.predecessors,
         bootstrap=tuple(bootstrap) or settings.bootstrap,
         quota_bytes=settings.quota_bytes,
         disk_free_min_bytes=settings.disk_free_min_bytes,

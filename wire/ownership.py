@@ -101,3 +101,43 @@ class Catalogue:
 
     version: Version1 = 1
     records: Annotated[tuple[Envelope, ...], ListOf(Nested(Envelope), limits.OWNED_RECORDS_MAX)]
+
+
+@wire_type(0x68)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succession:
+    """That another key is the owner from now on: signed with the predecessor's key, and by the successor inside.
+
+    `consent` is the envelope of the same record, with nil in this field, signed with the successor's key: nobody is
+    made responsible for what others have stored.
+    """
+
+    version: Version1 = 1
+    predecessor: Annotated[PublicKey, Fixed(PublicKey)]
+    successor: Annotated[PublicKey, Fixed(PublicKey)]
+    time: Time
+    consent: Annotated[Envelope | None, Maybe(Nested(Envelope))]
+
+
+@wire_type(0x69)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepSuccession:
+    """Take this owner's successor for the owner of its leases and heads that you keep."""
+
+    succession: Annotated[Envelope, Nested(Envelope)]
+
+
+@wire_type(0x6A)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetSuccession:
+    """Tell who has succeeded this owner, as far as you know."""
+
+    owner: Annotated[PublicKey, Fixed(PublicKey)]
+
+
+@wire_type(0x6B)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessionKept:
+    """The succession that is kept here of the predecessor in question; nil for none."""
+
+    succession: Annotated[Envelope | None, Maybe(Nested(Envelope))]

@@ -14,7 +14,7 @@ from wire.challenges import StorageProof
 from wire.codec import decode, encode
 from wire.errors import WireError
 from wire.ids import Digest, PeerId, PublicKey, Signature
-from wire.ownership import CatalogueHead, OwnedRecord
+from wire.ownership import CatalogueHead, OwnedRecord, Succession
 from wire.records import (
     AnnouncementBatch,
     Certificate,
@@ -36,6 +36,7 @@ SignedRecord = (
     | AnnouncementBatch
     | OwnedRecord
     | CatalogueHead
+    | Succession
     | StorageProof
 )
 
@@ -51,6 +52,7 @@ _DOMAIN_TAGS: dict[type[object], str] = {
     AnnouncementBatch: "announcement",
     OwnedRecord: "owned record",
     CatalogueHead: "catalogue head",
+    Succession: "succession",
     StorageProof: "storage proof",
 }
 

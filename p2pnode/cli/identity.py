@@ -1,8 +1,7 @@
-"""Print this node's peer id and addresses; back its keys up, and restore them."""
+"""Print this node's peer id and addresses; back its keys up, restore them, rotate the owner key."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +9,15 @@ import typer
 
 from crypto.peer_id import peer_id_of, peer_id_to_text
 from crypto.sealing import NONCE_BYTES, SALT_BYTES
+from p2pnode.cli import rotate_owner
+from p2pnode.cli.backup_file import read_backup, write_backup
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.new_home import DEFAULTS, ListenOption, QuotaOption, make_home, print_new_home, settings_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, QuietOption
 from p2pnode.cli.output import print_facts, print_json, print_note, reporting
 from p2pnode.cli.passphrase import PassphraseFileOption, passphrase_of
-from p2pnode.errors import CallerError, HomeError, NoDaemonError
-from p2pnode.protocols.backup import BACKUP_BYTES_MAX, Backup, BadBackupError, open_backup, seal_backup
+from p2pnode.errors import NoDaemonError
+from p2pnode.protocols.backup import Backup, BadBackupError, seal_backup
 from p2pnode.storage.home import open_home
 from p2pnode.system import SystemRng
 from wire.errors import WireError
@@ -71,6 +72,7 @@ def export_keys(
         backup = Backup(
             identity=opened.identity,
             owner=opened.owner,
+            predecessors=opened.predecessors,
             network=settings.network,
             profile=settings.profile,
             bootstrap=tuple(dict.fromkeys([*settings.bootstrap, *running])),
@@ -78,7 +80,7 @@ def export_keys(
         )
         passphrase = passphrase_of(passphrase_file, is_new=True)
         salt, nonce = rng.random_bytes(SALT_BYTES), rng.random_bytes(NONCE_BYTES)
-        _write_new(file, seal_backup(backup, passphrase, salt=salt, nonce=nonce))
+        write_backup(file, seal_backup(backup, passphrase, salt=salt, nonce=nonce))
         if as_json:
             print_json({"file": str(file), "contains": _contents(backup)})
         elif not quiet:
@@ -118,8 +120,7 @@ def import_keys(  # noqa: PLR0913 - one parameter an option
     The node gets a new identity, because an identity must never run twice.
     """
     with reporting(as_json=as_json):
-        text = _read(file)
-        backup = open_backup(text, passphrase_of(passphrase_file, is_new=False))
+        backup = read_backup(file, passphrase_file)
         path = home.expanduser()
         settings = settings_of(
             path,
@@ -140,6 +141,7 @@ def import_keys(  # noqa: PLR0913 - one parameter an option
             _secret_of(backup),
             says_so=not quiet and not as_json,
             owner=backup.owner,
+            predecessors=backup.predecessors,
             identity=backup.identity if same_identity else None,
         )
         next_step = "start the node with: p2pnode run; then 'p2pnode ls' lists what you stored"
@@ -170,30 +172,11 @@ def _secret_of(backup: Backup) -> NetworkSecret | None:
         raise BadBackupError(message) from error
 
 
-def _write_new(file: Path, text: str) -> None:
-    try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as opened:
-            opened.write(text)
-    except FileExistsError as error:
-        message = f"{file} exists, and it is not overwritten: choose another name"
-        raise CallerError(message) from error
-    except OSError as error:
-        message = f"cannot write {file}: {error.strerror or error}"
-        raise HomeError(message) from error
-
-
-def _read(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            return opened.read(BACKUP_BYTES_MAX + 1).decode("ascii", "replace")
-    except OSError as error:
-        message = f"cannot read {file}: {error.strerror or error}"
-        raise CallerError(message) from error
-
-
 def _with_peer_id(address: str, peer_id: str) -> str:
     suffix = f"/p2p/{peer_id}"
     return address if address.endswith(suffix) else address + suffix
 
+
+app.command(name="rotate-owner")(rotate_owner.rotate)
 
 command = typer.main.get_command(app)

@@ -15,6 +15,7 @@ from p2pnode.cli.options import bytes_of
 from p2pnode.cli.output import print_facts, print_json
 from p2pnode.cli.solving import solve_for
 from p2pnode.errors import CallerError, HomeError
+from p2pnode.protocols.successions import Predecessor
 from p2pnode.storage.home import Home, HomeSettings, create_home
 from p2pnode.storage.quota import check_quota, default_quota
 from p2pnode.system import SystemRng
@@ -92,6 +93,7 @@ def make_home(
     says_so: bool,
     identity: SigningKey | None = None,
     owner: SigningKey | None = None,
+    predecessors: tuple[Predecessor, ...] = (),
 ) -> Home:
     """Make the home, with new keys unless given, and the admission work that its network asks for.
 
@@ -102,7 +104,14 @@ def make_home(
         return solve_for(identity, settings, says_so=says_so)
 
     return create_home(
-        path, settings=settings, rng=SystemRng(), secret=secret, solve=solve, identity=identity, owner=owner
+        path,
+        settings=settings,
+        rng=SystemRng(),
+        secret=secret,
+        solve=solve,
+        identity=identity,
+        owner=owner,
+        predecessors=predecessors,
     )
 
 

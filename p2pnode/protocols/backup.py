@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from crypto.keys import BadKeyError, SigningKey
 from crypto.sealing import SCRYPT_LOG2_N, SealError, seal_with_passphrase, unseal_with_passphrase
 from p2pnode.errors import CallerError
+from p2pnode.protocols.successions import Predecessor, predecessors_from_fields, predecessors_to_fields
 
 HEADER = "p2pnode-backup-v1"
 
@@ -37,6 +38,8 @@ class Backup:
     bootstrap: tuple[str, ...]
     secret: str | None
     """The text of the network's secret file, None for a network without one."""
+    predecessors: tuple[Predecessor, ...] = ()
+    """The owner's earlier keys, the earliest first."""
 
 
 def seal_backup(backup: Backup, passphrase: str, *, salt: bytes, nonce: bytes, log2_n: int = SCRYPT_LOG2_N) -> str:
@@ -49,6 +52,7 @@ def seal_backup(backup: Backup, passphrase: str, *, salt: bytes, nonce: bytes, l
             "profile": backup.profile,
             "bootstrap": list(backup.bootstrap),
             "secret": backup.secret,
+            "predecessors": predecessors_to_fields(backup.predecessors),
         }
     )
     sealed = seal_with_passphrase(passphrase, content.encode(), salt=salt, nonce=nonce, context=_CONTEXT, log2_n=log2_n)
@@ -81,6 +85,7 @@ def _read(content: bytes) -> Backup:
             "profile": str(profile),
             "bootstrap": [*bootstrap],
             "secret": None | str() as secret,
+            **others,
         }:
             try:
                 return Backup(
@@ -90,6 +95,8 @@ def _read(content: bytes) -> Backup:
                     profile=profile,
                     bootstrap=tuple(str(each) for each in bootstrap),
                     secret=secret,
+                    # Backups of before owner keys could be rotated have none.
+                    predecessors=predecessors_from_fields(others.get("predecessors", []), network=network),
                 )
             except (ValueError, BadKeyError) as error:
                 raise BadBackupError(f"the keys in the backup are damaged: {error}") from error

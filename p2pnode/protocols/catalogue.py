@@ -32,6 +32,9 @@ away learn of it, and no lease that one of them still renewed lives longer."""
 CATALOGUE_BYTES_MAX = 32 * limits.MIB
 """The longest sealed catalogue that is read: OWNED_RECORDS_MAX records of the longest kind have 25 MB."""
 
+NOT_YET_OURS = 0
+"""The sequence of a lease that a predecessor of the owner key signed: those of a key's own leases begin with 1."""
+
 _MAGIC = b"p2pnode-catalogue-v1"
 _KEY_PURPOSE = b"catalogue"
 
@@ -102,19 +105,39 @@ def with_lease(record: OwnedRecord, *, sequence: int, end: int) -> OwnedRecord:
     return replace(record, lease_sequence=sequence, lease_end=end)
 
 
+def catalogue_key(key: SigningKey) -> bytes:
+    """Return what the catalogue of an owner key is sealed under."""
+    return derive_key(key.seed, _KEY_PURPOSE)
+
+
+def inherited(record: OwnedRecord) -> OwnedRecord:
+    """Return the record of a predecessor as its successor's: its lease is not ours yet, which a sequence of 0 tells.
+
+    So it is renewed soon, and every later lease of the new key counts before it.
+    """
+    return record if record.removed_at else replace(record, lease_sequence=NOT_YET_OURS)
+
+
 def seal_catalogue(records: Records, *, key: SigningKey, network: str, nonce: bytes) -> bytes:
     """Return the view as bytes that only the owner can read; the nonce is random."""
     ordered = sorted(records.items(), key=lambda item: (item[0].kind, item[0].blob_id))
     content = encode(Catalogue(records=tuple(each.envelope for _, each in ordered)))
-    return seal(derive_key(key.seed, _KEY_PURPOSE), content, nonce=nonce, context=_context(network))
+    return seal(catalogue_key(key), content, nonce=nonce, context=_context(network))
 
 
 def open_catalogue(sealed: bytes, *, key: SigningKey, network: str) -> list[Signed[OwnedRecord]]:
     """Return the records of a sealed catalogue, each with a good signature of the owner. Raises `IntegrityError`."""
+    return open_catalogue_of(PublicKey(key.public), sealed, sealed_under=catalogue_key(key), network=network)
+
+
+def open_catalogue_of(
+    owner: PublicKey, sealed: bytes, *, sealed_under: bytes, network: str
+) -> list[Signed[OwnedRecord]]:
+    """Return the records of a catalogue whose owner's `catalogue_key` is known; see `open_catalogue`."""
     try:
-        content = unseal(derive_key(key.seed, _KEY_PURPOSE), sealed, context=_context(network))
+        content = unseal(sealed_under, sealed, context=_context(network))
         catalogue = decode(content, Catalogue, bytes_max=CATALOGUE_BYTES_MAX)
-        return open_records(catalogue.records, owner=PublicKey(key.public), network=network)
+        return open_records(catalogue.records, owner=owner, network=network)
     except (SealError, WireError, BadSignatureError) as error:
         message = f"the catalogue cannot be read: {error}"
         raise IntegrityError(message) from error

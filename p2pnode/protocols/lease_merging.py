@@ -4,14 +4,20 @@ The outcome depends on what arrived, never on its order: a lease counts until it
 tombstone of the same owner that ends it, whichever comes first, and the latest of these ends holds. So a renewal with a
 higher sequence replaces an earlier lease only if it ends no earlier: a holder has signed for the longer one, and no
 renewal takes a promise back. Whoever wants data to go sooner signs a tombstone.
+
+A key that has succeeded another acts for it (`successions.py`), and comes after it whatever the sequences: `heirs` are
+the successors of the key that signed the lease, as far as they are known here.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from crypto.signing import BadSignatureError
 from p2pnode.protocols.refusal import RefusalError
 from wire import limits
 from wire.errors import WireError
+from wire.ids import PublicKey
 from wire.messages import RefusalCode
 from wire.records import Envelope, Lease, LeaseKind, Tombstone
 from wire.signed import Signed, open_envelope
@@ -32,16 +38,18 @@ def open_tombstone(envelope: Envelope, *, network: str, wall: float) -> Signed[T
     return tombstone
 
 
-def is_ended_by(lease: Signed[Lease], tombstone: Signed[Tombstone]) -> bool:
-    """Tell whether a tombstone ends a lease: its own signer's, on its target, signed no later, and deletable."""
-    is_about_it = lease.signer == tombstone.signer and lease.record.target == tombstone.record.target
-    return is_about_it and lease.record.is_deletable and lease.record.sequence <= tombstone.record.sequence
+def is_ended_by(lease: Signed[Lease], tombstone: Signed[Tombstone], heirs: Collection[PublicKey] = ()) -> bool:
+    """Tell whether a tombstone ends a lease: of its own signer or an heir, on its target, no earlier, and deletable."""
+    is_later = tombstone.signer in heirs or (
+        lease.signer == tombstone.signer and lease.record.sequence <= tombstone.record.sequence
+    )
+    return is_later and lease.record.target == tombstone.record.target and lease.record.is_deletable
 
 
-def end_of(lease: Signed[Lease], tombstone: Signed[Tombstone] | None) -> int:
+def end_of(lease: Signed[Lease], tombstone: Signed[Tombstone] | None, heirs: Collection[PublicKey] = ()) -> int:
     """Return when a lease ends, in seconds since 1970; at least 1, because 0 stands for a lease that never was."""
     end = lease.record.end
-    if tombstone is not None and is_ended_by(lease, tombstone):
+    if tombstone is not None and is_ended_by(lease, tombstone, heirs):
         end = min(end, tombstone.record.time)
     return max(1, end)
 
@@ -59,17 +67,17 @@ def later_tombstone(one: Signed[Tombstone], other: Signed[Tombstone]) -> Signed[
     return max(one, other, key=lambda each: (each.record.sequence, each.record.time, each.digest))
 
 
-def renews(lease: Signed[Lease], earlier: Signed[Lease]) -> bool:
+def renews(lease: Signed[Lease], earlier: Signed[Lease], heirs: Collection[PublicKey] = ()) -> bool:
     """Tell whether a final lease is the renewal of an earlier one."""
-    return _is_later(lease, earlier) and lease.record.kind == LeaseKind.FINAL
+    return _is_later(lease, earlier, heirs) and lease.record.kind == LeaseKind.FINAL
 
 
-def replaces(lease: Signed[Lease], earlier: Signed[Lease]) -> bool:
+def replaces(lease: Signed[Lease], earlier: Signed[Lease], heirs: Collection[PublicKey] = ()) -> bool:
     """Tell whether nothing is lost by forgetting an earlier lease: the same owner's, and it does not end later."""
-    return _is_later(lease, earlier) and lease.record.end >= earlier.record.end
+    return _is_later(lease, earlier, heirs) and lease.record.end >= earlier.record.end
 
 
-def _is_later(lease: Signed[Lease], earlier: Signed[Lease]) -> bool:
+def _is_later(lease: Signed[Lease], earlier: Signed[Lease], heirs: Collection[PublicKey]) -> bool:
     one, other = lease.record, earlier.record
-    is_same = lease.signer == earlier.signer and one.target == other.target and one.kind == other.kind
-    return is_same and one.sequence > other.sequence
+    is_later = lease.signer in heirs or (lease.signer == earlier.signer and one.sequence > other.sequence)
+    return is_later and one.target == other.target and one.kind == other.kind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from crypto.keys import SigningKey
+from p2pnode.protocols.catalogue import NOT_YET_OURS
 from wire import limits
 from wire.ids import LeaseTarget
 from wire.ownership import OwnedRecord
@@ -40,12 +41,21 @@ def lease_end(*, start: int, longest_s: int, wanted_until: int) -> int:
 def renewal_is_due(record: OwnedRecord, *, now: float, longest_s: int) -> bool:
     """Tell whether the lease on this thing should be renewed now.
 
-    Its own jitter follows from what it is, so that it is due at one moment, on whichever machine one asks.
+    Its own jitter follows from what it is, so that it is due at one moment, on whichever machine one asks. A lease
+    that a predecessor of the owner key signed is renewed at once, so that it is the new key's.
     """
+    if is_of_predecessor(record, now=now):
+        return True
     if record.removed_at or 0 < record.wanted_until <= max(now, record.lease_end):
         return False
     early = int.from_bytes(record.target[:4], "big") / 2**32 * JITTER
     return record.lease_end - now < longest_s * (RENEWED_AT + early)
+
+
+def is_of_predecessor(record: OwnedRecord, *, now: float) -> bool:
+    """Tell whether the lease on a thing that is wanted is still that of an earlier owner key."""
+    is_wanted = not record.removed_at and not 0 < record.wanted_until <= now
+    return is_wanted and record.lease_sequence == NOT_YET_OURS
 
 
 def state_of(record: OwnedRecord, *, now: float) -> OwnedState:

@@ -15,10 +15,15 @@ import trio
 from p2pnode.errors import LocalStorageError, PeerFaultError, PeerRefusedError, PeerUnavailableError
 from p2pnode.protocols.renewal import make_tombstone
 from p2pnode.services.context import Context
+from p2pnode.services.herald import Herald
 from p2pnode.storage.owner_store import OwnerStore, PendingTombstone
+from wire import limits
+from wire.codec import decode
 from wire.ids import LeaseTarget, PeerId
 from wire.messages import RefusalCode
 from wire.ownership import Buried, Bury
+from wire.records import Envelope, Tombstone
+from wire.signed import sign_record
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +51,25 @@ class Told:
 class Burier:
     """Sends tombstones until everybody has them."""
 
-    def __init__(self, context: Context, store: OwnerStore) -> None:
+    def __init__(self, context: Context, store: OwnerStore, herald: Herald) -> None:
         """Call `load` before anything else."""
         self._context = context
         self._store = store
+        self._herald = herald
         self._pending: dict[LeaseTarget, PendingTombstone] = {}
 
     async def load(self) -> None:
-        """Go on with the tombstones that some holders had not taken."""
-        self._pending = {each.target: each for each in await self._store.tombstones()}
+        """Go on with the tombstones that some holders had not taken; an earlier owner key's are signed anew."""
+        for each in await self._store.tombstones():
+            if each.envelope.signer == self._context.owner.public:
+                self._pending[each.target] = each
+            else:
+                await self._keep(replace(each, envelope=self._signed_anew(each.envelope)))
+
+    def _signed_anew(self, envelope: Envelope) -> Envelope:
+        """Return the tombstone of a predecessor as ours: nobody takes that one any more."""
+        record = decode(envelope.body, Tombstone, bytes_max=limits.RECORD_BYTES_MAX)
+        return sign_record(record, key=self._context.owner, network=self._context.network_name).envelope
 
     @property
     def waiting(self) -> int:
@@ -125,6 +140,8 @@ class Burier:
     async def _tell(self, pending: PendingTombstone, peer_id: PeerId) -> bool:
         """Tell whether a holder has the tombstone now, or never will take it."""
         request = Bury(tombstone=pending.envelope)
+        if peer_id not in await self._herald.tell([peer_id]):  # Else it may not know for whom the tombstone speaks.
+            return False
         try:
             await self._context.peers.ask(peer_id, "owner", request, expect=(Buried,))
         except PeerRefusedError as refused:

@@ -20,7 +20,7 @@ from wire import limits
 from wire.errors import WireError
 from wire.ids import Digest, LeaseTarget, PublicKey
 from wire.ownership import OwnedRecord
-from wire.records import Lease
+from wire.records import Envelope, Lease
 from wire.references import Reference
 from wire.signed import Signed, sign_record
 
@@ -43,16 +43,36 @@ class Catalogue:
         self._records: dict[Reference, Signed[OwnedRecord]] = {}
         self.changed = trio.Event()
         """Set, and replaced, with every change."""
+        self.has_inherited = False
+        """Whether what is kept here was an earlier owner key's until now."""
 
     async def load(self) -> None:
-        """Read what is kept here; a record that does not open is left out, and comes back from the network."""
+        """Read what is kept here; a record that does not open is left out, and comes back from the network.
+
+        What an earlier owner key has signed is signed anew, all of it before anything else is done with the new key.
+        """
+        network = self._context.network_name
+        earlier = {each.key for each in self._context.predecessors}
+        inherited: list[Signed[OwnedRecord]] = []
         for envelope in await self._store.owned():
+            owner = envelope.signer if envelope.signer in earlier else self.owner
             try:
-                [record] = catalogue.open_records([envelope], owner=self.owner, network=self._context.network_name)
+                [record] = catalogue.open_records([envelope], owner=owner, network=network)
             except (WireError, BadSignatureError) as error:
                 log.warning("a record of what we stored does not count: %s", error)
                 continue
+            if record.signer != self.owner:
+                record = self._signed(catalogue.inherited(record.record))
+                inherited.append(record)
             self._records[reference_of(record.record)] = record
+        if inherited:
+            await self._store.save_owned([_row(each) for each in inherited])
+            self.has_inherited = True
+
+    async def inherit(self, records: Iterable[Signed[OwnedRecord]]) -> None:
+        """List what an earlier owner key listed, as far as it is not known; it removes nothing."""
+        new = [each.record for each in records if reference_of(each.record) not in self._records]
+        await self.take([self._signed(catalogue.inherited(each)) for each in new])
 
     @property
     def owner(self) -> PublicKey:
@@ -144,8 +164,7 @@ class Catalogue:
         forgotten = [reference.blob_id for reference in before if reference not in after]
         if not news and not forgotten:
             return []
-        rows = [(each.record.kind, bytes(each.record.blob_id), each.envelope) for each in news.values()]
-        await self._store.save_owned(rows, forgotten)
+        await self._store.save_owned([_row(each) for each in news.values()], forgotten)
         # Another call may have changed the view while this one wrote: merging again loses neither.
         self._records = catalogue.remembered(catalogue.merged(self._records, news.values()), now=now)
         self.changed.set()
@@ -154,3 +173,7 @@ class Catalogue:
 
     def _signed(self, record: OwnedRecord) -> Signed[OwnedRecord]:
         return sign_record(record, key=self._context.owner, network=self._context.network_name)
+
+
+def _row(signed: Signed[OwnedRecord]) -> tuple[int, bytes, Envelope]:
+    return signed.record.kind, bytes(signed.record.blob_id), signed.envelope

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 
 import trio
 
 from crypto.sealing import NONCE_BYTES
-from p2pnode.errors import IntegrityError, P2PNodeError, PeerFaultError, PeerUnavailableError, ShortageError
-from p2pnode.placement.candidates import order_of_asking
+from p2pnode.errors import IntegrityError, P2PNodeError, ShortageError
 from p2pnode.protocols import catalogue as rules
 from p2pnode.protocols import heads
 from p2pnode.services.catalogue import Catalogue
 from p2pnode.services.context import Context
 from p2pnode.services.events import Events
 from p2pnode.services.get import Getter
-from p2pnode.services.membership import Membership
+from p2pnode.services.head_keepers import HeadKeepers
+from p2pnode.services.inheriting import Inheritance
 from p2pnode.services.owner_face import CatalogueState
 from p2pnode.services.put import Putter
 from p2pnode.storage.owner_store import OwnerStore
@@ -30,8 +29,8 @@ from p2pnode.wording import counted
 from wire import limits
 from wire.codec import decode, encode
 from wire.errors import WireError
-from wire.ids import Digest, PeerId
-from wire.ownership import CatalogueHead, GetHead, HeadKept, KeepHead, OwnedRecord
+from wire.ids import Digest
+from wire.ownership import CatalogueHead, OwnedRecord
 from wire.records import Envelope, Lease
 from wire.references import Reference
 from wire.signed import Signed, open_envelope, sign_record
@@ -61,14 +60,6 @@ _HEAD = "catalogue head"
 _VIEW = "catalogue view"
 
 
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    """What the members that rank first for us said."""
-
-    best: Signed[CatalogueHead] | None
-    answered: int
-
-
 class CatalogueSync:
     """Keeps this owner's catalogue and the network's the same."""
 
@@ -78,7 +69,7 @@ class CatalogueSync:
         *,
         store: OwnerStore,
         catalogue: Catalogue,
-        membership: Membership,
+        keepers: HeadKeepers,
         putter: Putter,
         getter: Getter,
         end_lease: Callable[[Reference, OwnedRecord | Lease], Awaitable[None]],
@@ -88,11 +79,12 @@ class CatalogueSync:
         self._context = context
         self._store = store
         self._catalogue = catalogue
-        self._membership = membership
+        self._keepers = keepers
         self._putter = putter
         self._getter = getter
         self._end_lease = end_lease
         self._events = events
+        self._inheritance = Inheritance(context, store=store, catalogue=catalogue, keepers=keepers, read=self._read)
         self._head: Signed[CatalogueHead] | None = None
         self._published: Digest | None = None
         """The view that `_head` leads to."""
@@ -126,11 +118,12 @@ class CatalogueSync:
             is_published=is_published,
             published_at=None if self._head is None else self._head.record.time,
             detail="" if is_published else self._detail,
+            is_replaced=self._keepers.herald.successor is not None,
         )
 
     async def run(self) -> None:
         """Publish what changes here and learn what changed elsewhere, until cancelled."""
-        while self._membership.fresh_count() == 0:
+        while not self._keepers.are_there:
             await self._context.clock.sleep(1.0)
         while True:
             wait_s = ROUND_EVERY_S
@@ -148,9 +141,11 @@ class CatalogueSync:
 
     async def round(self) -> None:
         """Learn, and publish if there is anything that the network does not know. Raises a `P2PNodeError`."""
-        answers = await self._ask(GetHead(owner=self._catalogue.owner), heads.HEADS_ASKED_MAX)
+        await self._keepers.herald.look()
+        answers = await self._keepers.find(self._catalogue.owner)
         await self._learn(answers.best)
-        if not self._catalogue.records:
+        await self._inheritance.take(is_published=self._head is not None)
+        if not self._catalogue.records or self._keepers.herald.successor is not None:
             return
         if self._published != self._catalogue.digest or self._ends_soon():
             await self._publish(answers.best)
@@ -251,7 +246,7 @@ class CatalogueSync:
 
         Raises `ShortageError` when no other member keeps it.
         """
-        answers = await self._ask(KeepHead(head=head.envelope), heads.HEAD_COPIES)
+        answers = await self._keepers.keep(head)
         if answers.answered == 0:
             message = "no other member keeps the head of the catalogue yet"
             raise ShortageError(message)
@@ -261,32 +256,6 @@ class CatalogueSync:
         await self._store.note_fact(_HEAD, encode(head.envelope))
         await self._store.note_fact(_VIEW, bytes(view))
         self._head, self._published = head, view
-
-    async def _ask(self, request: KeepHead | GetHead, count: int) -> _Answers:
-        """Ask the first `count` members for our seed, ourselves among them; tell what came back."""
-        context = self._context
-        seed = rules.placement_seed(self._catalogue.owner)
-        members = self._membership.candidates()
-        ranked = await context.offload.run(order_of_asking, seed, members)
-        found: list[Signed[CatalogueHead] | None] = []
-        answered: set[PeerId] = set()
-
-        async def ask(peer_id: PeerId) -> None:
-            try:
-                reply = await context.peers.ask(peer_id, "owner", request, expect=(HeadKept,))
-                assert isinstance(reply.message, HeadKept)
-                found.append(
-                    heads.open_answer(reply.message.head, owner=self._catalogue.owner, network=context.network_name)
-                )
-            except (PeerUnavailableError, PeerFaultError) as error:
-                log.debug("%s said nothing of our catalogue: %s", peer_id, error)
-                return
-            answered.add(peer_id)
-
-        async with trio.open_nursery() as nursery:
-            for each in ranked[:count]:
-                nursery.start_soon(ask, each.peer_id)
-        return _Answers(best=heads.newest(found), answered=len(answered - {context.own}))
 
 
 async def _only(data: bytes) -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from crypto.keys import SigningKey
 from p2pnode.config import Profile
 from p2pnode.membership.refusals import Refusals
+from p2pnode.protocols.successions import Predecessor
 from p2pnode.reputation.passed import PassedAudits
 from p2pnode.reputation.scores import Scores
 from p2pnode.seams import Clock, Network, Offload, Rng
@@ -22,6 +23,8 @@ class Context:
 
     identity: SigningKey
     owner: SigningKey
+    predecessors: tuple[Predecessor, ...] = ()
+    """The owner's earlier keys, the earliest first."""
     names: NetworkNames
     profile: Profile
     network: Network

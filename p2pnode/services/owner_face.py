@@ -78,6 +78,8 @@ class CatalogueState:
     published_at: int | None
     detail: str
     """Why not, for a person; empty when it is."""
+    is_replaced: bool = False
+    """Whether another owner key has succeeded this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a member does for owners: it keeps the heads of their catalogues, and ends leases that they end."""
+"""What a member does for owners: it keeps heads of catalogues, ends leases that they end, knows who succeeded whom."""
 
 from __future__ import annotations
 
@@ -6,22 +6,33 @@ import logging
 from collections import Counter
 
 from crypto.signing import BadSignatureError
-from p2pnode.errors import DiskFullError, LocalStorageError
+from p2pnode.errors import DiskFullError, LeaseError, LocalStorageError, QuotaError
 from p2pnode.protocols.heads import HEADS_KEPT_MAX, HEADS_PER_PEER_MAX, check_head, is_newer
 from p2pnode.protocols.lease_merging import open_tombstone
 from p2pnode.protocols.refusal import RefusalError
+from p2pnode.protocols.successions import check_succession
 from p2pnode.services.context import Context
 from p2pnode.services.peers import Answer
 from p2pnode.storage.owner_store import KeptHead, OwnerStore
 from wire.errors import WireError
 from wire.ids import PeerId, PublicKey
 from wire.messages import RefusalCode
-from wire.ownership import Buried, Bury, CatalogueHead, GetHead, HeadKept, KeepHead
+from wire.ownership import (
+    Buried,
+    Bury,
+    CatalogueHead,
+    GetHead,
+    GetSuccession,
+    HeadKept,
+    KeepHead,
+    KeepSuccession,
+    SuccessionKept,
+)
 from wire.signed import Signed, open_envelope
 
 log = logging.getLogger(__name__)
 
-REQUESTS = (KeepHead, GetHead, Bury)
+REQUESTS = (KeepHead, GetHead, Bury, KeepSuccession, GetSuccession)
 """The requests of the `owner` protocol."""
 
 
@@ -60,16 +71,24 @@ class OwnerServer:
                     return self._newest(message.owner), ()
                 case Bury():
                     return await self._bury(message), ()
+                case KeepSuccession():
+                    return await self._keep_succession(message), ()
+                case GetSuccession():
+                    return SuccessionKept(succession=await self._context.store.succession(message.owner)), ()
                 case _:
                     raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no request of an owner")
-        except DiskFullError as error:
+        except (QuotaError, DiskFullError) as error:
             raise RefusalError(RefusalCode.NO_SPACE, str(error)) from error
+        except LeaseError as error:
+            raise RefusalError(RefusalCode.LEASE, str(error)) from error
         except LocalStorageError as error:
             raise RefusalError(RefusalCode.DAMAGED, str(error)) from error
 
     async def _keep(self, peer_id: PeerId, request: KeepHead) -> HeadKept:
         context = self._context
         signed = check_head(request.head, network=context.network_name, wall=context.clock.wall())
+        if await context.store.succession(signed.signer) is not None:
+            raise RefusalError(RefusalCode.LEASE, "another owner key has succeeded the one that signed this head")
         known = self._heads.get(signed.signer)
         if known is None or is_newer(signed, known[0]):
             over = self._over()
@@ -106,3 +125,11 @@ class OwnerServer:
         tombstone = open_tombstone(request.tombstone, network=context.network_name, wall=context.clock.wall())
         await context.store.bury(tombstone)
         return Buried()
+
+    async def _keep_succession(self, request: KeepSuccession) -> SuccessionKept:
+        context = self._context
+        succession = check_succession(request.succession, network=context.network_name, wall=context.clock.wall())
+        predecessor = succession.record.predecessor
+        is_needed = predecessor in self._heads or predecessor == PublicKey(context.owner.public)
+        await context.store.succeed(succession, is_needed=is_needed)
+        return SuccessionKept(succession=await context.store.succession(predecessor))

@@ -20,6 +20,8 @@ from p2pnode.services.catalogue_sync import CatalogueSync
 from p2pnode.services.context import Context
 from p2pnode.services.events import Events
 from p2pnode.services.get import Getter
+from p2pnode.services.head_keepers import HeadKeepers
+from p2pnode.services.herald import Herald
 from p2pnode.services.leased import Surveyor
 from p2pnode.services.membership import Membership
 from p2pnode.services.owner_face import (
@@ -81,7 +83,8 @@ class Ownership:
         self._statistician = statistician
         self._events = events
         self.server = OwnerServer(context, store)
-        self.burier = Burier(context, store)
+        self.herald = Herald(context, events)
+        self.burier = Burier(context, store, self.herald)
         self.catalogue = Catalogue(context, store)
         self._surveyor = Surveyor(context, membership, getter)
         self.renewer = Renewer(
@@ -90,13 +93,14 @@ class Ownership:
             getter=getter,
             announcer=announcer,
             catalogue=self.catalogue,
+            herald=self.herald,
             events=events,
         )
         self.sync = CatalogueSync(
             context,
             store=store,
             catalogue=self.catalogue,
-            membership=membership,
+            keepers=HeadKeepers(context, membership, self.herald),
             putter=putter,
             getter=getter,
             end_lease=self._end_lease,
@@ -106,6 +110,7 @@ class Ownership:
     async def load(self) -> None:
         """Read what is kept on this disk."""
         await self.server.load()
+        await self.herald.load()
         await self.burier.load()
         await self.catalogue.load()
         await self.sync.load()
@@ -115,6 +120,7 @@ class Ownership:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._outlive, self.renewer.run)
             nursery.start_soon(self._outlive, self.sync.run)
+            nursery.start_soon(self.herald.run)
             nursery.start_soon(self.burier.run)
 
     async def _outlive(self, loop: Callable[[], Awaitable[None]]) -> None:
@@ -130,6 +136,7 @@ class Ownership:
         self, source: AsyncIterator[bytes], *, shards: int | None, size: int | None, options: PutOptions
     ) -> PutResult:
         """Store a source and list it; see `NodeFace.put`."""
+        self.herald.check_not_replaced()
         self.catalogue.check_room()
         written = await self._putter.put(source, shards=shards, size=size, options=options)
         try:
@@ -142,6 +149,7 @@ class Ownership:
 
     async def renew(self, reference: Reference, *, keep_for_s: int | None) -> Renewed:
         """See `NodeFace.renew`."""
+        self.herald.check_not_replaced()
         done = await self.renewer.renew(reference, keep_for_s=keep_for_s)
         record = self.catalogue.get(reference)
         if record is not None:
@@ -151,6 +159,7 @@ class Ownership:
 
     async def remove(self, reference: Reference) -> Removed:
         """See `NodeFace.remove`."""
+        self.herald.check_not_replaced()
         record = self.catalogue.get(reference)
         if record is None:
             message = f"{reference.text()} is not among what this node's owner stored: 'p2pnode ls' lists that"
@@ -244,7 +253,7 @@ class Ownership:
             disk_free=usage.disk_free_bytes,
         )
         away = self._context.store.away
-        return status_of(info, reach, space, traffic, things, stored, detail=state.detail, away=away)
+        return status_of(info, reach, space, traffic, things, stored, catalogue=state, away=away)
 
     def state(self) -> CatalogueState:
         """Tell whether the list is in the network."""

@@ -20,6 +20,7 @@ from p2pnode.services.commit import Committer
 from p2pnode.services.context import Context
 from p2pnode.services.events import Events
 from p2pnode.services.get import Getter
+from p2pnode.services.herald import Herald
 from p2pnode.services.leased import LeasedThing, Surveyor
 from p2pnode.services.owner_face import Renewed
 from p2pnode.wording import human_date
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 600.0
 """How often the leases are looked through: they run for weeks."""
+
+MOVED_AFTER_S = 10.0
+"""How soon leases of an earlier owner key are renewed: the node has met others by then."""
 
 RETRY_AFTER_S = 3600.0
 """A renewal that failed, or that some holders missed, is tried again after this, while the earlier lease goes on."""
@@ -50,6 +54,7 @@ class Renewer:
         getter: Getter,
         announcer: Announcer,
         catalogue: Catalogue,
+        herald: Herald,
         events: Events,
     ) -> None:
         """Renew under the node's owner key."""
@@ -58,6 +63,7 @@ class Renewer:
         self._getter = getter
         self._announcer = announcer
         self._catalogue = catalogue
+        self._herald = herald
         self._events = events
         self._again_at: dict[Reference, float] = {}
         self._warned: set[tuple[Reference, int]] = set()
@@ -90,6 +96,7 @@ class Renewer:
         holders = [await self._surveyor.holders(lookup, thing, page) for page in pages]
         named = {peer for each in holders for by_shard in each.values() for peer in by_shard.values()}
         end_wanted = wanted_until if wanted_until is not None else (known.wanted_until if known is not None else 0)
+        await self._herald.tell(named)
         lease = await self._sign(thing, known, sorted(named), wanted_until=end_wanted)
         healthy = thing.n
         for page, by_blob in zip(pages, holders, strict=True):
@@ -126,8 +133,17 @@ class Renewer:
     async def run(self) -> None:
         """Renew what is due and warn of what ends, until cancelled."""
         while True:
-            await self._context.clock.sleep(min(LOOK_EVERY_S, self._context.profile.lease_s / 100))
-            await self.look()
+            await self._context.clock.sleep(self._wait_s())
+            if self._herald.successor is None:
+                await self.look()
+
+    def _wait_s(self) -> float:
+        """Return how long to wait before the next look: after a rotation of the owner key not for long."""
+        now = self._context.clock.wall()
+        for reference, signed in self._catalogue.records.items():
+            if renewal.is_of_predecessor(signed.record, now=now) and reference not in self._again_at:
+                return MOVED_AFTER_S
+        return min(LOOK_EVERY_S, self._context.profile.lease_s / 100)
 
     async def look(self) -> None:
         """Renew, one after the other, what is due now."""

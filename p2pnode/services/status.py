@@ -51,10 +51,10 @@ def status_of(
     things: Sequence[OwnedThing],
     stored: Stored,
     *,
-    detail: str,
+    catalogue: CatalogueState,
     away: Sequence[str] = (),
 ) -> NodeStatus:
-    """Return the state with its warnings; `detail` says why the list is not in the network, `away` which disks are."""
+    """Return the state with its warnings; `away` says which disks are."""
     return NodeStatus(
         peer_id=info.peer_id,
         version=info.version,
@@ -72,7 +72,7 @@ def status_of(
             *map(_of_away, away),
             *_of_space(space),
             *_of_things(things),
-            *_of_list(stored, detail),
+            *_of_list(stored, catalogue),
         ),
     )
 
@@ -183,10 +183,17 @@ def _of_things(things: Sequence[OwnedThing]) -> list[Warning]:
     return found
 
 
-def _of_list(stored: Stored, detail: str) -> list[Warning]:
+def _of_list(stored: Stored, catalogue: CatalogueState) -> list[Warning]:
+    if catalogue.is_replaced:
+        message = "another owner key has replaced the one of this node: nothing that you stored is renewed here"
+        advice = (
+            "Export a backup where the new key is, stop this node, and run 'p2pnode id rotate-owner --from BACKUP'"
+            " here; if you did not rotate it, somebody else has the old key."
+        )
+        return [Warning(kind="owner-key-replaced", message=message, advice=advice)]
     if stored.is_listed:
         return []
-    message = f"the list of what you stored is not in the network yet: {detail}"
+    message = f"the list of what you stored is not in the network yet: {catalogue.detail}"
     return [Warning(kind="list-not-published", message=message, advice="Leave the node running; it tries again.")]
 
 

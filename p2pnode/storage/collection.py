@@ -6,7 +6,7 @@ goes to the trash, and is removed when its time there is over; what has a lease 
 The row goes first, in one commit, then the file: a crash between the two leaves a file that the next start adopts
 with its expired lease, accounted and collected again. The other order would leave a row that promises a missing file.
 Records go with what they speak of: a lease with its last pair, a certificate that has ended with the last pair of its
-page, a tombstone when nothing that it ends could still run.
+page, a tombstone when nothing that it ends could still run, a succession when its predecessor has no lease any more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from p2pnode.storage import index, lease_index, page_index, page_store, tombstone_index, trash
+from p2pnode.storage import index, lease_index, page_index, page_store, succession_index, tombstone_index, trash
 from p2pnode.storage.engine import Engine
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.names import directory_of, record_name
@@ -28,7 +28,7 @@ COLLECT_PAIRS_MAX = 64
 """Pairs removed in one call, and as many moved: writes wait for it, and it takes well under a second on a slow disk."""
 
 COLLECT_RECORDS_MAX = 256
-"""Certificates looked at in one call, and tombstones forgotten."""
+"""Certificates looked at in one call; tombstones, and successions, forgotten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,23 +143,28 @@ def _remove_file(engine: Engine, name: str) -> int:
 
 
 def _collect_records(engine: Engine, before: int) -> bool:
-    """Forget certificates and tombstones of no further use. Returns whether there may be more."""
+    """Forget certificates, tombstones and successions of no further use. Returns whether there may be more."""
     with engine.database.reading() as connection:
         ended = lease_index.ended_certificates(
             connection, before=before, after=engine.certificate_seen, count_max=COLLECT_RECORDS_MAX
         )
         useless = [each.digest for each in ended if not lease_index.is_certificate_needed(connection, each)]
         tombstones = tombstone_index.needless_tombstones(connection, before=before, count_max=COLLECT_RECORDS_MAX)
+        successions = succession_index.needless_successions(connection, before=before, count_max=COLLECT_RECORDS_MAX)
         pages = [page for each in useless for page in page_index.pages_of_certificate(connection, each)]
-    records = [*useless, *(each.digest for each in tombstones)]
+    ended_by = [each.digest for each in tombstones]
+    succeeded = [each.digest for each in successions]
+    records = [*useless, *ended_by, *succeeded]
     if records:
         with page_store.changing(engine, pages) as connection:
-            records += _forget_records(connection, useless, [each.digest for each in tombstones])
+            for each in succeeded:
+                succession_index.forget_succession(connection, each)
+            records += _forget_records(connection, useless, ended_by)
         for digest in records:
             engine.discard(record_name(digest))
     has_more = len(ended) == COLLECT_RECORDS_MAX
     engine.certificate_seen = ended[-1].digest if has_more else Digest(bytes(Digest.length))
-    return has_more or len(tombstones) == COLLECT_RECORDS_MAX
+    return has_more or COLLECT_RECORDS_MAX in {len(tombstones), len(successions)}
 
 
 def _forget_records(

@@ -1,8 +1,9 @@
 """A node's home directory: its two keys, its settings, the API's token, its data, and who runs on it now.
 
 Layout: `identity.key`, `owner.key`, `api-token` (0600), in a network with a secret `network-secret` (0600), in one that
-asks for admission work `admission-work`, `config.toml`, `data/` unless the data lies elsewhere, `data-directories`
-(which those are), and while a daemon runs `lock` (held) and `daemon.json`. Nothing here ever overwrites a key.
+asks for admission work `admission-work`, after a rotation of the owner key `owner-predecessors` (0600), `config.toml`,
+`data/` unless the data lies elsewhere, `data-directories` (which those are), and while a daemon runs `lock` (held) and
+`daemon.json`. Nothing here ever overwrites a key, but a rotation that was asked for (`owner_key.py`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from pathlib import Path
 
 from crypto.keys import SEED_BYTES, BadKeyError, KeyPurpose, SigningKey, key_from_text, key_to_text
 from p2pnode.errors import HomeError, HomeInUseError
+from p2pnode.protocols.successions import Predecessor
 from p2pnode.seams import Rng
 from p2pnode.storage.files import DiskFiles
+from p2pnode.storage.homefile import SMALL_FILE_BYTES_MAX, check_private, read_text, replace_file
+from p2pnode.storage.predecessorsfile import predecessors_from_text, predecessors_to_text
 from p2pnode.storage.settings import HomeSettings, settings_from_text, settings_to_text, with_bootstrap, with_quota
 from p2pnode.storage.workfile import work_from_text, work_to_text
 from wire.errors import WireError
+from wire.ids import PublicKey
 from wire.network_secret import NetworkSecret
 
 __all__ = [
@@ -47,6 +52,7 @@ __all__ = [
 
 IDENTITY_FILE = "identity.key"
 OWNER_FILE = "owner.key"
+PREDECESSORS_FILE = "owner-predecessors"
 CONFIG_FILE = "config.toml"
 TOKEN_FILE = "api-token"  # noqa: S105 - a file's name
 SECRET_FILE = "network-secret"  # noqa: S105 - a file's name
@@ -55,12 +61,8 @@ LOCK_FILE = "lock"
 DAEMON_FILE = "daemon.json"
 
 TOKEN_BYTES = 32
-SMALL_FILE_BYTES_MAX = 64 * 1024
-"""No file of a home is longer, its data apart: a wrong path must not fill the memory."""
-
 _SECRET_MODE = 0o600
 _CONFIG_MODE = 0o644
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,8 @@ class Home:
     """Signs receipts and the member record; the peer id carries its public half."""
     owner: SigningKey
     """Signs leases."""
+    predecessors: tuple[Predecessor, ...] = ()
+    """The owner's earlier keys, the earliest first."""
     settings: HomeSettings
     secret: NetworkSecret | None
     """The secret of the network, None when it has none."""
@@ -112,6 +116,7 @@ def create_home(
     solve: Callable[[SigningKey], bytes] | None = None,
     identity: SigningKey | None = None,
     owner: SigningKey | None = None,
+    predecessors: tuple[Predecessor, ...] = (),
 ) -> Home:
     """Make a new home, with new keys unless given, durable when this returns; a secret and its setting go together.
 
@@ -128,6 +133,7 @@ def create_home(
         path=path,
         identity=identity,
         owner=owner or SigningKey(rng.random_bytes(SEED_BYTES)),
+        predecessors=predecessors,
         settings=settings,
         secret=secret,
         api_token=rng.random_bytes(TOKEN_BYTES).hex(),
@@ -141,6 +147,8 @@ def create_home(
     }
     if secret is not None:
         contents[SECRET_FILE] = (secret.file_text(), _SECRET_MODE)
+    if predecessors:
+        contents[PREDECESSORS_FILE] = (predecessors_to_text(predecessors), _SECRET_MODE)
     if home.work:
         contents[WORK_FILE] = (work_to_text(home.work), _CONFIG_MODE)
     written: list[str] = []
@@ -168,10 +176,12 @@ def open_home(path: Path) -> Home:
         raise HomeError(message)
     config = path / CONFIG_FILE
     settings = settings_from_text(read_text(config), where=str(config))
+    owner = _read_key(path / OWNER_FILE, KeyPurpose.OWNER)
     return Home(
         path=path,
         identity=_read_key(path / IDENTITY_FILE, KeyPurpose.IDENTITY),
-        owner=_read_key(path / OWNER_FILE, KeyPurpose.OWNER),
+        owner=owner,
+        predecessors=_read_predecessors(path / PREDECESSORS_FILE, owner, settings.network),
         settings=settings,
         secret=_read_secret(path / SECRET_FILE, is_expected=settings.has_secret),
         api_token=_read_token(path / TOKEN_FILE),
@@ -271,7 +281,7 @@ def remove_daemon_info(path: Path) -> None:
 
 
 def _refuse_existing(path: Path) -> None:
-    for name in (IDENTITY_FILE, OWNER_FILE, CONFIG_FILE, TOKEN_FILE, SECRET_FILE, WORK_FILE):
+    for name in (IDENTITY_FILE, OWNER_FILE, PREDECESSORS_FILE, CONFIG_FILE, TOKEN_FILE, SECRET_FILE, WORK_FILE):
         if os.path.lexists(path / name):
             message = (
                 f"{path} already has {name}, and it is not overwritten: use that node,"
@@ -289,41 +299,9 @@ def rewrite_config(config: Path, text: str) -> None:
         raise HomeError(message) from error
 
 
-def replace_file(path: Path, name: str, text: str, *, mode: int) -> None:
-    """Write a file whole or not at all, durable when this returns. Raises `OSError`."""
-    temporary = f"{name}.tmp"
-    files = DiskFiles(path)
-    (path / temporary).unlink(missing_ok=True)
-    files.write_new(temporary, [text.encode()], mode=mode)
-    files.rename(temporary, name)
-    files.sync_directory("")
-
-
-def read_text(path: Path) -> str:
-    """Return the text of one of a home's small files. Raises `HomeError` that says what to do."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(SMALL_FILE_BYTES_MAX + 1)
-    except FileNotFoundError as error:
-        message = f"{path} is missing: restore it from a backup, or make a new node in another home with 'p2pnode init'"
-        raise HomeError(message) from error
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
-        raise HomeError(message) from error
-    if len(data) > SMALL_FILE_BYTES_MAX:
-        message = f"{path} is longer than {SMALL_FILE_BYTES_MAX} bytes: this is not a file of a node's home"
-        raise HomeError(message)
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        message = f"{path}, line {line}: not UTF-8 text; restore the file from a backup"
-        raise HomeError(message) from error
-
-
 def _read_key(path: Path, purpose: KeyPurpose) -> SigningKey:
     text = read_text(path)
-    _check_private(path)
+    check_private(path)
     try:
         return key_from_text(text, purpose)
     except BadKeyError as error:
@@ -333,7 +311,7 @@ def _read_key(path: Path, purpose: KeyPurpose) -> SigningKey:
 
 def _read_token(path: Path) -> str:
     token = read_text(path).strip()
-    _check_private(path)
+    check_private(path)
     if not token or not token.isalnum() or not token.isascii():
         message = f"{path}: expected one line of letters and digits; write a new one, 64 long, and keep it private"
         raise HomeError(message)
@@ -348,11 +326,23 @@ def _read_secret(path: Path, *, is_expected: bool) -> NetworkSecret | None:
             raise HomeError(message)
         return None
     text = read_text(path)
-    _check_private(path)
+    check_private(path)
     try:
         return NetworkSecret.from_file_text(text)
     except WireError as error:
         message = f"{path}: {error}; restore the file from a backup, or join again in another home"
+        raise HomeError(message) from error
+
+
+def _read_predecessors(path: Path, owner: SigningKey, network: str) -> tuple[Predecessor, ...]:
+    if not os.path.lexists(path):
+        return ()
+    text = read_text(path)
+    check_private(path)
+    try:
+        return predecessors_from_text(text, PublicKey(owner.public), network=network)
+    except WireError as error:
+        message = f"{path}: {error}; restore the file from a backup"
         raise HomeError(message) from error
 
 
@@ -365,13 +355,6 @@ def _read_work(path: Path) -> bytes:
     except WireError as error:
         message = f"{path}: {error}; remove the file, and 'p2pnode run' does the work again"
         raise HomeError(message) from error
-
-
-def _check_private(path: Path) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & _OTHERS:
-        message = f"{path} may be read or changed by other users (mode {mode:04o}): run 'chmod 600 {path}'"
-        raise HomeError(message)
 
 
 def _take_lock(descriptor: int, path: Path) -> None:

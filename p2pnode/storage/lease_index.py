@@ -7,20 +7,30 @@ effect. What took effect stays in effect until its end or its owner's tombstone,
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from p2pnode.errors import LeaseError
-from p2pnode.protocols.lease_merging import end_of, renews, replaces
+from p2pnode.protocols.lease_merging import renews, replaces
 from p2pnode.protocols.receipts import pairs_of
 from p2pnode.storage import owner_tally, page_index
 from p2pnode.storage.index import PairRow, pair, pairs_of_blob, put_pair
 from p2pnode.storage.recordfile import kept
 from p2pnode.storage.rows import Row, Table, uint64_cell, uint64_of
-from p2pnode.storage.schema import CERTIFICATE_BLOBS, CERTIFICATES, LEASE_RECORDS, LEASES, PAIR_LEASES, TOMBSTONES
-from p2pnode.storage.tombstone_index import tombstone_for
+from p2pnode.storage.schema import (
+    CERTIFICATE_BLOBS,
+    CERTIFICATES,
+    LEASE_RECORDS,
+    LEASES,
+    PAIR_LEASES,
+    SUCCESSIONS,
+    TOMBSTONES,
+)
+from p2pnode.storage.succession_index import heirs_of, predecessors_of
+from p2pnode.storage.tombstone_index import end_here
 from wire import limits
 from wire.codec import decode, encode
-from wire.ids import BlobId, Digest
+from wire.ids import BlobId, Digest, PublicKey
 from wire.messages import CommitLease
 from wire.records import Certificate, Envelope, Lease, LeaseKind, Tombstone
 from wire.signed import Signed
@@ -59,9 +69,20 @@ def lease(connection: sqlite3.Connection, digest: bytes) -> Signed[Lease] | None
 
 
 def leases_of_owner(connection: sqlite3.Connection, tombstone: Signed[Tombstone]) -> list[Signed[Lease]]:
-    """Return the leases that are kept of a tombstone's target and signer."""
-    parameters = (bytes(tombstone.record.target), bytes(tombstone.signer))
-    return [_lease(row) for row in LEASES.rows(connection, "WHERE target = ? AND owner = ?", parameters)]
+    """Return the leases that are kept of a tombstone's target and its signer, or one of whom the signer succeeded."""
+    owners = (tombstone.signer, *predecessors_of(connection, tombstone.signer))
+    where, target = "WHERE target = ? AND owner = ?", bytes(tombstone.record.target)
+    return [_lease(row) for owner in owners for row in LEASES.rows(connection, where, (target, bytes(owner)))]
+
+
+def leases_signed_by(connection: sqlite3.Connection, owner: PublicKey) -> list[Signed[Lease]]:
+    """Return all leases of one key that are kept."""
+    return [_lease(row) for row in LEASES.rows(connection, "WHERE owner = ?", (bytes(owner),))]
+
+
+def has_lease_of(connection: sqlite3.Connection, owner: PublicKey) -> bool:
+    """Tell whether any lease of a key is kept."""
+    return bool(LEASES.rows(connection, "WHERE owner = ? LIMIT 1", (bytes(owner),)))
 
 
 def _lease(row: Row) -> Signed[Lease]:
@@ -91,7 +112,7 @@ def add_lease(connection: sqlite3.Connection, row: PairRow, lease: Signed[Lease]
         _count_for_owner(connection, row, lease)
     is_effective = is_provisional or is_certified or (known is not None and bool(known[3]))
     PAIR_LEASES.put(connection, (bytes(row.blob_id), row.shard, bytes(lease.digest), int(is_effective)))
-    end = end_of(lease, tombstone_for(connection, lease))
+    end = end_here(connection, lease)
     if is_provisional:
         row = replace(row, provisional_until=max(row.provisional_until, end))
     elif is_effective:
@@ -139,7 +160,10 @@ def pairs_under(connection: sqlite3.Connection, lease: Digest) -> list[PairRow]:
 
 def is_renewal(connection: sqlite3.Connection, row: PairRow, lease: Signed[Lease]) -> bool:
     """Tell whether a lease renews one that is in effect for a pair."""
-    return any(is_effective and renews(lease, each) for each, is_effective in leases_under(connection, row))
+    return any(
+        is_effective and renews(lease, each, _heirs(connection, each, lease))
+        for each, is_effective in leases_under(connection, row)
+    )
 
 
 def forget_replaced(connection: sqlite3.Connection, rows: list[PairRow], lease: Signed[Lease]) -> list[Digest]:
@@ -147,10 +171,24 @@ def forget_replaced(connection: sqlite3.Connection, rows: list[PairRow], lease: 
     gone: list[Digest] = []
     for row in rows:
         for each in leases_of_pair(connection, row):
-            if replaces(lease, each):
+            if replaces(lease, each, _heirs(connection, each, lease)):
                 PAIR_LEASES.delete(connection, row.blob_id, row.shard, each.digest)
+                _count_no_more(connection, row, each)
                 gone.append(each.digest)
     return drop_unused_leases(connection, gone)
+
+
+def _heirs(connection: sqlite3.Connection, earlier: Signed[Lease], later: Signed[Lease]) -> Sequence[PublicKey]:
+    """Return the heirs of a lease's owner; nobody asks for them when the later lease is its own."""
+    return () if earlier.signer == later.signer else heirs_of(connection, earlier.signer)
+
+
+def _count_no_more(connection: sqlite3.Connection, row: PairRow, lease: Signed[Lease]) -> None:
+    """Take a pair from the tally of an owner whose last lease on it was replaced: by its successor's."""
+    owner = bytes(lease.signer)
+    stored = pair(connection, row.blob_id, row.shard)
+    if stored is not None and owner not in owner_tally.owners_of(connection, row.blob_id, row.shard):
+        owner_tally.count(connection, [owner], before=stored.file_bytes, after=0)
 
 
 def put_lease_record(connection: sqlite3.Connection, record: Digest, lease: Digest) -> None:
@@ -236,7 +274,7 @@ def put_certificate(
     if earlier is not None:
         delete_certificate(connection, earlier.digest)
     put_lease(connection, lease)
-    _put_certificate_row(connection, replace(row, lease_end=end_of(lease, tombstone_for(connection, lease))))
+    _put_certificate_row(connection, replace(row, lease_end=end_here(connection, lease)))
     page_index.note_certificate(connection, certificate, lease.record)
     rows: list[PairRow] = []
     for blob_id in certificate.record.page.blob_ids:
@@ -293,10 +331,19 @@ def delete_certificate(connection: sqlite3.Connection, digest: Digest) -> Digest
     return None if row is None else _certificate(row).lease
 
 
+_RECORD_COLUMNS = (
+    (CERTIFICATES, "certificate"),
+    (LEASE_RECORDS, "record"),
+    (TOMBSTONES, "tombstone"),
+    (SUCCESSIONS, "record"),
+)
+"""Where the digest of a record with a file stands."""
+
+
 def records_between(connection: sqlite3.Connection, low: bytes, high: bytes) -> dict[Digest, Table]:
     """Return the digests from `low` to `high` of all records with a file, each with the table that knows it."""
     found: dict[Digest, Table] = {}
-    for table, column in ((CERTIFICATES, "certificate"), (LEASE_RECORDS, "record"), (TOMBSTONES, "tombstone")):
+    for table, column in _RECORD_COLUMNS:
         position = [name for name, _ in table.columns].index(column)
         for row in table.each(connection, f"WHERE {column} BETWEEN ? AND ?", (low, high)):
             digest = row[position]

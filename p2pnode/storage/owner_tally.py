@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from p2pnode.errors import NewcomersQuotaError
 from p2pnode.protocols.owners_cap import OwnersCap
+from p2pnode.storage import succession_index
 from p2pnode.storage.quota import on_disk
 from p2pnode.storage.schema import LEASES, OWNER_TALLIES, PAIR_LEASES
 from wire.ids import BlobId, PublicKey
@@ -42,9 +43,18 @@ def count(connection: sqlite3.Connection, owners: Iterable[bytes], *, before: in
 
 def newcomers_bytes(connection: sqlite3.Connection, relied_on: Collection[PublicKey]) -> int:
     """Return what is kept for all owners but those that we rely on."""
+    relied_on = with_predecessors(connection, relied_on)
     marks = ", ".join("?" * len(relied_on))
     rows = OWNER_TALLIES.rows(connection, f"WHERE owner IN ({marks})", [bytes(each) for each in relied_on])
     return _tally(connection, _ALL) - sum(int(tally) for _, tally in rows)
+
+
+def with_predecessors(connection: sqlite3.Connection, owners: Collection[PublicKey]) -> set[PublicKey]:
+    """Return owners with the keys that they have succeeded: what those have here is theirs until it is renewed."""
+    found = set(owners)
+    if succession_index.count(connection):
+        found.update(key for owner in owners for key in succession_index.predecessors_of(connection, owner))
+    return found
 
 
 def refuse_beyond_cap(
@@ -58,8 +68,11 @@ def refuse_beyond_cap(
     Each pair is given as blob id, shard and size in bytes. One that is counted for its owner already adds nothing, so
     that nobody who was let in is kept from renewing.
     """
-    newcomers = set() if cap is None else {bytes(each) for each in owners if each not in cap.relied_on}
-    if cap is None or not newcomers:
+    if cap is None or all(each in cap.relied_on for each in owners):
+        return
+    relied_on = with_predecessors(connection, cap.relied_on)
+    newcomers = {bytes(each) for each in owners if each not in relied_on}
+    if not newcomers:
         return
     added = sum(
         on_disk(size) * len(newcomers - owners_of(connection, blob_id, shard)) for blob_id, shard, size in pairs

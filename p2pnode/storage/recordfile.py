@@ -1,8 +1,8 @@
 """The files of signed records and of numbers that must never go back: a sealed body of one known type. Pure.
 
 A certificate's envelope; a lease that pairs were put under after they were stored, as the `CommitLease` that asked for
-it, or inside a `KeptRenewal` when it took effect at once; a tombstone; a holder record; retractions, many to a
-file; or the ceilings below which every sequence number counts as used.
+it, or inside a `KeptRenewal` when it took effect at once; a tombstone; the succession of an owner; a holder record;
+retractions, many to a file; or the ceilings below which every sequence number counts as used.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from wire.codec import ListOf, Nested, Text, UInt, decode, encode, wire_type
 from wire.errors import WireError
 from wire.ids import Digest
 from wire.messages import CommitLease
+from wire.ownership import Succession
 from wire.records import Certificate, Envelope, HolderRecord, Lease, RecordBundle, Retraction, Tombstone
 from wire.signed import Signed
 
@@ -66,13 +67,32 @@ class KeptRenewal:
     commit: Annotated[CommitLease, Nested(CommitLease)]
 
 
+@wire_type(0x85)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptSuccession:
+    """Who is the owner instead of another key, kept for as long as that one's leases could run."""
+
+    succession: Annotated[Envelope, Nested(Envelope)]
+
+
 LeaseRecord = CommitLease | KeptRenewal
 """The file of a lease that came after its pairs."""
 
-StoredRecord = Envelope | LeaseRecord | KeptTombstone | SequenceCeilings | HolderRecord | RecordBundle
+StoredRecord = Envelope | LeaseRecord | KeptTombstone | KeptSuccession | SequenceCeilings | HolderRecord | RecordBundle
 """What a record file may hold; an `Envelope` is a certificate's, and a bundle is of retractions."""
 
-K = TypeVar("K", Certificate, Lease, Retraction, Tombstone)
+_KINDS = (
+    Envelope,
+    CommitLease,
+    KeptRenewal,
+    KeptTombstone,
+    KeptSuccession,
+    SequenceCeilings,
+    HolderRecord,
+    RecordBundle,
+)
+
+K = TypeVar("K", Certificate, Lease, Retraction, Succession, Tombstone)
 
 
 def record_bytes(record: StoredRecord) -> bytes:
@@ -84,8 +104,7 @@ def read_record(data: bytes) -> StoredRecord:
     """Return the record in a file's bytes. Raises `DamagedFileError` or `NewerFormatError`."""
     body = unseal(data, magic=MAGIC, version=VERSION, body_bytes_max=BODY_BYTES_MAX)
     try:
-        kinds = (Envelope, CommitLease, KeptRenewal, KeptTombstone, SequenceCeilings, HolderRecord, RecordBundle)
-        record = decode(body, *kinds, bytes_max=BODY_BYTES_MAX)
+        record = decode(body, *_KINDS, bytes_max=BODY_BYTES_MAX)
     except WireError as error:
         message = f"the record cannot be read: {error}"
         raise DamagedFileError(message) from error

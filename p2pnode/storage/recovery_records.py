@@ -1,6 +1,7 @@
-"""Making the index agree with the record files: leases that came later, certificates, tombstones.
+"""Making the index agree with the record files: leases that came later, certificates, tombstones, successions.
 
-Their order does not matter: a tombstone ends what is known of its owner's leases, and what becomes known later.
+Their order does not matter: a tombstone ends what is known of its owner's leases, and what becomes known later; so does
+a successor's, once the succession is known.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import sqlite3
 from p2pnode.errors import LeaseError
 from p2pnode.protocols.lease_merging import later_tombstone
 from p2pnode.protocols.page_records import named_holder
-from p2pnode.storage import lease_index, page_index, page_store, tombstone_index
+from p2pnode.storage import lease_index, page_index, page_store, succession_index, tombstone_index
 from p2pnode.storage.burying import apply_tombstone
 from p2pnode.storage.engine import Engine, is_damage
 from p2pnode.storage.names import RECORDS_DIRECTORY, is_temporary, parse_record_name, record_name
 from p2pnode.storage.receipt_tables import HOLDER_RECORDS, RETRACTION_FILES
 from p2pnode.storage.recordfile import (
     KeptRenewal,
+    KeptSuccession,
     KeptTombstone,
     LeaseRecord,
     SequenceCeilings,
@@ -27,10 +29,12 @@ from p2pnode.storage.recordfile import (
     read_record,
 )
 from p2pnode.storage.rows import Table
-from p2pnode.storage.schema import CERTIFICATES, LEASE_RECORDS
+from p2pnode.storage.schema import CERTIFICATES, LEASE_RECORDS, SUCCESSIONS
 from p2pnode.storage.sealed import DamagedFileError, NewerFormatError
+from p2pnode.storage.succeeding import apply_succession
 from wire.ids import Digest
 from wire.messages import CommitLease
+from wire.ownership import Succession
 from wire.records import Certificate, Envelope, HolderRecord, Lease, RecordBundle, Retraction, Tombstone
 
 log = logging.getLogger(__name__)
@@ -70,6 +74,8 @@ def _forget_records(connection: sqlite3.Connection, gone: dict[Digest, Table]) -
             lease_index.forget_lease_record(connection, digest)
         elif table in (HOLDER_RECORDS, RETRACTION_FILES):
             page_index.forget_file(connection, digest)
+        elif table is SUCCESSIONS:
+            succession_index.forget_succession(connection, digest)
         else:
             tombstone_index.forget_tombstone(connection, digest)
 
@@ -100,6 +106,8 @@ def _adopt(engine: Engine, connection: sqlite3.Connection, record: StoredRecord,
             return _adopt_lease(connection, record)
         case KeptTombstone():
             return _adopt_tombstone(connection, record, unneeded)
+        case KeptSuccession():
+            return _adopt_succession(connection, record)
         case HolderRecord() | RecordBundle():
             return _adopt_receipts(engine, connection, record)
         case SequenceCeilings():
@@ -139,6 +147,14 @@ def _adopt_tombstone(connection: sqlite3.Connection, record: KeptTombstone, unne
     apply_tombstone(connection, tombstone)
     if earlier is not None:
         unneeded.append(record_name(earlier.digest))
+    return True
+
+
+def _adopt_succession(connection: sqlite3.Connection, record: KeptSuccession) -> bool:
+    succession = kept(record.succession, Succession)
+    if succession_index.succession_of(connection, succession.record.predecessor) is not None:
+        return False
+    apply_succession(connection, succession)
     return True
 
 

@@ -9,8 +9,8 @@ from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.receipt_tables import RECEIPT_INDEXES, RECEIPT_TABLES
 from p2pnode.storage.rows import Table
 
-SCHEMA_VERSION = 4
-"""1 knew no trash and no tombstones, 2 no tallies of owners, 3 no evidence.
+SCHEMA_VERSION = 5
+"""1 knew no trash and no tombstones, 2 no tallies of owners, 3 no evidence, 4 no successions.
 Earlier ones are built anew from the files."""
 
 META = Table("meta", (("name", "TEXT"), ("value", "INTEGER")), 1)
@@ -51,6 +51,11 @@ TOMBSTONES = Table(
     (("target", "BLOB"), ("owner", "BLOB"), ("tombstone", "BLOB"), ("envelope", "BLOB"), ("kept_until", "BLOB")),
     2,
 )
+SUCCESSIONS = Table(
+    "successions",
+    (("predecessor", "BLOB"), ("successor", "BLOB"), ("record", "BLOB"), ("envelope", "BLOB"), ("kept_until", "BLOB")),
+    1,
+)
 CERTIFICATE_BLOBS = Table("certificate_blobs", (("blob_id", "BLOB"), ("certificate", "BLOB")), 2)
 MEMBERS = Table("members", (("signer", "BLOB"), ("sequence", "BLOB"), ("time", "BLOB"), ("envelope", "BLOB")), 1)
 CONTACTS = Table(
@@ -74,6 +79,7 @@ TABLES = (
     CERTIFICATES,
     CERTIFICATE_BLOBS,
     TOMBSTONES,
+    SUCCESSIONS,
     MEMBERS,
     CONTACTS,
     VETTING,
@@ -87,6 +93,8 @@ _INDEXES = (
     "CREATE INDEX pairs_by_end ON pairs (final_until, provisional_until)",
     "CREATE INDEX pairs_by_state ON pairs (state, trashed_at)",
     "CREATE INDEX leases_by_target ON leases (target, owner)",
+    "CREATE INDEX leases_by_owner ON leases (owner)",
+    "CREATE INDEX successions_by_successor ON successions (successor)",
     "CREATE INDEX tombstones_by_record ON tombstones (tombstone)",
     "CREATE INDEX tombstones_by_end ON tombstones (kept_until)",
     "CREATE INDEX pair_leases_by_lease ON pair_leases (lease)",

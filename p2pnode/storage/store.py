@@ -15,7 +15,19 @@ from p2pnode.membership.contact import Contact
 from p2pnode.protocols.owners_cap import OwnersCap
 from p2pnode.reputation.score import Score
 from p2pnode.seams import Clock, Files, Offload
-from p2pnode.storage import burying, collection, leasing, members, numbers, reader, rescan, sequences, trash, writer
+from p2pnode.storage import (
+    burying,
+    collection,
+    leasing,
+    members,
+    numbers,
+    reader,
+    rescan,
+    sequences,
+    succeeding,
+    trash,
+    writer,
+)
 from p2pnode.storage import evidence as keep_evidence
 from p2pnode.storage import scores as keep_scores
 from p2pnode.storage.collection import Collected
@@ -30,7 +42,8 @@ from p2pnode.storage.rescan import Rescanned
 from p2pnode.storage.trash import TrashedPair
 from wire import limits
 from wire.evidence import Evidence
-from wire.ids import Axis, BlobId, Digest, PeerId, ShardIndex
+from wire.ids import Axis, BlobId, Digest, PeerId, PublicKey, ShardIndex
+from wire.ownership import Succession
 from wire.records import Certificate, Envelope, GroupPage, Lease, MetadataRecord, ShardSet, Tombstone
 from wire.signed import Signed
 
@@ -172,10 +185,25 @@ class SliverStore:
     async def bury(self, tombstone: Signed[Tombstone]) -> bool:
         """Let a verified tombstone end its signer's leases for its target, up to its sequence; no other owner's.
 
+        Of an owner whom its signer has succeeded it ends all. Raises `LeaseError` when the signer has a successor.
+
         It is kept until none of these could still run, so that they do not come back; a lease with a higher sequence
         lives. Returns False when it ends nothing that is here, and is not kept.
         """
         return await self._call(self._writes, burying.bury, tombstone)
+
+    async def succeed(self, succession: Signed[Succession], *, is_needed: bool = False) -> bool:
+        """Let an owner's successor act for it from now on: renew its leases, and end them.
+
+        The predecessor ends nothing any more, and no lease counts that it dates after the succession. It is kept while
+        the predecessor has a lease here or could still sign one; the first one that comes stands. Returns False when it
+        is about nothing that is here, unless `is_needed`, and is not kept. Raises `QuotaError` when there are too many.
+        """
+        return await self._call(self._writes, succeeding.succeed, succession, is_needed)
+
+    async def succession(self, owner: PublicKey) -> Envelope | None:
+        """Return the succession of an owner that is kept here."""
+        return await self._call(self._reads, succeeding.succession, owner)
 
     async def collect(self, now: float) -> Collected:
         """Remove what only provisional leases covered, all of which ended before `now` (wall clock), and old trash.

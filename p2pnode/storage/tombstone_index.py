@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
-from p2pnode.protocols.lease_merging import is_ended_by, outlasts
+from p2pnode.protocols.lease_merging import end_of, is_ended_by, outlasts
 from p2pnode.storage.recordfile import kept
 from p2pnode.storage.rows import Row, uint64_cell
 from p2pnode.storage.schema import TOMBSTONES
+from p2pnode.storage.succession_index import heirs_of
 from wire import limits
 from wire.codec import decode, encode
-from wire.ids import Digest
+from wire.ids import Digest, PublicKey
 from wire.records import Envelope, Lease, Tombstone
 from wire.signed import Signed
 
@@ -21,20 +23,30 @@ Beyond it those go that would go first: about 500 bytes each, half a gigabyte of
 _ENVELOPE_BYTES_MAX = limits.RECORD_BYTES_MAX + 1024
 
 
-def tombstone_for(connection: sqlite3.Connection, lease: Signed[Lease]) -> Signed[Tombstone] | None:
-    """Return the tombstone that is kept for a lease's target and owner, whether it ends this lease or not."""
-    return _tombstone(TOMBSTONES.row(connection, bytes(lease.record.target), bytes(lease.signer)))
+def end_here(connection: sqlite3.Connection, lease: Signed[Lease]) -> int:
+    """Return when a lease ends by all that is known here; see `lease_merging.end_of`."""
+    heirs = heirs_of(connection, lease.signer)
+    return min(end_of(lease, each, heirs) for each in _tombstones_for(connection, lease, heirs))
+
+
+def is_buried(connection: sqlite3.Connection, lease: Signed[Lease]) -> bool:
+    """Tell whether a lease's owner has ended it, as far as is known here."""
+    heirs = heirs_of(connection, lease.signer)
+    found = _tombstones_for(connection, lease, heirs)
+    return any(each is not None and is_ended_by(lease, each, heirs) for each in found)
+
+
+def _tombstones_for(
+    connection: sqlite3.Connection, lease: Signed[Lease], heirs: Sequence[PublicKey]
+) -> list[Signed[Tombstone] | None]:
+    """Return the tombstones of a lease's target by its owner and each heir, None for those without one."""
+    target = bytes(lease.record.target)
+    return [_tombstone(TOMBSTONES.row(connection, target, bytes(key))) for key in (lease.signer, *heirs)]
 
 
 def earlier_tombstone(connection: sqlite3.Connection, tombstone: Signed[Tombstone]) -> Signed[Tombstone] | None:
     """Return the tombstone that is kept for the same target and owner."""
     return _tombstone(TOMBSTONES.row(connection, bytes(tombstone.record.target), bytes(tombstone.signer)))
-
-
-def is_buried(connection: sqlite3.Connection, lease: Signed[Lease]) -> bool:
-    """Tell whether a lease's owner has ended it, as far as is known here."""
-    tombstone = tombstone_for(connection, lease)
-    return tombstone is not None and is_ended_by(lease, tombstone)
 
 
 def put_tombstone(connection: sqlite3.Connection, tombstone: Signed[Tombstone]) -> None:

@@ -34,7 +34,7 @@ from wire.codec import (
 )
 from wire.errors import WireError
 from wire.ids import PublicKey
-from wire.ownership import CatalogueHead, OwnedRecord
+from wire.ownership import CatalogueHead, OwnedRecord, Succession
 from wire.records import (
     AnnouncementBatch,
     Certificate,
@@ -64,6 +64,7 @@ SIGNED_KINDS: tuple[type[SignedRecord], ...] = (
     AnnouncementBatch,
     OwnedRecord,
     CatalogueHead,
+    Succession,
     StorageProof,
 )
 _KIND_OF_TAG: dict[int, type[SignedRecord]] = {tag_of(kind): kind for kind in SIGNED_KINDS}

@@ -13,6 +13,8 @@ import trio
 
 from crypto.keys import SEED_BYTES, SigningKey
 from crypto.peer_id import peer_id_of, peer_id_to_text
+from p2pnode.protocols.catalogue import catalogue_key
+from p2pnode.protocols.successions import Predecessor, make_succession
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng
 from p2pnode.services.results import NodeFace
 from testnet.sim.clock import NodeClock
@@ -40,6 +42,7 @@ class NodeParts:
 
     identity: SigningKey
     owner: SigningKey
+    predecessors: tuple[Predecessor, ...] = ()
     bootstrap: tuple[str, ...]
     network: Network
     clock: Clock
@@ -140,6 +143,8 @@ class Machine:
         self.name = name
         self.identity = SigningKey(keys.randbytes(SEED_BYTES))
         self.owner = SigningKey(keys.randbytes(SEED_BYTES))
+        self.predecessors: tuple[Predecessor, ...] = ()
+        """The owner's earlier keys."""
         self.address = f"/ip4/{20 + number // 256}.{number % 256}.0.7/tcp/4710"
         self.clock = NodeClock()
         self.files = files
@@ -149,6 +154,13 @@ class Machine:
         self.life: Life | None = None
         self.has_left = False
         """Whether it was taken away for ever."""
+
+    def rotate_owner(self, successor: SigningKey, *, network: str) -> None:
+        """Put a new owner key in the place of the old one, as `p2pnode id rotate-owner` does; for the next life."""
+        time = int(self.clock.wall())
+        succession = make_succession(self.owner, successor, time=time, network=network)
+        latest = Predecessor(succession=succession, catalogue_key=catalogue_key(self.owner))
+        self.owner, self.predecessors = successor, (*self.predecessors, latest)
 
     @property
     def peer_id(self) -> PeerId:

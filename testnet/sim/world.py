@@ -20,6 +20,7 @@ from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_to_text
 from p2pnode.config import Profile
 from p2pnode.node import Node, NodeConfig
+from p2pnode.protocols.successions import Predecessor
 from testnet.sim.admission import SIMULATED, solved
 from testnet.sim.clock import SimClock, run_in_virtual_time
 from testnet.sim.disk_events import DiskEvent, DiskOperation
@@ -120,6 +121,7 @@ def production_node(profile: Profile, *, minds_own_things: bool = False) -> Node
             profile=profile,
             identity=parts.identity,
             owner=parts.owner,
+            predecessors=parts.predecessors,
             bootstrap=parts.bootstrap,
             quota_bytes=QUOTA_BYTES,
             work=solved(parts.identity, NETWORK_NAME, profile),
@@ -222,6 +224,7 @@ class World:
         habit: Habit | None = None,
         address: str = "",
         owner: SigningKey | None = None,
+        predecessors: tuple[Predecessor, ...] = (),
     ) -> Machine:
         """Start a node on a new machine, or again on an old one; all that is given holds for later lives too.
 
@@ -236,12 +239,14 @@ class World:
         machine.habit = habit or machine.habit
         machine.address = address or machine.address
         machine.owner = owner or machine.owner
+        machine.predecessors = predecessors or machine.predecessors
         number = next(self._lives)
         network = SimNetwork(self.fabric, name=name, peer_id=machine.peer_id, listen=[machine.address])
         offload = SimOffload(self.clock, self.generator(f"{name}/{number}/offload"), disk=machine.files.faults)
         parts = NodeParts(
             identity=machine.identity,
             owner=machine.owner,
+            predecessors=machine.predecessors,
             bootstrap=machine.bootstrap,
             network=network,
             clock=machine.clock,

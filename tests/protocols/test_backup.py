@@ -11,7 +11,9 @@ import pytest
 
 from crypto.sealing import NONCE_BYTES, SALT_BYTES, seal_with_passphrase
 from p2pnode.protocols.backup import BACKUP_BYTES_MAX, HEADER, Backup, BadBackupError, open_backup, seal_backup
-from tests.factories import key, owner_key
+from p2pnode.protocols.catalogue import catalogue_key
+from p2pnode.protocols.successions import Predecessor, make_succession
+from tests.factories import TIME, key, owner_key
 
 QUICK = 2
 BACKUP = Backup(
@@ -36,7 +38,18 @@ def sealed_json(rng: random.Random, value: object) -> str:
     return f"{HEADER}\n{base64.b64encode(inner).decode()}\n"
 
 
-@pytest.mark.parametrize("backup", [BACKUP, replace(BACKUP, bootstrap=(), secret=None)])
+ROTATED = replace(
+    BACKUP,
+    predecessors=(
+        Predecessor(
+            succession=make_succession(key(5), owner_key(), time=TIME, network="main"),
+            catalogue_key=catalogue_key(key(5)),
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize("backup", [BACKUP, ROTATED, replace(BACKUP, bootstrap=(), secret=None)])
 def test_a_backup_opens_with_its_passphrase_as_it_was_made(rng: random.Random, backup: Backup) -> None:
     text = sealed(rng, backup)
     assert open_backup(text, "word") == backup
@@ -77,6 +90,7 @@ FIELDS: dict[str, object] = {
     ("fields", "says"),
     [
         ([], "other fields"),
+        (FIELDS | {"predecessors": 3}, "damaged"),
         (FIELDS | {"secret": 3}, "other fields"),
         (FIELDS | {"owner": "zz"}, "damaged"),
         (FIELDS | {"owner": "00"}, "damaged"),
@@ -85,3 +99,7 @@ FIELDS: dict[str, object] = {
 def test_what_a_later_version_sealed_is_said_to_be_that(rng: random.Random, fields: object, says: str) -> None:
     with pytest.raises(BadBackupError, match=says):
         open_backup(sealed_json(rng, fields), "word")
+
+
+def test_a_backup_of_before_there_were_rotations_opens(rng: random.Random) -> None:
+    assert open_backup(sealed_json(rng, FIELDS), "word").predecessors == ()

@@ -15,10 +15,14 @@ from p2pnode.errors import IntegrityError
 from p2pnode.protocols import catalogue
 from p2pnode.protocols.catalogue import (
     FORGOTTEN_AFTER_S,
+    NOT_YET_OURS,
+    catalogue_key,
+    inherited,
     is_forgotten,
     kind_number,
     merged,
     open_catalogue,
+    open_catalogue_of,
     open_records,
     placement_seed,
     reference_of,
@@ -158,3 +162,21 @@ def test_references_and_kinds_are_each_others() -> None:
 
 def test_each_owner_has_a_seed_of_its_own() -> None:
     assert placement_seed(PublicKey(key(1).public)) != placement_seed(PublicKey(key(2).public))
+
+
+def test_the_catalogue_of_a_predecessor_opens_with_what_it_was_sealed_under() -> None:
+    records = view(owned(1))
+    sealed = seal_catalogue(records, key=owner_key(), network=NETWORK, nonce=NONCE)
+    owner, under = PublicKey(owner_key().public), catalogue_key(owner_key())
+    assert merged({}, open_catalogue_of(owner, sealed, sealed_under=under, network=NETWORK)) == records
+    with pytest.raises(IntegrityError, match="another owner"):
+        open_catalogue_of(PublicKey(key(5).public), sealed, sealed_under=under, network=NETWORK)
+
+
+def test_a_lease_of_a_predecessor_gives_way_to_every_lease_of_ones_own() -> None:
+    record = inherited(owned(1, lease_sequence=9))
+    assert record == owned(1, lease_sequence=NOT_YET_OURS)
+    own = made(owned(1, lease_sequence=1))
+    assert merged(view(record), [own]) == merged(view(owned(1, lease_sequence=1)), [made(record)])
+    removed = owned(1, removed_at=TIME, lease_sequence=9)
+    assert inherited(removed) == removed

@@ -17,7 +17,7 @@ from p2pnode.protocols.lease_merging import (
     replaces,
 )
 from p2pnode.protocols.refusal import RefusalError
-from tests.factories import NETWORK, TIME, blob_id, key, lease, owner_key, signed, tombstone
+from tests.factories import NETWORK, TIME, blob_id, key, lease, owner_key, public_key, signed, tombstone
 from wire import limits
 from wire.messages import RefusalCode
 from wire.records import Envelope, Lease, LeaseKind, Tombstone
@@ -111,3 +111,15 @@ def test_a_tombstone_is_opened_only_with_its_signature_and_not_from_the_future()
         with pytest.raises(RefusalError, match=what) as caught:
             open_tombstone(envelope, network=NETWORK, wall=TIME)
         assert caught.value.code == RefusalCode.LEASE
+
+
+def test_an_heir_acts_for_its_predecessor_whatever_the_sequences() -> None:
+    heirs = (public_key(5),)
+    assert is_ended_by(leased(9), buried(1, owner=5), heirs)
+    assert not is_ended_by(leased(9), buried(1, owner=6), heirs)
+    assert not is_ended_by(leased(9, target=2), buried(1, owner=5), heirs)
+    assert end_of(leased(9), buried(1, owner=5, time=TIME + 7), heirs) == TIME + 7
+    assert renews(leased(1, owner=5), leased(9), heirs)
+    assert replaces(leased(1, owner=5), leased(9), heirs)
+    assert not replaces(leased(1, owner=5, end=END - 1), leased(9), heirs)
+    assert not renews(leased(9), leased(1, owner=5), heirs)

@@ -71,3 +71,13 @@ def test_a_tombstone_is_the_owners_word_about_one_target() -> None:
     tombstone = make_tombstone(owner_key(), target, sequence=4, time=TIME, network=NETWORK)
     assert tombstone.signer == PublicKey(owner_key().public)
     assert (tombstone.record.target, tombstone.record.sequence, tombstone.record.time) == (target, 4, TIME)
+
+
+def test_a_lease_of_an_earlier_owner_key_is_renewed_at_once_while_the_thing_is_wanted() -> None:
+    end = TIME + LONGEST_S
+    of_predecessor = owned(lease_end=end, lease_sequence=0)
+    assert renewal_is_due(of_predecessor, now=TIME, longest_s=LONGEST_S)
+    assert renewal_is_due(replace(of_predecessor, wanted_until=end), now=TIME, longest_s=LONGEST_S)
+    assert not renewal_is_due(replace(of_predecessor, wanted_until=TIME), now=TIME, longest_s=LONGEST_S)
+    assert not renewal_is_due(replace(of_predecessor, removed_at=TIME), now=TIME, longest_s=LONGEST_S)
+    assert not renewal_is_due(replace(of_predecessor, lease_sequence=1), now=TIME, longest_s=LONGEST_S)

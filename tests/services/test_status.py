@@ -34,7 +34,7 @@ def status(
     catalogue: CatalogueState = LISTED, away: tuple[str, ...] = (),
 ) -> NodeStatus:  # fmt: skip
     stored = stored_of(things, untold_removals=0, catalogue=catalogue)
-    return status_of(info, FakeNode().reach(), space, TRAFFIC, things, stored, detail=catalogue.detail, away=away)
+    return status_of(info, FakeNode().reach(), space, TRAFFIC, things, stored, catalogue=catalogue, away=away)
 
 
 def kinds(found: NodeStatus) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from p2pnode.storage import accounted, burying, collection, engine, index, lease_index, leasing
+from p2pnode.storage import accounted, burying, collection, engine, index, lease_index, leasing, tombstone_index
 from p2pnode.storage.schema import LEASES
 from testnet.sim import storage_histories
 from testnet.sim.disk_harness_goods import DAY_S
@@ -39,13 +39,8 @@ def a_tombstone_ends_every_owners_lease(monkeypatch: pytest.MonkeyPatch) -> None
         found = [lease_index.lease(connection, digest) for digest in digests if isinstance(digest, bytes)]
         return [each for each in found if each is not None]
 
-    def end_of(lease: Signed[Lease], tombstone: Signed[Tombstone] | None) -> int:
-        del lease, tombstone
-        return 1
-
-    monkeypatch.setattr(lease_index, "leases_of_owner", leases_of_target)
-    monkeypatch.setattr(burying, "is_ended_by", lambda *_: True)
-    monkeypatch.setattr(burying, "end_of", end_of)
+    monkeypatch.setattr(burying, "_ended_leases", leases_of_target)
+    monkeypatch.setattr(tombstone_index, "end_here", lambda *_: 1)
 
 
 def a_renewal_leaves_data_in_the_trash(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from p2pnode.storage.pairfile import (
 )
 from p2pnode.storage.recordfile import (
     KeptRenewal,
+    KeptSuccession,
     KeptTombstone,
     SequenceCeiling,
     SequenceCeilings,
@@ -132,6 +133,24 @@ def test_a_tombstones_file_has_these_bytes() -> None:
             c440 22*64               # signature
     """)
     record = KeptTombstone(tombstone=ENVELOPE)
+    assert record_bytes(record).hex() == (start + tagged_hash(b"p2pnode/sealed", start)).hex()
+    assert read_record(record_bytes(record)) == record
+
+
+def test_a_file_of_a_succession_has_these_bytes() -> None:
+    start = golden("""
+        7032702d7265636f             # magic: p2p-reco
+        0001                         # format version 1
+        00000070                     # 112 bytes of record follow
+        92                           # array of 2
+          cc85                       # tag: KeptSuccession
+          94                         # succession: array of 4
+            01                       # tag: Envelope
+            c405 6c65617365          # body
+            c420 11*32               # signer
+            c440 22*64               # signature
+    """)
+    record = KeptSuccession(succession=ENVELOPE)
     assert record_bytes(record).hex() == (start + tagged_hash(b"p2pnode/sealed", start)).hex()
     assert read_record(record_bytes(record)) == record
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.wire.golden import Golden
 from tests.wire.golden_records import BLOB, ENVELOPE, OWNER, TIME
-from wire.ids import LeaseTarget
+from wire.ids import LeaseTarget, PublicKey
 from wire.ownership import (
     KIND_FILE,
     Buried,
@@ -12,9 +12,13 @@ from wire.ownership import (
     Catalogue,
     CatalogueHead,
     GetHead,
+    GetSuccession,
     HeadKept,
     KeepHead,
+    KeepSuccession,
     OwnedRecord,
+    Succession,
+    SuccessionKept,
 )
 
 OWNERSHIP = (
@@ -143,5 +147,77 @@ OWNERSHIP = (
               c4 20 0e*32  # signer
               c4 40 51*64  # signature
         """,
+    ),
+    Golden(
+        Succession(predecessor=OWNER, successor=PublicKey(b"\x5c" * 32), time=TIME, consent=None),
+        """
+        96             # array of 6
+          68           # tag: Succession
+          01           # version: 1
+          c4 20 0e*32  # predecessor
+          c4 20 5c*32  # successor
+          ce 6b49d200  # time: 1800000000
+          c0           # consent: nil
+        """,
+        case="that the successor signs",
+    ),
+    Golden(
+        Succession(predecessor=OWNER, successor=PublicKey(b"\x5c" * 32), time=TIME, consent=ENVELOPE),
+        """
+        96               # array of 6
+          68             # tag: Succession
+          01             # version: 1
+          c4 20 0e*32    # predecessor
+          c4 20 5c*32    # successor
+          ce 6b49d200    # time: 1800000000
+          94             # consent: array of 4
+            01           # tag: Envelope
+            c4 02 b0d7   # body
+            c4 20 0e*32  # signer
+            c4 40 51*64  # signature
+        """,
+        case="that the predecessor signs",
+    ),
+    Golden(
+        KeepSuccession(succession=ENVELOPE),
+        """
+        92               # array of 2
+          69             # tag: KeepSuccession
+          94             # succession: array of 4
+            01           # tag: Envelope
+            c4 02 b0d7   # body
+            c4 20 0e*32  # signer
+            c4 40 51*64  # signature
+        """,
+    ),
+    Golden(
+        GetSuccession(owner=OWNER),
+        """
+        92             # array of 2
+          6a           # tag: GetSuccession
+          c4 20 0e*32  # owner
+        """,
+    ),
+    Golden(
+        SuccessionKept(succession=None),
+        """
+        92    # array of 2
+          6b  # tag: SuccessionKept
+          c0  # succession: nil
+        """,
+        case="of nobody",
+    ),
+    Golden(
+        SuccessionKept(succession=ENVELOPE),
+        """
+        92               # array of 2
+          6b             # tag: SuccessionKept
+          94             # succession: array of 4
+            01           # tag: Envelope
+            c4 02 b0d7   # body
+            c4 20 0e*32  # signer
+            c4 40 51*64  # signature
+        """,
+        case="of an owner",
     ),
 )

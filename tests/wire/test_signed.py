@@ -20,7 +20,7 @@ from wire.challenges import StorageProof
 from wire.codec import encode
 from wire.errors import WireError
 from wire.ids import PublicKey, Signature
-from wire.ownership import CatalogueHead, OwnedRecord
+from wire.ownership import CatalogueHead, OwnedRecord, Succession
 from wire.records import (
     AnnouncementBatch,
     Certificate,
@@ -47,6 +47,7 @@ KINDS: tuple[type[SignedRecord], ...] = (
     AnnouncementBatch,
     OwnedRecord,
     CatalogueHead,
+    Succession,
     StorageProof,
 )
 
@@ -87,6 +88,10 @@ SIGNATURES: dict[type[SignedRecord], str] = {
         "bdeaa78806f5b723fc43dddadae9c243cc29c50ca6a74e94e021edc3f81f31e1"
         "b74348913ed876fcd28f7fb05a3df7182fbd2f546b56784042777db8c5749d06"
     ),
+    Succession: (
+        "a9860161e5d510b692d604fdf3298b2d58134037839a9bc85de26c8f6de5adfd"
+        "6b79f70bf3f9af1421df8d9a60882258abe249d07ff4f32b9efccce307e59f0d"
+    ),
     StorageProof: (
         "55a6f4a3f54bdfa7a1c6d06f4d6547b614c2d208796105529b7588a5596ec623"
         "12cc0bbca93cc896e6f5a51d19b1d70c0debd32deaba8b50ac56e2391e35ba0d"
@@ -105,6 +110,7 @@ DIGESTS: dict[type[SignedRecord], str] = {
     AnnouncementBatch: "e1d0aabbe512b4923917b50d48aaf8fbdfc39b37783d06211b840e076c2668a9",
     OwnedRecord: "0127e4fc52f99e8991732e757f84e2bf53120fd6c3adf389e828d437d9ec1f33",
     CatalogueHead: "fc2a6ec65a84a1db8c791e9eb9b280e52bf055fd002923eacd23b7818f821721",
+    Succession: "6e7b2f8f84c195f4fff7cc1e5045b140bac90d0bb6079b18062139d7e292c043",
     StorageProof: "2b0e01614738c8a17557b1971ea5e89e33a051c58802699295858cb4466ff6e6",
 }
 """`Signed.digest` of the same."""

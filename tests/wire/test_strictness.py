@@ -17,7 +17,7 @@ from wire.errors import WireError
 from wire.evidence import TellVerdict
 from wire.invitations import Invitation
 from wire.messages import BlobRecord, DialledBack, ExchangeMembers, ListPages, OwnRecord, SetsCompared
-from wire.ownership import HeadKept
+from wire.ownership import HeadKept, Succession, SuccessionKept
 from wire.records import Lease
 
 Plain = list[object]
@@ -28,6 +28,8 @@ ABSENT: set[tuple[type[object], Path]] = {
     (ExchangeMembers, (3,)),
     (OwnRecord, (1,)),
     (HeadKept, (1,)),
+    (Succession, (5,)),
+    (SuccessionKept, (1,)),
     (Invitation, (4,)),
     (SetsCompared, (1,)),
     (ListPages, (2,)),

@@ -18,6 +18,7 @@ import p2pnode.network.request_server
 import p2pnode.protocols.audit_targets
 import p2pnode.protocols.challenge
 import p2pnode.protocols.heads
+import p2pnode.protocols.successions
 import p2pnode.protocols.sync
 import p2pnode.services.announce
 import p2pnode.services.keep
@@ -33,6 +34,7 @@ import p2pnode.storage.writer
 from p2pnode.protocols.certificates import make_certificate
 from p2pnode.protocols.receipts import make_batch, pairs_of, receipt_for
 from p2pnode.protocols.renewal import make_tombstone
+from p2pnode.protocols.successions import make_succession
 from p2pnode.seams import Verdict
 from p2pnode.services.reach import ANSWER_S
 from testnet.fuzz import honest
@@ -41,7 +43,7 @@ from testnet.fuzz.node import NODE_KEY, NodeUnderTest, running
 from testnet.fuzz.target import BrokenPromiseError, Check, Mutate, Target
 from testnet.fuzz.targets.texts import ADDRESSES
 from testnet.fuzz.targets.wire_types import edited_tree
-from testnet.fuzz.values import NETWORK, PUBLIC_KEYS, value_editor
+from testnet.fuzz.values import KEYS, NETWORK, PUBLIC_KEYS, value_editor
 from testnet.fuzz.watch import Watch, watched
 from wire import limits
 from wire.challenges import Absent, Challenge, Proven
@@ -73,7 +75,17 @@ from wire.messages import (
     Stored,
     payload_bytes,
 )
-from wire.ownership import Buried, Bury, CatalogueHead, GetHead, HeadKept, KeepHead
+from wire.ownership import (
+    Buried,
+    Bury,
+    CatalogueHead,
+    GetHead,
+    GetSuccession,
+    HeadKept,
+    KeepHead,
+    KeepSuccession,
+    SuccessionKept,
+)
 from wire.records import Envelope, HolderReceipts, RecordBundle
 from wire.signed import sign_record
 
@@ -93,7 +105,7 @@ _ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "read": (BlobRecord, NoRecord, SliverData),
     "members": (Members, OwnRecord),
     "reach": (DialledBack,),
-    "owner": (HeadKept, Buried),
+    "owner": (HeadKept, Buried, SuccessionKept),
     "sync": (SetsCompared, Pages, PageExchanged),
     "audit": (Proven, Absent),
 }
@@ -118,7 +130,7 @@ def targets() -> list[Target]:
         "read": (services.serve_reads,),
         "members": (services.membership,),
         "reach": (services.reach,),
-        "owner": (services.owner_server, p2pnode.protocols.heads),
+        "owner": (services.owner_server, p2pnode.protocols.heads, p2pnode.protocols.successions),
         "sync": (services.sync, p2pnode.protocols.sync, storage.page_store),
         "audit": (services.prove, p2pnode.protocols.challenge, p2pnode.protocols.audit_targets),
     }
@@ -162,7 +174,8 @@ def _requests() -> dict[str, list[bytes]]:
         "members": [frame(GetOwnRecord()), *(frame(honest.exchange(number)) for number in range(5))],
         "owner": [frame(KeepHead(head=_head(number))) for number in range(1, 4)]
         + [frame(GetHead(owner=PublicKey(honest.OWNER.public)))]
-        + [frame(Bury(tombstone=_tombstone(blobs[1])))],
+        + [frame(Bury(tombstone=_tombstone(blobs[1])))]
+        + [frame(KeepSuccession(succession=_succession())), frame(GetSuccession(owner=PublicKey(honest.OWNER.public)))],
         "audit": [frame(_challenge(number)) for number in range(4)],
         "sync": [frame(CompareSets(digest=bytes(8))), frame(ListPages(buckets=tuple(range(0, 256, 5)), after=None))]
         + [frame(honest.page_records(number)) for number in range(4)]
@@ -178,6 +191,11 @@ def _head(number: int) -> Envelope:
         sequence=number, time=honest.WALL, end=honest.WALL + 1000, kind=0, blob_id=BlobId(bytes([number]) * 32)
     )
     return sign_record(head, key=honest.OWNER, network=NETWORK).envelope
+
+
+def _succession() -> Envelope:
+    """Return that another key has succeeded the honest owner's."""
+    return make_succession(honest.OWNER, KEYS[5], time=honest.WALL, network=NETWORK).envelope
 
 
 def _tombstone(blob: honest.HonestBlob) -> Envelope:

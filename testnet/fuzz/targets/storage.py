@@ -20,6 +20,7 @@ from p2pnode.protocols.manifest import (
     manifest_from_bytes,
     manifest_to_bytes,
 )
+from p2pnode.protocols.successions import make_succession
 from p2pnode.storage import pairfile, recordfile
 from p2pnode.storage.names import (
     is_temporary,
@@ -34,6 +35,7 @@ from p2pnode.storage.names import (
 from p2pnode.storage.pairfile import header_of, make_header, sealed_header, sliver_place, verify_pair_file
 from p2pnode.storage.recordfile import (
     KeptRenewal,
+    KeptSuccession,
     KeptTombstone,
     SequenceCeiling,
     SequenceCeilings,
@@ -47,10 +49,11 @@ from testnet.fuzz import honest
 from testnet.fuzz.target import Mutate, Target, plain
 from testnet.fuzz.targets.texts import bytes_of, edited_text, text_of
 from testnet.fuzz.targets.wire_types import edited_tree, tree_or_value
-from testnet.fuzz.values import random_value
+from testnet.fuzz.values import KEYS, NETWORK, random_value
 from wire import limits
 from wire.ids import Axis, BlobId, ShardIndex
 from wire.messages import CommitLease
+from wire.ownership import Succession
 from wire.records import Certificate, Envelope, Lease, Tombstone
 
 SEALED_FRAMING = r"DamagedFileError: (cut short|expected|a body has|the checksum)"
@@ -60,7 +63,7 @@ _SHARD = 1
 
 def targets() -> list[Target]:
     """Return the targets of this file."""
-    kinds = (Envelope, CommitLease, KeptRenewal, KeptTombstone, SequenceCeilings)
+    kinds = (Envelope, CommitLease, KeptRenewal, KeptTombstone, KeptSuccession, SequenceCeilings)
     return [
         Target(
             name="storage/pair-header",
@@ -153,6 +156,8 @@ def _record(data: bytes) -> object:
         return kept(record.commit.lease if isinstance(record, KeptRenewal) else record.lease, Lease).record
     if isinstance(record, KeptTombstone):
         return kept(record.tombstone, Tombstone).record
+    if isinstance(record, KeptSuccession):
+        return kept(record.succession, Succession).record
     return kept(record, Certificate).record if isinstance(record, Envelope) else record
 
 
@@ -163,6 +168,7 @@ def _records(rng: random.Random) -> list[bytes]:
         honest.honest_blob().commit(0),
         KeptRenewal(commit=honest.honest_blob().commit(0)),
         KeptTombstone(tombstone=honest.file_certificate(3).envelope),
+        KeptSuccession(succession=make_succession(KEYS[5], KEYS[6], time=honest.WALL, network=NETWORK).envelope),
         honest.file_certificate(3).envelope,
         ceilings,
         random_value(SequenceCeilings, rng),

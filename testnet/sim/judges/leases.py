@@ -6,10 +6,11 @@ The record files are the durable truth; the index beside them can be rebuilt and
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from p2pnode.protocols.receipts import pairs_of
 from p2pnode.storage.names import RECORDS_DIRECTORY, PairKey, is_prefix, record_name
-from p2pnode.storage.recordfile import KeptRenewal, KeptTombstone, lease_record_digest, read_record
+from p2pnode.storage.recordfile import KeptRenewal, KeptSuccession, KeptTombstone, lease_record_digest, read_record
 from p2pnode.storage.sealed import DamagedFileError, NewerFormatError
 from testnet.sim.files import SimFiles
 from testnet.sim.judges.pairs import HeldLease, held_lease, lease_digest
@@ -18,9 +19,10 @@ from wire.codec import decode
 from wire.errors import WireError
 from wire.ids import Digest, PublicKey
 from wire.messages import CommitLease
+from wire.ownership import Succession
 from wire.records import Certificate, Envelope, Tombstone
 
-Record = CommitLease | KeptRenewal | Certificate | KeptTombstone
+Record = CommitLease | KeptRenewal | Certificate | KeptTombstone | KeptSuccession
 """What of the record files is judged by."""
 
 
@@ -79,10 +81,23 @@ class RecordInspector:
         return found
 
     def tombstones(self, files: SimFiles) -> list[tuple[PublicKey, Tombstone]]:
-        """Return the tombstones that survive every power loss at this moment, each with its signer."""
+        """Return the tombstones that survive every power loss at this moment, each with its signer.
+
+        One of an owner who has succeeded another stands for that one too, whatever the sequences.
+        """
         found = [self.read(data) for data in self._certain_records(files)]
         envelopes = [each.tombstone for each in found if isinstance(each, KeptTombstone)]
-        return [(each.signer, decode(each.body, Tombstone, bytes_max=limits.RECORD_BYTES_MAX)) for each in envelopes]
+        signed = [(each.signer, decode(each.body, Tombstone, bytes_max=limits.RECORD_BYTES_MAX)) for each in envelopes]
+        kept = [each.succession.body for each in found if isinstance(each, KeptSuccession)]
+        successions = [decode(body, Succession, bytes_max=limits.RECORD_BYTES_MAX) for body in kept]
+        for _ in successions:  # As often as one may follow another.
+            for each in successions:
+                signed += [
+                    (each.predecessor, replace(tombstone, sequence=limits.UINT64_MAX))
+                    for owner, tombstone in list(signed)
+                    if owner == each.successor
+                ]
+        return signed
 
     def read(self, data: bytes) -> Record | None:
         """Return what a record file holds; None when it holds something else, or nothing that can be read."""
@@ -114,7 +129,7 @@ def _commit(record: Record | None) -> CommitLease | Certificate | None:
     """Return what puts pairs under a lease."""
     if isinstance(record, KeptRenewal):
         return record.commit
-    return None if isinstance(record, KeptTombstone) else record
+    return None if isinstance(record, KeptTombstone | KeptSuccession) else record
 
 
 def _parsed(data: bytes) -> Record | None:
@@ -124,4 +139,4 @@ def _parsed(data: bytes) -> Record | None:
             return decode(record.body, Certificate, bytes_max=limits.RECORD_BYTES_MAX)
     except (DamagedFileError, NewerFormatError, WireError):
         return None
-    return record if isinstance(record, CommitLease | KeptRenewal | KeptTombstone) else None
+    return record if isinstance(record, CommitLease | KeptRenewal | KeptTombstone | KeptSuccession) else None
