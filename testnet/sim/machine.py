@@ -49,6 +49,7 @@ class NodeParts:
     rng: Rng
     files: Files
     offload: Offload
+    domain_tag: str
 
 
 NodeFactory = Callable[[NodeParts], RunningNode]
@@ -146,6 +147,7 @@ class Machine:
         self.predecessors: tuple[Predecessor, ...] = ()
         """The owner's earlier keys."""
         self.address = f"/ip4/{20 + number // 256}.{number % 256}.0.7/tcp/4710"
+        self.domain_tag = ""
         self.clock = NodeClock()
         self.files = files
         self.bootstrap: tuple[str, ...] = ()

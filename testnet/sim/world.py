@@ -125,6 +125,7 @@ def production_node(profile: Profile, *, minds_own_things: bool = False) -> Node
             bootstrap=parts.bootstrap,
             quota_bytes=QUOTA_BYTES,
             work=solved(parts.identity, NETWORK_NAME, profile),
+            domain_tag=parts.domain_tag,
             minds_own_things=minds_own_things,
         )
         return Node(
@@ -223,12 +224,13 @@ class World:
         bootstrap: Sequence[str] = (),
         habit: Habit | None = None,
         address: str = "",
+        domain_tag: str = "",
         owner: SigningKey | None = None,
         predecessors: tuple[Predecessor, ...] = (),
     ) -> Machine:
         """Start a node on a new machine, or again on an old one; all that is given holds for later lives too.
 
-        `bootstrap` names machines; without an `address` a machine is in a failure domain of its own.
+        `bootstrap` names machines; without an `address` and a `domain_tag` a machine is in a failure domain of its own.
 
         Returns when the node can put and get.
         """
@@ -238,6 +240,7 @@ class World:
             machine.bootstrap = tuple(self.machines[other].full_address for other in bootstrap)
         machine.habit = habit or machine.habit
         machine.address = address or machine.address
+        machine.domain_tag = domain_tag or machine.domain_tag
         machine.owner = owner or machine.owner
         machine.predecessors = predecessors or machine.predecessors
         number = next(self._lives)
@@ -253,6 +256,7 @@ class World:
             rng=SimRng(self.generator(f"{name}/{number}/rng")),
             files=machine.files,
             offload=offload,
+            domain_tag=machine.domain_tag,
         )
         machine.life = self._new_life(machine, parts, network, offload)
         self._nursery.start_soon(machine.life.run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from dataclasses import replace
 
@@ -28,6 +29,12 @@ def test_the_length_decides_n_whether_it_is_told_in_advance_or_not(rng: random.R
             assert (await machines[1].node.put(stream(data), shards=None, size=None)).n == n
 
     simulate(rng, 17, body)
+
+
+def test_numbers_of_shards_and_bytes_cannot_change_places() -> None:
+    """Both are whole numbers or None: whoever gave them by position could ask for as many shards as there are bytes."""
+    parameters = inspect.signature(put_service.Putter.put).parameters.values()
+    assert [each.name for each in parameters if each.kind is each.KEYWORD_ONLY] == ["shards", "size", "options"]
 
 
 def test_manifests_nest_when_a_file_has_more_segments_than_one_can_list(

@@ -1,13 +1,19 @@
-"""Many identities: one operator runs a crowd of nodes behind one /24, which keep nothing and come and go."""
+"""Many identities: one operator runs a crowd of nodes behind one /24, which keep nothing and come and go.
+
+Each says that it fails with nobody else: it has a domain tag of its own.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from testnet.sim.habits.bending import BadHabit
+from p2pnode.seams import Stream
+from testnet.sim.habits.bending import BadHabit, Spoken
 from testnet.sim.habits.sign_and_drop import SignAndDrop
 from testnet.sim.machine import NodeParts
 from testnet.sim.world import World
+from wire.ids import BlobId
+from wire.messages import Stored, StorePair
 
 STAY_S = (30.0, 120.0)
 """How long an identity stays before another one comes for it."""
@@ -21,6 +27,17 @@ class OneOfMany(SignAndDrop):
 
     name: ClassVar[str] = "one-of-many"
 
+    def __init__(self, signed: dict[BlobId, set[int]]) -> None:
+        """Note in `signed`, which the crowd shares, what it has signed for."""
+        super().__init__()
+        self._signed = signed
+
+    async def answer(self, stream: Stream, asked: Spoken, answer: Spoken) -> Spoken | None:
+        """Note what was signed for; let it go."""
+        if isinstance(asked.message, StorePair) and isinstance(answer.message, Stored):
+            self._signed.setdefault(asked.message.blob_id, set()).add(asked.message.shard)
+        return await super().answer(stream, asked, answer)
+
 
 class ManyIdentities(BadHabit):
     """An operator, with a machine of its own and a crowd beside it."""
@@ -31,6 +48,8 @@ class ManyIdentities(BadHabit):
         """Run so many identities at a time."""
         super().__init__()
         self._count = count
+        self.signed: dict[BlobId, set[int]] = {}
+        """The shards of each blob that the crowd has signed for."""
 
     async def run(self, parts: NodeParts, world: World) -> None:
         """Start all, then let a random one leave and another come, for ever."""
@@ -51,6 +70,8 @@ class ManyIdentities(BadHabit):
         block = host.rpartition(".")[0]
         name = f"{operator.name}.{number}"
         address = f"{block}.{FIRST_HOST + number % (256 - FIRST_HOST)}/tcp/{port}"
-        await world.start_node(name, bootstrap=[operator.name], habit=OneOfMany(), address=address)
+        await world.start_node(
+            name, bootstrap=[operator.name], habit=OneOfMany(self.signed), address=address, domain_tag=name
+        )
         self.did("let an identity join")
         return name

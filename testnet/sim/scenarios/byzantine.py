@@ -6,11 +6,13 @@ Dishonest peers are production nodes with a bad habit each (`testnet/sim/habits`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import trio
 
 from p2pnode.errors import P2PNodeError
+from testnet.sim.admission import SIMULATED
 from testnet.sim.faults import FaultKind
 from testnet.sim.habits.all_habits import ALL_HABITS, SOON_S
 from testnet.sim.habits.bending import BadHabit
@@ -33,6 +35,8 @@ from testnet.sim.scenarios import scenario
 from wire.references import Reference, ReferenceKind
 
 REFUSALS = "refuses-what-breaks-rules"
+
+DOMAINS = "one-shard-a-domain"
 
 LOAD_S = (20.0, 35.0)
 """How long honest nodes are used beside dishonest ones."""
@@ -131,12 +135,20 @@ async def certificates_of_a_clique(run: Run) -> None:
     await _live_among(run, CliqueCertificates, gets_every_s=1.5)
 
 
-@scenario(FaultKind.BYZANTINE)
+@scenario(FaultKind.BYZANTINE, profile=replace(SIMULATED, vetting_s=0))
 async def one_operator_with_many_identities(run: Run) -> None:
-    """One operator joins fourteen times from one /24 and keeps nothing; it gets one shard of a blob at most."""
-    honest = await start_among(run, [ManyIdentities(CROWD)])
+    """One operator joins fourteen times from one /24 and keeps nothing; it gets one shard of a blob at most.
+
+    Everybody is vetted: no cap of newcomers helps, and the tags of members count.
+    """
+    operator = ManyIdentities(CROWD)
+    honest = await start_among(run, [operator])
     await run.wait(5.0, 15.0)
     await _be_used(run, honest)
+    for blob_id, shards in sorted(operator.signed.items()):
+        run.count(DOMAINS)
+        if len(shards) > 1:
+            raise JudgementError(DOMAINS, f"one /24 holds {len(shards)} shards", subject=blob_id.text())
 
 
 @scenario(FaultKind.BYZANTINE)
