@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 
+from crypto.keys import SEED_BYTES, SigningKey
 from p2pnode.config import MINUTE_S
 from p2pnode.node import Node
+from p2pnode.protocols.refusal import RefusalError
+from p2pnode.protocols.renewal import make_tombstone
 from testnet.sim.faults import FaultKind
 from testnet.sim.judges import JudgementError
-from testnet.sim.machine import Machine
+from testnet.sim.machine import Machine, RunningNode
 from testnet.sim.run import HEALTHY, Run
 from testnet.sim.scenarios import scenario
 from testnet.sim.scenarios.leases import BRIEF
+from testnet.sim.world import NETWORK_NAME
+from wire.ids import PeerId
+from wire.ownership import Bury
+from wire.records import Envelope
 
 LISTED = "the-owner-finds-its-own"
 
+MOVED = "leases-move-to-the-new-key"
+REFUSED = "the-old-key-ends-nothing"
+
 _HEIR = "heir"
+_MOVED_S = 10.0 * MINUTE_S
+_POLL_S = 5.0
 _LOOK_EVERY_S = 2.0 * MINUTE_S
 _LOOKS_MAX = 10
 """Twenty minutes: the network is asked every half a minute until it can be."""
@@ -46,6 +60,75 @@ async def an_owner_outlives_its_machine(run: Run) -> None:
     core = [*others, _HEIR]
     await run.heal(core)
     await run.demand_progress(core)
+
+
+@scenario(FaultKind.KILL, FaultKind.BYZANTINE, FaultKind.LEFT_FOR_EVER, nodes=4, profile=BRIEF, minds_own_things=True)
+async def an_owner_rotates_its_key(run: Run) -> None:
+    """Its node is killed in the middle of that, a thief uses the old key, and a new machine has the new key only."""
+    await run.start()
+    (name,) = run.some(1)
+    stored = await run.must_put(name, HEALTHY)
+    on_shelf = list(run.shelf)
+    await _listed(run, name, {stored.id})
+    machine, successor = run.machine(name), SigningKey(run.rng.randbytes(SEED_BYTES))
+    old = machine.owner
+    run.inject.kill(name)
+    machine.rotate_owner(successor, network=NETWORK_NAME)
+    await run.restart(name)
+    await run.wait(0.0, 20.0)
+    run.inject.kill(name)
+    await run.wait(1.0, 20.0)
+    await run.restart(name)
+    await _moved(run, name)
+    await _steal(run, name, old)
+    others = [each for each in run.names() if each != name]
+    run.inject.lose_for_ever(name)
+    await run.world.start_node(_HEIR, bootstrap=others[:2], owner=successor)
+    await _listed(run, _HEIR, {stored.id})
+    for each in on_shelf:
+        await run.must_get(_HEIR, each, "whoever has the new key has found it")
+    core = [*others, _HEIR]
+    await run.heal(core)
+    await run.demand_progress(core)
+
+
+async def _moved(run: Run, name: str) -> None:
+    """Demand that all leases become the new key's, soon and long before they end."""
+    node = _node_of(run.machine(name))
+    with trio.move_on_after(_MOVED_S):
+        while not _is_moved(node):  # noqa: ASYNC110 - a leased thing has no event
+            await trio.sleep(_POLL_S)
+        run.count(MOVED)
+        return
+    message = "what its owner stored is not leased under the new key"
+    raise JudgementError(MOVED, message, node=name)
+
+
+def _is_moved(node: Node) -> bool:
+    return all(each.record.lease_sequence for each in node.ownership.catalogue.records.values())
+
+
+async def _steal(run: Run, name: str, old: SigningKey) -> None:
+    """End what a node's owner leases with its old key, and demand that nobody who knows of the new one takes that."""
+    machines = [run.machine(each) for each in run.names() if run.machine(each).is_ready]
+    for record in [each.record for each in _node_of(run.machine(name)).ownership.catalogue.records.values()]:
+        for holder in machines:
+            now = int(holder.clock.wall())
+            tombstone = make_tombstone(old, record.target, sequence=2**40, time=now, network=NETWORK_NAME)
+            run.log.fire(FaultKind.BYZANTINE)
+            if await holder.call(partial(_takes, sender=run.machine(name).peer_id, tombstone=tombstone.envelope)):
+                message = "the old owner key has ended a lease that is the new one's"
+                raise JudgementError(REFUSED, message, node=holder.name)
+            run.count(REFUSED)
+
+
+async def _takes(node: RunningNode, *, sender: PeerId, tombstone: Envelope) -> bool:
+    assert isinstance(node, Node)
+    try:
+        await node.ownership.server.answer(sender, Bury(tombstone=tombstone), b"")
+    except RefusalError:
+        return False
+    return True
 
 
 async def _listed(run: Run, name: str, expected: set[str]) -> None:
