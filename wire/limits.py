@@ -116,6 +116,15 @@ EVIDENCE_KEPT_MAX = 1_000
 """Pieces of evidence that a node keeps, 130 MB at worst and some megabytes in practice: there is one for each signer
 and kind, and each new signer costs admission work. Its names, 34 bytes each, fit into one message."""
 
+REPAIR_BLOBS_MAX = 16
+"""Blobs of one page whose pairs are rebuilt in one go: one signature for them, and 32 MiB of pairs in memory."""
+
+RECOVERY_SYMBOLS_MAX = 2 * REPAIR_BLOBS_MAX
+"""Symbols asked of one holder in one request: one along each axis of each blob."""
+
+RECOVERY_BYTES_MAX = 2 * MIB
+"""Bytes of symbols in one answer: RECOVERY_SYMBOLS_MAX of the longest, and as much as one sliver may have."""
+
 ANNOUNCEMENTS_MAX = 1_000
 """Announcements in one gossiped batch: at most 55 bytes each, well within GOSSIP_BYTES_MAX."""
 

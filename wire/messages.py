@@ -13,6 +13,7 @@ from wire import limits
 from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Text, UInt, wire_type
 from wire.ids import PAGE_BUCKETS, STATE_BYTES, BlobId, Digest, MembersSummary, PageDigests, PeerId
 from wire.records import Envelope, GroupPage, HolderRecord, MetadataRecord, RecordBundle, ShardSet
+from wire.repair import RecoveredSymbols
 
 SliverBytes = Annotated[int, UInt(limits.SLIVER_BYTES_MAX, low=1)]
 Shard = Annotated[int, UInt(limits.SHARDS_MAX - 1)]
@@ -284,4 +285,4 @@ class PageExchanged:
 
 def payload_bytes(message: object) -> int:
     """Return how many raw bytes follow this message on its stream."""
-    return message.payload_bytes if isinstance(message, StorePair | SliverData) else 0
+    return message.payload_bytes if isinstance(message, StorePair | SliverData | RecoveredSymbols) else 0

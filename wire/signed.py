@@ -25,6 +25,7 @@ from wire.records import (
     Retraction,
     Tombstone,
 )
+from wire.repair import RepairIntent
 
 SignedRecord = (
     MemberRecord
@@ -38,6 +39,7 @@ SignedRecord = (
     | CatalogueHead
     | Succession
     | StorageProof
+    | RepairIntent
 )
 
 R = TypeVar("R", bound=SignedRecord)
@@ -54,6 +56,7 @@ _DOMAIN_TAGS: dict[type[object], str] = {
     CatalogueHead: "catalogue head",
     Succession: "succession",
     StorageProof: "storage proof",
+    RepairIntent: "repair intent",
 }
 
 

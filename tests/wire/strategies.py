@@ -6,7 +6,7 @@ from typing import assert_never
 
 from hypothesis import strategies as st
 
-from wire import challenges, evidence, invitations, messages, ownership, protocol_ids, records
+from wire import challenges, evidence, invitations, messages, ownership, protocol_ids, records, repair
 from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, fields_of, wire_types
 
 KINDS = tuple(
@@ -21,6 +21,7 @@ KINDS = tuple(
         ownership.__name__,
         protocol_ids.__name__,
         records.__name__,
+        repair.__name__,
     }
 )
 """In the order of their tags. Types of other packages and of tests are not among them."""

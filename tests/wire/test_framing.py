@@ -16,6 +16,7 @@ from wire.framing import frame, message_bytes, pieces
 from wire.ids import BlobId
 from wire.messages import BlobRecord, Certified, GetSliver, NoRecord, SliverData, payload_bytes
 from wire.records import Envelope
+from wire.repair import RecoveredSymbols
 
 CASES: dict[str, tuple[object, bytes, str]] = {
     "no fields": (NoRecord(), b"", "00000002 91 2b"),
@@ -115,6 +116,7 @@ def test_a_message_above_the_limit_is_not_sent() -> None:
 def test_only_two_messages_announce_raw_bytes() -> None:
     assert payload_bytes(SliverData(sliver_bytes=7)) == 7
     assert payload_bytes(factories.store_pair()) == 500
+    assert payload_bytes(RecoveredSymbols(symbols=(), symbols_bytes=9)) == 9
     assert payload_bytes(NoRecord()) == 0
     assert payload_bytes(factories.blob_record()) == 0
 

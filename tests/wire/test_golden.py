@@ -10,12 +10,13 @@ from tests.wire.golden_evidence import EVIDENCE
 from tests.wire.golden_messages import MESSAGES
 from tests.wire.golden_ownership import OWNERSHIP
 from tests.wire.golden_records import RECORDS
+from tests.wire.golden_repair import REPAIR
 from tests.wire.golden_sync import SYNC
 from tests.wire.strategies import KINDS
 from wire import limits
 from wire.codec import decode, encode, tag_of
 
-GOLDEN = RECORDS + MESSAGES + SYNC + OWNERSHIP + CHALLENGES + EVIDENCE
+GOLDEN = RECORDS + MESSAGES + SYNC + OWNERSHIP + CHALLENGES + EVIDENCE + REPAIR
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
@@ -49,6 +50,7 @@ def test_tags_are_distinct_and_in_their_ranges() -> None:
             "wire.ownership": range(0x60, 0x70),
             "wire.challenges": range(0x70, 0x75),
             "wire.evidence": range(0x75, 0x80),
+            "wire.repair": range(0x88, 0x90),
             "wire.protocol_ids": parts,
             "wire.invitations": parts,
         }

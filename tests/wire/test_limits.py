@@ -14,7 +14,7 @@ import pytest
 from tests import factories
 from tests.wire.strategies import KINDS
 from tests.wire.test_golden import GOLDEN
-from wire import challenges, codec, evidence, invitations, limits, messages, protocol_ids
+from wire import challenges, codec, evidence, invitations, limits, messages, protocol_ids, repair
 from wire.codec import ListOf, Nested, decode, encode, to_plain, wire_type
 from wire.errors import WireError
 from wire.framing import message_bytes, pieces
@@ -52,6 +52,8 @@ PAGE_STATE = messages.PageState(page=DIGEST, state=bytes(8))
 HOLDER = HolderReceipts(batch=ENVELOPE, shard_sets=(SET,))
 
 EVIDENCE = evidence.Evidence(kind=evidence.EvidenceKind.FALSE_PROOF, statements=(ENVELOPE,))
+WANTED = repair.WantedSymbol(blob=0, axis=0, index=0)
+RECOVERED = repair.RecoveredSymbol(wanted=0, path=(DIGEST,))
 SYMBOL = challenges.ProvenSymbol(data=bytes(2), path=())
 
 HOLDER_RECORD = HolderRecord(lease=ENVELOPE, page=GroupPage(page_index=0, blob_ids=(BLOB,), path=()), holder=HOLDER)
@@ -163,6 +165,18 @@ CASES = (
     Case("PAGE_RECORDS_MAX", messages.ExchangePage, "has", many(DIGEST)),
     Case("PAGE_RECORDS_MAX", messages.PageExchanged, "wants", many(DIGEST)),
     Case("PAGES_PER_MESSAGE_MAX", messages.Pages, "pages", many(PAGE_STATE)),
+    Case("SHARDS_MAX", repair.RepairIntent, "shard", offset=-1),
+    Case("SHARDS_MAX", repair.TellLoss, "shard", offset=-1),
+    Case("SHARDS_MAX", repair.WantedSymbol, "index", offset=-1),
+    Case("REPAIR_BLOBS_MAX", repair.RepairIntent, "blob_ids", many(BLOB)),
+    Case("REPAIR_BLOBS_MAX", repair.TellLoss, "blob_ids", many(BLOB)),
+    Case("REPAIR_BLOBS_MAX", repair.WantedSymbol, "blob", offset=-1),
+    Case("REPAIR_BLOBS_MAX", repair.RecoverSymbols, "retractions", many(ENVELOPE)),
+    Case("RECOVERY_SYMBOLS_MAX", repair.RecoverSymbols, "wanted", many(WANTED)),
+    Case("RECOVERY_SYMBOLS_MAX", repair.RecoveredSymbols, "symbols", many(RECOVERED)),
+    Case("RECOVERY_SYMBOLS_MAX", repair.RecoveredSymbol, "wanted", offset=-1),
+    Case("RECOVERY_BYTES_MAX", repair.RecoveredSymbols, "symbols_bytes"),
+    Case("PATH_NODES_MAX", repair.RecoveredSymbol, "path", many(DIGEST)),
     Case("RENEWERS_MAX", Lease, "renewers", many(KEY)),
     Case("RENEWERS_MAX", OwnedRecord, "renewers", many(KEY)),
     Case("OWNED_RECORDS_MAX", Catalogue, "records", many(ENVELOPE)),

@@ -14,6 +14,7 @@ from tests.wire.golden_evidence import EVIDENCE
 from tests.wire.golden_messages import MESSAGES
 from tests.wire.golden_ownership import OWNERSHIP
 from tests.wire.golden_records import RECORDS
+from tests.wire.golden_repair import REPAIR
 from tests.wire.golden_sync import SYNC
 from wire import limits, signed
 from wire.challenges import StorageProof
@@ -31,6 +32,7 @@ from wire.records import (
     Retraction,
     Tombstone,
 )
+from wire.repair import RepairIntent
 from wire.signed import Signed, SignedRecord, open_envelope, sign_record
 
 KEY = SigningKey(bytes(range(32)))
@@ -49,6 +51,7 @@ KINDS: tuple[type[SignedRecord], ...] = (
     CatalogueHead,
     Succession,
     StorageProof,
+    RepairIntent,
 )
 
 SIGNATURES: dict[type[SignedRecord], str] = {
@@ -96,6 +99,10 @@ SIGNATURES: dict[type[SignedRecord], str] = {
         "55a6f4a3f54bdfa7a1c6d06f4d6547b614c2d208796105529b7588a5596ec623"
         "12cc0bbca93cc896e6f5a51d19b1d70c0debd32deaba8b50ac56e2391e35ba0d"
     ),
+    RepairIntent: (
+        "9bbe0c6985284b6f5ac00c1827814b078cf139f4b1e6407a7491aaf76f36cd55"
+        "ab92fea74a72e34ab1dfbc4344887b0faee79c4ef8491af2a817f96a57b46503"
+    ),
 }
 """Of the first golden value of each kind. Ed25519 is deterministic, so a change of a domain tag, of the network or of a
 version shows here; so would a change of the record's bytes."""
@@ -112,13 +119,14 @@ DIGESTS: dict[type[SignedRecord], str] = {
     CatalogueHead: "fc2a6ec65a84a1db8c791e9eb9b280e52bf055fd002923eacd23b7818f821721",
     Succession: "6e7b2f8f84c195f4fff7cc1e5045b140bac90d0bb6079b18062139d7e292c043",
     StorageProof: "2b0e01614738c8a17557b1971ea5e89e33a051c58802699295858cb4466ff6e6",
+    RepairIntent: "b41c2876c870fea9cef8d8003c9b9d0666235996cd159e000e71c2f29c180bea",
 }
 """`Signed.digest` of the same."""
 
 
 def example(kind: type[SignedRecord]) -> SignedRecord:
     """Return the first golden value of one kind."""
-    value = next(golden.value for golden in RECORDS + OWNERSHIP + CHALLENGES if type(golden.value) is kind)
+    value = next(golden.value for golden in RECORDS + OWNERSHIP + CHALLENGES + REPAIR if type(golden.value) is kind)
     assert isinstance(value, SignedRecord)
     return value
 
@@ -232,9 +240,8 @@ def test_the_digest_names_body_and_signer_but_not_the_signature(member: Signed[M
 
 
 def test_nothing_but_a_signed_record_has_a_domain() -> None:
-    unsigned = {type(golden.value) for golden in RECORDS + MESSAGES + SYNC + OWNERSHIP + CHALLENGES + EVIDENCE} - set(
-        KINDS
-    )
+    everything = RECORDS + MESSAGES + SYNC + OWNERSHIP + CHALLENGES + EVIDENCE + REPAIR
+    unsigned = {type(golden.value) for golden in everything} - set(KINDS)
     assert unsigned.isdisjoint(signed._DOMAIN_TAGS)
 
 
