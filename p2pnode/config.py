@@ -54,6 +54,8 @@ class Profile:
     """How often a neighbour is asked to prove that it holds a pair, at most; 0 switches audits off."""
     asked_again_after_s: tuple[float, float]
     """The earliest and the latest that a new receipt is asked about after it came."""
+    repair_rank_step_s: float
+    """How long each candidate for a lost pair waits for the one before it."""
     admission_work: int
     """scrypt cost (log2 of N) of the proof of work; 0 asks for none."""
     vetting_s: float
@@ -81,6 +83,17 @@ class Profile:
     """How often members without a connection are dialled again, with jitter."""
     ping_every_s: float = 8.0
     """How often an idle connection is tried."""
+    repair_missing_min: int = 1
+    """With how many lost shards of a blob repair begins, unless the blob is nearer to its end."""
+    repair_bytes_per_s: int = 2 << 20
+    """How fast pairs are rebuilt in the long run, in bytes of symbols that are fetched: a fraction of a household's
+    line."""
+    repair_cpu_share: float = 0.25
+    """How much of one core decoding for repair may take in the long run."""
+    repair_serve_bytes_per_s: int = 4 << 20
+    """How fast symbols are given to those who rebuild, in the long run: reads go before."""
+    repair_credit_s: float = 60.0
+    """For how long the parts of these rates that are not used carry over."""
 
     def shared(self) -> SharedParameters:
         """Return what all members must agree on; its hash is in the protocol ids."""
@@ -112,6 +125,7 @@ PUBLIC = Profile(
     sync_soon_s=30,
     audit_every_s=30 * MINUTE_S,
     asked_again_after_s=(5 * MINUTE_S, 15 * MINUTE_S),
+    repair_rank_step_s=30,
     admission_work=16,
     vetting_s=72 * HOUR_S,
     dials_private_addresses=False,
@@ -140,6 +154,7 @@ TESTNET = replace(
     sync_soon_s=2,
     audit_every_s=10,
     asked_again_after_s=(5, 15),
+    repair_rank_step_s=2,
     reconnect_every_s=1,
     finds_lan_peers=False,
 )

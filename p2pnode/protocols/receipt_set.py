@@ -172,6 +172,10 @@ class ReceiptSet:
         """Return everybody of whom something is kept."""
         return frozenset(signer for registers in self._registers.values() for signer in registers)
 
+    def signers_of(self, pair: Pair) -> tuple[PeerId, ...]:
+        """Return everybody of whom something is kept for a pair, in the order of their ids."""
+        return tuple(sorted(self._registers.get(pair, ())))
+
     def records(self) -> frozenset[Digest]:
         """Return the records that prove what is kept; no other one is needed."""
         found: set[Digest] = set()

@@ -148,3 +148,9 @@ def test_only_the_newest_promises_of_one_signer_are_kept(monkeypatch: pytest.Mon
 
 def test_a_set_equals_no_other_thing() -> None:
     assert set_of([]) != 0
+
+
+def test_the_signers_of_a_pair_are_told_in_order() -> None:
+    receipts = set_of([receipt(PAIRS[0], PEERS[2], 1), end_of(PAIRS[0], PEERS[1], 2), receipt(PAIRS[1], PEERS[20], 1)])
+    assert receipts.signers_of(PAIRS[0]) == tuple(sorted([PEERS[1], PEERS[2]]))
+    assert receipts.signers_of((factories.blob_id(9), ShardIndex(0))) == ()

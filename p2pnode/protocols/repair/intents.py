@@ -1,0 +1,73 @@
+"""Intents: who is rebuilding which pair, as its sources know, so that others wait for it, and not for ever.
+
+An intent is made known by the requests that carry it. Any two repairers of a pair need a source in common, so the later
+one hears of the earlier. It waits only for one that ranks before it: else two that each reached some of the sources
+would wait for each other. An intent holds others up once for each node and loss, and at most three in all do: whoever
+promises and does nothing delays a repair by three times the time of one pair, and no more. It costs no score: a source
+cannot tell whether it was the repairer's fault (ADR 0018).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from p2pnode.config import Profile
+from p2pnode.protocols.receipt_set import Pair
+from p2pnode.protocols.repair.ranks import FIRST_RANKS
+from wire.ids import Digest, PeerId
+
+INTENTS_PER_LOSS_MAX = 3
+"""Intents that may delay the repair of one pair."""
+
+LOSSES_MAX = 20_000
+"""Losses of which intents are remembered, some 300 bytes each; the one asked about longest ago makes room."""
+
+Loss = tuple[Pair, Digest]
+"""A pair, and the digest of what was lost of it: the next loss of the same pair is another one."""
+
+
+def lasts_s(profile: Profile, pair_bytes: int) -> float:
+    """Return how long an intent counts that is for so many bytes of pairs: what the slowest repairer may take."""
+    return profile.request_timeout_s + pair_bytes / profile.bytes_per_s_min
+
+
+@dataclass(slots=True)
+class _Record:
+    until: float = 0.0
+    rank: int = 0
+    """Of the node whose intent counts."""
+    nodes: list[PeerId] = field(default_factory=list)
+    """Those whose intents have delayed others, in their order; the last one's counts until `until`."""
+
+
+class IntentBook:
+    """What this node has heard of intents. Times are monotonic, in seconds."""
+
+    def __init__(self) -> None:
+        """Nobody intends anything."""
+        self._losses: OrderedDict[Loss, _Record] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return how many losses are remembered."""
+        return len(self._losses)
+
+    def busy_until(self, loss: Loss, node: PeerId, *, now: float, is_urgent: bool, rank: int) -> float | None:
+        """Return until when a node has to wait for another's intent; None when it may begin."""
+        record = self._losses.get(loss)
+        if record is None or record.until <= now or record.nodes[-1] == node or rank < record.rank:
+            return None
+        return None if is_urgent and rank < FIRST_RANKS else record.until
+
+    def begin(self, loss: Loss, node: PeerId, *, now: float, until: float, rank: int) -> bool:
+        """Take note of an intent; returns whether it holds others up, which it does once."""
+        record = self._losses.pop(loss, None) or _Record()
+        self._losses[loss] = record
+        if len(self._losses) > LOSSES_MAX:
+            self._losses.popitem(last=False)
+        counts = record.until > now and rank >= record.rank
+        if node in record.nodes or counts or len(record.nodes) >= INTENTS_PER_LOSS_MAX:
+            return False
+        record.nodes.append(node)
+        record.until, record.rank = until, rank
+        return True

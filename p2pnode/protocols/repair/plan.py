@@ -1,0 +1,80 @@
+"""Whether this node rebuilds a missing shard now, and if not, what it waits for: the planner's one decision.
+
+The order in which the reasons are asked for is the order in which a person wants to hear them.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from p2pnode.config import Profile
+from p2pnode.protocols.repair.health import Level
+from p2pnode.protocols.repair.survey import LostShard
+
+
+class Wait(enum.StrEnum):
+    """Why a missing shard is not rebuilt here now."""
+
+    NO_CANDIDATE = "other nodes are to rebuild it"
+    FROZEN = "this node's own link seems to be down"
+    FEW_HERE = "this node sees fewer than half of the members that it relies on"
+    RETRY = "the last try failed"
+    TURN = "nodes that come before this one have their turn"
+    INTENT = "another node is at work on it"
+    CREDIT = "the bandwidth or processor time for repair is used up for now"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What holds for everything that this node may repair."""
+
+    is_frozen: bool
+    sees_few: bool
+    """Whether fewer than half of the vetted members are here."""
+    has_credit: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidacy:
+    """This node's own part in one missing shard."""
+
+    rank: int | None
+    """None when its intent would not be honoured."""
+    shards_held: int
+    """How many shards of the blob it holds already."""
+    waited_s: float
+    """Since it has seen that the shard is missing."""
+    retry_in_s: float
+    is_busy: bool
+    """Whether another's intent counts."""
+
+
+def why_not(lost: LostShard, mine: Candidacy, situation: Situation, profile: Profile) -> Wait | None:
+    """Return why a missing shard is not rebuilt here now; None when it is."""
+    is_urgent = lost.level is Level.URGENT
+    if mine.rank is None:
+        return Wait.NO_CANDIDATE
+    if situation.is_frozen and not is_urgent:
+        return Wait.FROZEN
+    if situation.sees_few and not (is_urgent and not mine.shards_held):
+        return Wait.FEW_HERE
+    if mine.retry_in_s > 0:
+        return Wait.RETRY
+    if mine.waited_s < mine.rank * profile.repair_rank_step_s:
+        return Wait.TURN
+    if mine.is_busy:
+        return Wait.INTENT
+    return None if situation.has_credit or is_urgent else Wait.CREDIT
+
+
+def retry_after_s(failures: int, profile: Profile) -> float:
+    """Return how long to wait after so many failures in a row: twice as long each time, an hour at most.
+
+    The first wait is shorter than a rank step: mostly some holders have not yet seen that the pair is missing.
+    """
+    return min(RETRY_S_MAX, profile.repair_rank_step_s * 2.0 ** min(failures - 1, 16))
+
+
+RETRY_S_MAX = 3600.0
+"""The longest wait after failures: by then disks are mended and members are back."""

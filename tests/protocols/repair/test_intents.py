@@ -1,0 +1,86 @@
+"""Intents hold others up once for each node and loss, three times in all, and never urgent first ranks."""
+
+from __future__ import annotations
+
+import pytest
+
+from p2pnode.config import PUBLIC
+from p2pnode.protocols.repair import intents
+from p2pnode.protocols.repair.intents import INTENTS_PER_LOSS_MAX, IntentBook, Loss, lasts_s
+from p2pnode.protocols.repair.ranks import FIRST_RANKS
+from tests.factories import blob_id, digest, peer_id
+from wire.ids import ShardIndex
+
+LOSS: Loss = ((blob_id(1), ShardIndex(2)), digest(1))
+NEXT_LOSS: Loss = (LOSS[0], digest(2))
+ONE, TWO, THREE, FOUR = (peer_id(number) for number in range(1, 5))
+
+
+def waits(
+    book: IntentBook, node: object, *, now: float, loss: Loss = LOSS, is_urgent: bool = False, rank: int = 0
+) -> bool:
+    return book.busy_until(loss, node, now=now, is_urgent=is_urgent, rank=rank) is not None  # type: ignore[arg-type]
+
+
+def test_an_intent_holds_others_up_until_its_time_is_over() -> None:
+    book = IntentBook()
+    assert not waits(book, ONE, now=0)
+    assert book.begin(LOSS, ONE, now=0, until=10, rank=0)
+    assert book.busy_until(LOSS, TWO, now=9, is_urgent=False, rank=0) == 10
+    assert not waits(book, ONE, now=9)
+    assert not waits(book, TWO, now=10)
+    assert not waits(book, TWO, now=9, loss=NEXT_LOSS)
+
+
+def test_an_intent_holds_others_up_once_for_each_loss() -> None:
+    book = IntentBook()
+    assert book.begin(LOSS, ONE, now=0, until=10, rank=0)
+    assert not book.begin(LOSS, ONE, now=20, until=30, rank=0)
+    assert not waits(book, TWO, now=21)
+    assert book.begin(NEXT_LOSS, ONE, now=20, until=30, rank=0)
+    assert waits(book, TWO, now=21, loss=NEXT_LOSS)
+
+
+def test_while_one_counts_another_one_changes_nothing() -> None:
+    book = IntentBook()
+    book.begin(LOSS, ONE, now=0, until=10, rank=0)
+    assert not book.begin(LOSS, TWO, now=5, until=100, rank=0)
+    assert not waits(book, THREE, now=11)
+
+
+def test_no_more_than_three_delay_one_repair() -> None:
+    book = IntentBook()
+    for number, node in enumerate((ONE, TWO, THREE, FOUR)):
+        assert book.begin(LOSS, node, now=10 * number, until=10 * number + 5, rank=0) == (number < INTENTS_PER_LOSS_MAX)
+    assert not waits(book, peer_id(9), now=31)
+
+
+def test_the_first_ranks_of_an_urgent_blob_wait_for_nobody() -> None:
+    book = IntentBook()
+    book.begin(LOSS, ONE, now=0, until=10, rank=0)
+    assert not waits(book, TWO, now=5, is_urgent=True, rank=FIRST_RANKS - 1)
+    assert waits(book, TWO, now=5, is_urgent=True, rank=FIRST_RANKS)
+
+
+def test_only_so_many_losses_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intents, "LOSSES_MAX", 2)
+    book = IntentBook()
+    for number in range(4):
+        book.begin((LOSS[0], digest(number)), ONE, now=0, until=10, rank=0)
+    assert len(book) == 2
+    assert waits(book, TWO, now=1, loss=(LOSS[0], digest(3)))
+    assert not waits(book, TWO, now=1, loss=(LOSS[0], digest(0)))
+
+
+def test_the_time_of_an_intent_follows_from_what_is_moved() -> None:
+    assert lasts_s(PUBLIC, 10 * PUBLIC.bytes_per_s_min) == PUBLIC.request_timeout_s + 10
+
+
+def test_who_ranks_before_another_does_not_wait_for_it_and_takes_its_place() -> None:
+    book = IntentBook()
+    book.begin(LOSS, TWO, now=0, until=10, rank=1)
+    assert waits(book, THREE, now=1, rank=1)
+    assert not waits(book, ONE, now=1, rank=0)
+    assert book.begin(LOSS, ONE, now=1, until=20, rank=0)
+    assert waits(book, TWO, now=2, rank=1)
+    assert book.busy_until(LOSS, TWO, now=2, is_urgent=False, rank=1) == 20

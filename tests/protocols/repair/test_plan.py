@@ -1,0 +1,62 @@
+"""The planner's decision: rebuild now, or what it waits for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from p2pnode.config import PUBLIC
+from p2pnode.protocols.repair.health import Level
+from p2pnode.protocols.repair.plan import RETRY_S_MAX, Candidacy, Situation, Wait, retry_after_s, why_not
+from p2pnode.protocols.repair.survey import LostShard
+from tests.factories import blob_id
+from wire.ids import ShardIndex
+
+LOST = LostShard(
+    shard=ShardIndex(2),
+    level=Level.NORMAL,
+    margin=5,
+    missing=1,
+    blob_ids=(blob_id(1),),
+    former=frozenset(),
+    holders=(None,) * 10,
+)
+URGENT = replace(LOST, level=Level.URGENT)
+MINE = Candidacy(rank=2, shards_held=0, waited_s=2 * PUBLIC.repair_rank_step_s, retry_in_s=0, is_busy=False)
+CALM = Situation(is_frozen=False, sees_few=False, has_credit=True)
+TROUBLED = Situation(is_frozen=True, sees_few=True, has_credit=False)
+
+
+def test_whoever_has_waited_for_its_turn_rebuilds() -> None:
+    assert why_not(LOST, MINE, CALM, PUBLIC) is None
+    assert why_not(URGENT, MINE, CALM, PUBLIC) is None
+
+
+@pytest.mark.parametrize(
+    ("mine", "situation", "why"),
+    [
+        (replace(MINE, rank=None), CALM, Wait.NO_CANDIDATE),
+        (MINE, replace(CALM, is_frozen=True), Wait.FROZEN),
+        (MINE, replace(CALM, sees_few=True), Wait.FEW_HERE),
+        (replace(MINE, retry_in_s=1), CALM, Wait.RETRY),
+        (replace(MINE, rank=3), CALM, Wait.TURN),
+        (replace(MINE, is_busy=True), CALM, Wait.INTENT),
+        (MINE, replace(CALM, has_credit=False), Wait.CREDIT),
+    ],
+)
+def test_what_a_repair_waits_for(mine: Candidacy, situation: Situation, why: Wait) -> None:
+    assert why_not(LOST, mine, situation, PUBLIC) is why
+
+
+def test_an_urgent_repair_freezes_never_and_needs_no_credit() -> None:
+    assert why_not(URGENT, MINE, TROUBLED, PUBLIC) is None
+
+
+def test_a_side_that_sees_few_puts_no_second_shard_on_a_node() -> None:
+    assert why_not(URGENT, replace(MINE, shards_held=1), TROUBLED, PUBLIC) is Wait.FEW_HERE
+
+
+def test_each_failure_doubles_the_wait_up_to_an_hour() -> None:
+    assert [retry_after_s(count, PUBLIC) for count in range(3)] == [15, 30, 60]
+    assert retry_after_s(1000, PUBLIC) == RETRY_S_MAX
