@@ -22,7 +22,7 @@ from p2pnode.protocols.members import OwnFacts
 from p2pnode.protocols.plan import plan_storage
 from p2pnode.protocols.successions import Predecessor
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
-from p2pnode.services import evidence, keep, membership, owner_server, prove, reach, serve_reads, sync
+from p2pnode.services import evidence, keep, membership, owner_server, prove, reach, serve_reads, serve_repair, sync
 from p2pnode.services.announce import Announcer
 from p2pnode.services.audit import Auditor
 from p2pnode.services.certified import known_certificate, records_about
@@ -37,12 +37,13 @@ from p2pnode.services.nursery import open_nursery
 from p2pnode.services.owner_face import NO_OPTIONS, NodeStatus, OwnedThing, PutOptions, Removed, Renewed
 from p2pnode.services.ownership import Ownership
 from p2pnode.services.peer_rows import peer_rows
-from p2pnode.services.peers import Answer, Handler, Peers, answer_or_refuse, by_kind
+from p2pnode.services.peers import Answer, Handler, Peers, after, answer_or_refuse, by_kind
 from p2pnode.services.prove import Prover
 from p2pnode.services.put import Putter
 from p2pnode.services.quota import QuotaControl
 from p2pnode.services.reach import PortMapper, ReachService
 from p2pnode.services.relaying import RelayingService
+from p2pnode.services.repair import Repairer
 from p2pnode.services.results import (
     Audited,
     BlobStatus,
@@ -53,6 +54,7 @@ from p2pnode.services.results import (
     PeerStatus,
     PutResult,
     ReachReport,
+    RepairReport,
     StoragePlan,
 )
 from p2pnode.services.retract import Retractor
@@ -71,7 +73,8 @@ from wire.references import Reference
 
 _log = logging.getLogger(__name__)
 
-STORE, READ, MEMBERS, REACH, OWNER, SYNC, AUDIT = "store", "read", "members", "reach", "owner", "sync", "audit"
+PROTOCOLS = "store", "read", "members", "reach", "owner", "sync", "audit", "repair"
+STORE, READ, MEMBERS, REACH, OWNER, SYNC, AUDIT, REPAIR = PROTOCOLS
 """Our protocols by their short names."""
 
 SOFTWARE = f"p2pnode/{__version__}"
@@ -97,6 +100,8 @@ class NodeConfig:
     """The operator's name for machines that fail together."""
     minds_own_things: bool = True
     """Whether the node renews what its owner stored and publishes the list of it: not in worlds that count pairs."""
+    repairs: bool = True
+    """Whether the node rebuilds what is missing: not in worlds that count pairs."""
     has_announced: bool = False
     """Whether the user named the addresses to announce: then no others are looked for."""
 
@@ -175,6 +180,8 @@ class Node:
                 nursery.start_soon(self._retractor.run)
                 nursery.start_soon(self._sync.run)
                 nursery.start_soon(self._evidence.run)
+                if self._config.repairs:
+                    nursery.start_soon(self._repairer.run)
                 if self._config.profile.audit_every_s:
                     nursery.start_soon(self._auditor.run)
                 nursery.start_soon(collect_regularly, self._context, self._membership.table)
@@ -191,7 +198,7 @@ class Node:
     def _build(self, store: SliverStore, owner_store: OwnerStore, requester: Requester) -> None:
         config = self._config
         names = config.names()
-        protocols = {name: names.protocol(name) for name in (STORE, READ, MEMBERS, REACH, OWNER, SYNC, AUDIT)}
+        protocols = {name: names.protocol(name) for name in PROTOCOLS}
         peers = Peers(requester, self._network.peer_id, protocols)
         self._store = store
         self.trash = Trash(store)
@@ -218,13 +225,14 @@ class Node:
         )
         self._relaying = RelayingService(context, self._membership.table, reach=lambda: self._reach.found)
         self._retractor = Retractor(context)
-        self._sync = SyncService(context, self._membership, self._retractor)
         self._evidence = EvidenceService(context, self._membership.table, self.events)
         self._evidence.subscribe()
         self._auditor = Auditor(context, self._membership.table, self._evidence, is_frozen=self._membership.is_frozen)
         prover = Prover(context, self._membership.table, self._retractor)
         self._announcer = Announcer(context, on_written=self._auditor.certified)
         self._announcer.subscribe()
+        self._repairer = Repairer(context, self._membership, self._announcer, self._auditor, self.events)
+        self._sync = SyncService(context, self._membership, self._retractor, on_changed=self._repairer.changed)
         putter = Putter(context, self._membership, self._announcer)
         self._getter = Getter(context, self._membership, self._announcer)
         self._statistician = Statistician(context, self._membership, self._getter)
@@ -240,18 +248,21 @@ class Node:
         )
         self._traffic = TrafficLog(self._meter, owner_store, self._clock)
         keeper = Keeper(context, self._membership.table, on_certified=self._auditor.certified)
+        # What signs numbers waits until others were asked for the highest one that we have signed.
+        numbered = self._membership.has_record
         audits: dict[tuple[type, ...], Handler] = {
-            prove.REQUESTS: self._once_numbered(prover.answer),
+            prove.REQUESTS: after(numbered, prover.answer),
             evidence.REQUESTS: self._evidence.answer,
         }
         served: dict[str, dict[tuple[type, ...], Handler]] = {
-            STORE: {keep.REQUESTS: self._once_numbered(keeper.answer)},
+            STORE: {keep.REQUESTS: after(numbered, keeper.answer)},
             READ: {serve_reads.REQUESTS: ReadServer(context).answer},
             MEMBERS: {membership.REQUESTS: self._membership.answer},
             REACH: {reach.REQUESTS: self._reach.answer},
             OWNER: {owner_server.REQUESTS: self.ownership.server.answer},
             SYNC: {sync.REQUESTS: self._sync.answer},
             AUDIT: audits,
+            REPAIR: {serve_repair.REQUESTS: self._repairer.server.answer},
         }
         self._serve(served, peers, protocols)
 
@@ -269,15 +280,6 @@ class Node:
     def _record_of(self, peer_id: PeerId) -> MemberRecord | None:
         member = self._membership.table.get(peer_id)
         return None if member is None else member.record
-
-    def _once_numbered(self, handler: Handler) -> Handler:
-        """Let what signs numbers wait until others were asked for the highest one that we have signed."""
-
-        async def answer(peer_id: PeerId, message: object, payload: bytes) -> Answer:
-            await self._membership.has_record.wait()
-            return await handler(peer_id, message, payload)
-
-        return answer
 
     def _server(self, handler: Handler, accepts: tuple[type, ...], slots: PayloadSlots) -> StreamHandler:
         async def answer(peer_id: PeerId, message: object, payload: bytes) -> Answer:
@@ -329,14 +331,17 @@ class Node:
 
     async def plan(self, size: int, *, shards: int | None) -> StoragePlan:
         """See `NodeFace`."""
-        candidates = self._membership.candidates()
-        return await self._offload.run(_plan, size, candidates, shards)
+        return await self._offload.run(_plan, size, self._membership.candidates(), shards)
 
     def peers(self) -> tuple[PeerStatus, ...]:
         """See `NodeFace`."""
         connected = frozenset(each.peer_id for each in self._network.connected())
         now, wall = self._clock.monotonic(), self._clock.wall()
         return peer_rows(self._membership, self._context.scores, connected, now=now, wall=wall)
+
+    def repairs(self) -> RepairReport:
+        """See `NodeFace`."""
+        return self._repairer.report()
 
     def refused(self) -> dict[str, int]:
         """See `NodeFace`."""

@@ -37,8 +37,15 @@ class Promised:
     batch: Signed[ReceiptBatch]
 
 
-def choose_promise(records: PageRecords, holder: PeerId, *, wall: float, chance: float) -> Promised | None:
-    """Return one of a holder's live receipts, drawn by a number from 0 to 1; None when it has none.
+def choose_promise(
+    records: PageRecords,
+    holder: PeerId,
+    *,
+    wall: float,
+    chance: float,
+    only: tuple[BlobId, ShardIndex] | None = None,
+) -> Promised | None:
+    """Return one of a holder's live receipts, drawn by a number from 0 to 1, or that for one pair; None without any.
 
     Makes the tree of a whole batch: call it in a worker.
     """
@@ -51,7 +58,7 @@ def choose_promise(records: PageRecords, holder: PeerId, *, wall: float, chance:
         live += [
             (page, each, batch, pair)
             for pair in pairs_of(page, each.shard_sets)
-            if batch.sequence > receipts.register(pair, holder).ended
+            if batch.sequence > receipts.register(pair, holder).ended and only in (None, pair)
         ]
     if not live:
         return None

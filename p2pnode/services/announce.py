@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import trio
 
 from p2pnode.errors import LocalStorageError
 from p2pnode.protocols.gossip import ANNOUNCEMENTS, GossipGate
+from p2pnode.protocols.page_records import NamedHolder
 from p2pnode.seams import Verdict
 from p2pnode.services.context import Context
 from wire import limits
 from wire.codec import decode, encode
-from wire.ids import BlobId, PeerId
+from wire.ids import BlobId, Digest, PeerId
 from wire.records import Announcement, AnnouncementBatch, Certificate, Lease
 from wire.signed import Signed, sign_record
 
@@ -61,12 +62,19 @@ class Announcer:
     def announce(self, certificate: Signed[Certificate]) -> None:
         """Queue an announcement for every blob of a certificate's page."""
         lease = decode(certificate.record.lease.body, Lease, bytes_max=limits.RECORD_BYTES_MAX)
-        for blob_id in certificate.record.page.blob_ids:
+        self._queue(certificate.record.page.blob_ids, lease_end=lease.end, record=certificate.digest)
+        self._on_written(certificate)
+
+    def announce_holder(self, holder: NamedHolder, blob_ids: Sequence[BlobId]) -> None:
+        """Queue an announcement for these blobs of a holder record, whose pairs are held here from now on."""
+        self._queue(blob_ids, lease_end=holder.lease.record.end, record=holder.name)
+
+    def _queue(self, blob_ids: Sequence[BlobId], *, lease_end: int, record: Digest) -> None:
+        for blob_id in blob_ids:
             prefix = bytes(blob_id[:PREFIX_BYTES])
-            note = Announcement(id_prefix=prefix, lease_end=lease.end, record=certificate.digest)
+            note = Announcement(id_prefix=prefix, lease_end=lease_end, record=record)
             _remember(self._pending, prefix, note, PENDING_MAX)
         self._has_pending.set()
-        self._on_written(certificate)
 
     def heard_from(self, blob_id: BlobId) -> PeerId | None:
         """Return who last announced a blob with this prefix."""

@@ -26,6 +26,7 @@ from p2pnode.protocols.audit_targets import Promised, choose_promise, holders_of
 from p2pnode.protocols.challenge import Question, check_absence, check_answer
 from p2pnode.protocols.page_digests import EMPTY, differing_buckets
 from p2pnode.protocols.page_records import PageRecords
+from p2pnode.protocols.receipt_set import Pair
 from p2pnode.reputation.scores import Verdict
 from p2pnode.services.context import Context
 from p2pnode.services.evidence import FAILURES, EvidenceService
@@ -113,6 +114,10 @@ class Auditor:
         Raises `NotFoundError` when no live receipt of the peer is known here, or `LocalStorageError`.
         """
         return await self._audit(peer_id, await self._must_choose(peer_id, None))
+
+    async def audit_pair(self, peer_id: PeerId, page: Digest, pair: Pair) -> Audited:
+        """Ask a peer about one pair of a page; raises as `audit` does."""
+        return await self._audit(peer_id, await self._must_choose(peer_id, page, pair), is_due=True)
 
     async def audit_holders(self, records: PageRecords) -> list[Audited]:
         """Ask everybody else who has a live receipt in these records about one of its pairs; return it by shards.
@@ -205,13 +210,13 @@ class Auditor:
         except PeerUnavailableError as error:
             return Verdict.OFFLINE, str(error), None
 
-    async def _must_choose(self, peer_id: PeerId, page: Digest | None) -> Promised:
-        promised = await self._choose(peer_id, page)
+    async def _must_choose(self, peer_id: PeerId, page: Digest | None, only: Pair | None = None) -> Promised:
+        promised = await self._choose(peer_id, page, only)
         if promised is None:
             raise NotFoundError(f"no live receipt of {peer_id} is known here, so there is nothing to ask it")
         return promised
 
-    async def _choose(self, peer_id: PeerId, page: Digest | None) -> Promised | None:
+    async def _choose(self, peer_id: PeerId, page: Digest | None, only: Pair | None = None) -> Promised | None:
         """Draw a live receipt of a peer; whose lease may be over by the peer's clock is not asked about."""
         context = self._context
         if page is None:
@@ -220,7 +225,7 @@ class Auditor:
             return None
         records = await context.store.receipts.records_of_page(page)
         end = context.clock.wall() + limits.CLOCK_SKEW_SECONDS
-        return await context.offload.run(_choose_promise, records, peer_id, end, self._chance())
+        return await context.offload.run(_choose_promise, records, peer_id, end, self._chance(), only)
 
     async def _any_page(self, peer_id: PeerId) -> Digest | None:
         """Draw one of the pages of which both we and a peer hold pairs; None when there is none."""
@@ -253,5 +258,7 @@ class Auditor:
         return self._context.rng.uniform(0.0, 1.0)
 
 
-def _choose_promise(records: PageRecords, holder: PeerId, wall: float, chance: float) -> Promised | None:
-    return choose_promise(records, holder, wall=wall, chance=chance)
+def _choose_promise(
+    records: PageRecords, holder: PeerId, wall: float, chance: float, only: Pair | None = None
+) -> Promised | None:
+    return choose_promise(records, holder, wall=wall, chance=chance, only=only)

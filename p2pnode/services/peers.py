@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+import trio
+
 from p2pnode.errors import PeerRefusedError
 from p2pnode.network.requests import Reply, Requester
 from p2pnode.protocols.refusal import RefusalError
@@ -84,6 +86,16 @@ def by_kind(routes: Mapping[tuple[type, ...], Handler]) -> Handler:
 
     async def answer(peer_id: PeerId, message: object, payload: bytes) -> Answer:
         return await handlers[type(message)](peer_id, message, payload)
+
+    return answer
+
+
+def after(event: trio.Event, handler: Handler) -> Handler:
+    """Return what answers as the handler does, once something has happened."""
+
+    async def answer(peer_id: PeerId, message: object, payload: bytes) -> Answer:
+        await event.wait()
+        return await handler(peer_id, message, payload)
 
     return answer
 

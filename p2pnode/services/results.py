@@ -150,6 +150,52 @@ class Convicted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepairTask:
+    """One missing shard of one blob, or of several that are alike."""
+
+    blob_id: str
+    """The blob, or the first of them."""
+    pairs: int
+    """How many pairs that makes."""
+    pair_bytes: int
+    """Their bytes, and about what rebuilding them moves; 0 while nothing here tells how long the blobs are."""
+    shard: int
+    level: str
+    """`normal`, `short grace` or `urgent`."""
+    pairs_to_spare: int
+    """How many more pairs may go before the blob cannot be read."""
+    rank: int | None
+    """Our place among those who may rebuild it; None when it is for others."""
+    waits_for: str
+    """Why it is not rebuilt here now; empty when it is next."""
+    last_failure: str
+    """Why the last try failed; empty when none has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairReport:
+    """What is missing as this node sees it, what it would do about it, and what it has done since it started."""
+
+    tasks: tuple[RepairTask, ...]
+    """The most endangered first; of very many only the first ones."""
+    pairs_missing: int
+    pairs_ours: int
+    """Those of them that this node may rebuild."""
+    pairs_rebuilt: int
+    bytes_rebuilt: int
+    bytes_moved: int
+    """What was sent and received for them: about as much as was rebuilt."""
+    bytes_served: int
+    """Symbols that were given to others for theirs."""
+    bad_symbols: int
+    """Symbols of others that were wrong, and were replaced."""
+    bytes_per_s_max: int
+    """How fast pairs are rebuilt in the long run."""
+    credit_in_s: float
+    """How long until more may be rebuilt; 0 when nothing speaks against it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeInfo:
     """This node."""
 
@@ -262,6 +308,10 @@ class NodeFace(OwnerFace, Protocol):
 
     def evidence(self) -> list[Convicted]:
         """Tell which evidence is known here, the earliest first."""
+        ...
+
+    def repairs(self) -> RepairReport:
+        """Tell what is missing, what this node would rebuild, and what it has rebuilt; nothing is done by asking."""
         ...
 
     def refused(self) -> dict[str, int]:

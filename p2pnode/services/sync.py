@@ -8,7 +8,7 @@ soon after something has changed, and once an interval. News goes to a few of a 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import trio
@@ -85,12 +85,20 @@ CHECKS_AT_ONCE = 1
 class SyncService:
     """Compares with others, and answers those who compare with us."""
 
-    def __init__(self, context: Context, membership: Membership, retractor: Retractor) -> None:
-        """Nothing is compared before `run`."""
+    def __init__(
+        self,
+        context: Context,
+        membership: Membership,
+        retractor: Retractor,
+        *,
+        on_changed: Callable[[Sequence[Digest]], None],
+    ) -> None:
+        """Nothing is compared before `run`; `on_changed` hears of pages whose records changed, from wherever."""
         profile = context.profile
         self._context = context
         self._membership = membership
         self._retractor = retractor
+        self._on_changed = on_changed
         self._schedule = SyncSchedule(every_s=profile.sync_every_s, soon_s=profile.sync_soon_s)
         self._refused = RefusedRecords(for_s=REFUSED_FOR_INTERVALS * profile.sync_every_s)
         self._budget = CheckBudget()
@@ -124,7 +132,9 @@ class SyncService:
         self._schedule.meet(connected, now=now, chance=self._chance())
         if context.store.receipts.has_changed_pages:
             by_tag = {peer_tag(peer_id): peer_id for peer_id in sorted(connected)}
-            for _, committee in await context.store.receipts.take_changed_pages():
+            changed = await context.store.receipts.take_changed_pages()
+            self._on_changed([page for page, _ in changed])
+            for _, committee in changed:
                 self._tell_some([by_tag[tag] for tag in tags_of(committee) if tag in by_tag])
 
     def _tell_some(self, peers: Sequence[PeerId]) -> None:

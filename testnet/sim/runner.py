@@ -13,7 +13,7 @@ from testnet.sim.faults import FaultKind
 from testnet.sim.judges import JudgementError
 from testnet.sim.run import Run
 from testnet.sim.scenarios import SCENARIOS, Scenario
-from testnet.sim.world import World, run_world
+from testnet.sim.world import Chores, World, run_world
 
 FIRED = "faults-fired"
 
@@ -82,7 +82,7 @@ def play(
             link=chosen.link,
             seconds_max=chosen.seconds_max,
             injections_max=injections_max,
-            minds_own_things=chosen.minds_own_things,
+            chores=Chores(minds_own_things=chosen.minds_own_things, repairs=chosen.repairs),
         )
     except (KeyboardInterrupt, SystemExit):
         raise

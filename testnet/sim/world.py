@@ -109,11 +109,21 @@ class WorldReport:
 Scenario = Callable[["World"], Awaitable[None]]
 
 
-def production_node(profile: Profile, *, minds_own_things: bool = False) -> NodeFactory:
-    """Return a factory for the class that ships, with this profile.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chores:
+    """What nodes do of themselves only where a scenario is about it, because all others count every pair."""
 
-    Only where a scenario is about it do nodes renew and list what their owners store: others count every pair.
-    """
+    minds_own_things: bool = False
+    """Whether they renew what their owners stored, and publish the list of it."""
+    repairs: bool = False
+    """Whether they rebuild what is missing."""
+
+
+NO_CHORES = Chores()
+
+
+def production_node(profile: Profile, chores: Chores = NO_CHORES) -> NodeFactory:
+    """Return a factory for the class that ships, with this profile."""
 
     def make(parts: NodeParts) -> RunningNode:
         config = NodeConfig(
@@ -126,7 +136,8 @@ def production_node(profile: Profile, *, minds_own_things: bool = False) -> Node
             quota_bytes=QUOTA_BYTES,
             work=solved(parts.identity, NETWORK_NAME, profile),
             domain_tag=parts.domain_tag,
-            minds_own_things=minds_own_things,
+            minds_own_things=chores.minds_own_things,
+            repairs=chores.repairs,
         )
         return Node(
             config,
@@ -149,7 +160,7 @@ def run_world(
     expected: tuple[type[Exception], ...] = (),
     seconds_max: float = VIRTUAL_SECONDS_MAX,
     injections_max: int | None = None,
-    minds_own_things: bool = False,
+    chores: Chores = NO_CHORES,
 ) -> WorldReport:
     """Run a scenario. Raises what it raises, `NodeCodeError`, `DeadlockError`, `TooSlowError` after `seconds_max`.
 
@@ -167,7 +178,7 @@ def run_world(
                     profile=profile,
                     link=link,
                     injections_max=injections_max,
-                    minds_own_things=minds_own_things,
+                    chores=chores,
                 )
                 with trio.fail_after(seconds_max), _tracebacks_noted(world.fabric):
                     try:
@@ -195,7 +206,7 @@ class World:
         profile: Profile,
         link: Link | None,
         injections_max: int | None = None,
-        minds_own_things: bool = False,
+        chores: Chores = NO_CHORES,
     ) -> None:
         """Start empty."""
         self.seed = seed
@@ -208,7 +219,7 @@ class World:
         self.clock = clock
         self._nursery = nursery
         self.profile = profile
-        self._factory = production_node(profile, minds_own_things=minds_own_things)
+        self._factory = production_node(profile, chores)
         self._lives = itertools.count(1)
 
     def generator(self, purpose: str) -> random.Random:

@@ -72,3 +72,11 @@ def test_holders_and_owners_may_ask_and_nobody_else() -> None:
     assert not may_ask(records, peer_id(9), public_key(9))
     assert not may_ask(records, peer_id(9), None)
     assert not may_ask(PageRecords(), peer_id(1), None)
+
+
+def test_one_pair_is_drawn_when_it_is_that_one_which_is_asked_about() -> None:
+    pair = (BLOBS[3], SHARD)
+    promised = choose_promise(certified(), peer_id(1), wall=TIME, chance=0, only=pair)
+    assert promised is not None
+    assert (promised.receipt.blob_id, promised.receipt.shard) == pair
+    assert choose_promise(certified(), peer_id(2), wall=TIME, chance=0, only=pair) is None

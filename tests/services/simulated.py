@@ -11,7 +11,7 @@ from p2pnode.node import Node
 from p2pnode.services.owner_face import NO_OPTIONS, PutOptions
 from p2pnode.services.results import PutResult
 from testnet.sim.machine import Machine
-from testnet.sim.world import World, WorldReport, run_world
+from testnet.sim.world import Chores, World, WorldReport, run_world
 from wire.references import Reference
 
 QUICK = replace(TESTNET, provisional_lease_s=120, audit_every_s=0)
@@ -28,6 +28,7 @@ def simulate(
     expected: tuple[type[Exception], ...] = (),
     profile: Profile = QUICK,
     minds_own_things: bool = False,
+    repairs: bool = False,
 ) -> WorldReport:
     """Start some nodes that all know each other, then run the body, in virtual time."""
 
@@ -36,7 +37,11 @@ def simulate(
         await body(world, machines)
 
     return run_world(
-        rng.getrandbits(32), scenario, profile=profile, expected=expected, minds_own_things=minds_own_things
+        rng.getrandbits(32),
+        scenario,
+        profile=profile,
+        expected=expected,
+        chores=Chores(minds_own_things=minds_own_things, repairs=repairs),
     )
 
 

@@ -55,6 +55,7 @@ from wire.messages import (
     StorePair,
     payload_bytes,
 )
+from wire.repair import LossNoted, RecoveredSymbols, RecoverSymbols, TellLoss
 
 MESSAGES = (
     Refused,
@@ -88,6 +89,10 @@ MESSAGES = (
     Pages,
     ExchangePage,
     PageExchanged,
+    RecoverSymbols,
+    RecoveredSymbols,
+    TellLoss,
+    LossNoted,
 )
 """Everything that nodes say to each other on streams."""
 

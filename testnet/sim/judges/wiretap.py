@@ -29,6 +29,7 @@ from wire.messages import (
     StorePair,
     payload_bytes,
 )
+from wire.repair import RecoveredSymbols, RecoverSymbols
 
 _WATCHED = (
     StorePair,
@@ -42,14 +43,19 @@ _WATCHED = (
     Refused,
     Challenge,
     Proven,
+    RecoverSymbols,
+    RecoveredSymbols,
 )
 """What the judges want to hear. All messages that are followed by raw bytes are among them."""
 
-_TAGS = frozenset((0x20, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x2C, 0x2D, 0x70, 0x71))
+_TAGS = frozenset((0x20, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x2C, 0x2D, 0x70, 0x71, 0x8A, 0x8C))
 """The tags of these, so that a page of five hundred member records is not decoded to learn that it is none of them."""
 
 _HEAD_BYTES = limits.LENGTH_PREFIX_BYTES + 2
-"""The length, the head of the array that every message is, and its tag."""
+"""The length, the head of the array that every message is, and the first byte of its tag."""
+
+_LONG_TAG = 0xCC
+"""A tag from 128 on begins with this byte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +123,12 @@ class _Side:
     def _next_message(self, found: list[tuple[object, bytes]]) -> bool:
         start = limits.LENGTH_PREFIX_BYTES
         end = start + message_bytes(bytes(self.buffer[:start]))
-        if self.buffer[start + 1] not in _TAGS:
+        tag = self.buffer[start + 1]
+        if tag == _LONG_TAG:
+            if len(self.buffer) < _HEAD_BYTES + 1:
+                return False
+            tag = self.buffer[start + 2]
+        if tag not in _TAGS:
             self.skip = end
             found.append((None, b""))
             return True

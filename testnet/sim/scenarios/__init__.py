@@ -39,6 +39,8 @@ class Scenario:
     """Whether it takes minutes: then it is played when it is named, and not among all."""
     minds_own_things: bool = False
     """Whether nodes renew what their owners stored, and publish the list of it."""
+    repairs: bool = False
+    """Whether nodes rebuild what is missing."""
 
 
 NODES = 7
@@ -58,6 +60,7 @@ def scenario(
     seconds_max: float = 24 * 3600.0,
     is_large: bool = False,
     minds_own_things: bool = False,
+    repairs: bool = False,
 ) -> Callable[[Play], Play]:
     """Add a function to the scenarios; its name, with hyphens, is the scenario's."""
 
@@ -74,6 +77,7 @@ def scenario(
             seconds_max=seconds_max,
             is_large=is_large,
             minds_own_things=minds_own_things,
+            repairs=repairs,
         )
         return play
 
