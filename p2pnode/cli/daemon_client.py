@@ -33,6 +33,8 @@ from p2pnode.services.results import (
     PeerStatus,
     PutResult,
     ReachReport,
+    RepairReport,
+    RepairTask,
     StoragePlan,
 )
 from p2pnode.storage.home import open_home, read_daemon_info
@@ -159,6 +161,14 @@ class DaemonClient:
         if not isinstance(refused, dict) or not all(type(count) is int for count in refused.values()):
             raise _bad_answer("no counts of what was refused")
         return PeersReport(peers=[made(PeerStatus, each) for each in peers], refused=refused)
+
+    def repairs(self) -> RepairReport:
+        """Tell what is missing as the daemon sees it, and what it does about it."""
+        answer = self.ask("/v1/repairs")
+        tasks = answer.get("tasks")
+        if not isinstance(tasks, list):
+            raise _bad_answer("no list of tasks")
+        return made(RepairReport, {**answer, "tasks": [made(RepairTask, each) for each in tasks]})
 
     def audit(self, peer_id: str) -> Audited:
         """Have the daemon audit a peer now, and wait for what comes of it."""

@@ -52,6 +52,7 @@ _OWN_COMMANDS = {
     "audit": "p2pnode.cli.audit:command",
     "verify": "p2pnode.cli.verify:command",
     "evidence": "p2pnode.cli.evidence:command",
+    "repair": "p2pnode.cli.repair:command",
     "check": "p2pnode.cli.check:command",
     "id": "p2pnode.cli.identity:command",
     "blob-id": "p2pnode.cli.blob_id:command",

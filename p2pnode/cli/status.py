@@ -10,7 +10,9 @@ from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, new_app
 from p2pnode.cli.output import one_line, print_facts, print_json, reporting
 from p2pnode.cli.owner_client import status as ask_for_status
+from p2pnode.cli.repair import summary
 from p2pnode.services.owner_face import NodeStatus, Traffic
+from p2pnode.services.results import RepairReport
 from p2pnode.wording import counted, human_bytes, human_duration
 
 app = new_app()
@@ -26,14 +28,15 @@ _REACH = {
 def status(*, as_json: JsonOption = False, home: HomeOption = HOME_DEFAULT) -> None:
     """Show on one screen how your node is doing, and what to do."""
     with reporting(as_json=as_json):
-        found = ask_for_status(daemon_of(home))
+        daemon = daemon_of(home)
+        found, repairs = ask_for_status(daemon), daemon.repairs()
         if as_json:
-            print_json(dataclasses.asdict(found))
+            print_json({**dataclasses.asdict(found), "repair": dataclasses.asdict(repairs)})
         else:
-            _print_for_a_person(found)
+            _print_for_a_person(found, repairs)
 
 
-def _print_for_a_person(found: NodeStatus) -> None:
+def _print_for_a_person(found: NodeStatus, repairs: RepairReport) -> None:
     space, stored = found.space, found.stored
     share = f" ({100 * space.used // space.quota} %)" if space.quota else ""
     trash = f", {human_bytes(space.trash)} of it in the trash" if space.trash else ""
@@ -45,6 +48,7 @@ def _print_for_a_person(found: NodeStatus) -> None:
             ("disk", f"{human_bytes(space.disk_free)} free"),
             ("traffic", _traffic_line(found.traffic)),
             ("you stored", _stored_line(found)),
+            ("repair", summary(repairs)),
         ]
     )
     if stored.untold_removals:

@@ -24,6 +24,7 @@ from p2pnode.services.results import (
     PeerStatus,
     PutResult,
     ReachReport,
+    RepairReport,
     StoragePlan,
 )
 from tests.api.fake_owner import FakeOwner
@@ -33,6 +34,19 @@ from wire.references import Reference, ReferenceKind
 PEER_ID = "12D3KooWBmAwcd4PJNJvfV89HwE48nwkRmAgo8Vy3uQEyNNHBox2"
 CHUNK_BYTES = 100_000
 """No divisor of anything, so that pieces never fit by chance."""
+
+NOTHING_MISSING = RepairReport(
+    tasks=(),
+    pairs_missing=0,
+    pairs_ours=0,
+    pairs_rebuilt=0,
+    bytes_rebuilt=0,
+    bytes_moved=0,
+    bytes_served=0,
+    bad_symbols=0,
+    bytes_per_s_max=2_000_000,
+    credit_in_s=0.0,
+)
 
 
 class FakeNode(FakeOwner):
@@ -63,6 +77,7 @@ class FakeNode(FakeOwner):
         self.known_certificate: KnownCertificate | None = None
         self.convicted: list[Convicted] = []
         self.refused_counts: dict[str, int] = {}
+        self.repair_report = NOTHING_MISSING
         self.peer_list: tuple[PeerStatus, ...] = (
             PeerStatus(
                 peer_id=PEER_ID,
@@ -229,6 +244,10 @@ class FakeNode(FakeOwner):
     def evidence(self) -> list[Convicted]:
         """Tell of what it was given to tell."""
         return self.convicted
+
+    def repairs(self) -> RepairReport:
+        """Tell of what it was given to tell."""
+        return self.repair_report
 
     def refused(self) -> dict[str, int]:
         """Tell of what it was given to tell."""

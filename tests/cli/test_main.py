@@ -34,6 +34,7 @@ COMMANDS = [
     "audit",
     "verify",
     "evidence",
+    "repair",
     "check",
     "id",
     "blob-id",
