@@ -45,6 +45,7 @@ from wire.records import (
     Retraction,
     Tombstone,
 )
+from wire.repair import RepairIntent
 from wire.signed import SignedRecord, sign_record
 
 NETWORK = "fuzzed"
@@ -66,11 +67,15 @@ SIGNED_KINDS: tuple[type[SignedRecord], ...] = (
     CatalogueHead,
     Succession,
     StorageProof,
+    RepairIntent,
 )
 _KIND_OF_TAG: dict[int, type[SignedRecord]] = {tag_of(kind): kind for kind in SIGNED_KINDS}
 
 _LONG_ARRAY, _LONG_ARRAY_BYTES = b"\xdc", 3
 """How msgpack begins an array of more than 15 fields, and how many bytes its length takes."""
+
+_LONG_TAG = b"\xcc"
+"""How msgpack begins a number from 128 on."""
 
 _ITEMS_MAX = 3
 _BYTES_MAX = 300
@@ -185,6 +190,7 @@ def _edited_envelope(envelope: Envelope, rng: random.Random) -> Envelope:
 def tag_byte(body: bytes) -> bytes:
     """Return where the tag of a record stands, whatever that is: behind the length of an array, short or long."""
     start = _LONG_ARRAY_BYTES if body[:1] == _LONG_ARRAY else 1
+    start += body[start : start + 1] == _LONG_TAG
     return body[start : start + 1]
 
 

@@ -18,15 +18,18 @@ import p2pnode.network.request_server
 import p2pnode.protocols.audit_targets
 import p2pnode.protocols.challenge
 import p2pnode.protocols.heads
+import p2pnode.protocols.repair.serving
 import p2pnode.protocols.successions
 import p2pnode.protocols.sync
 import p2pnode.services.announce
 import p2pnode.services.keep
+import p2pnode.services.losses
 import p2pnode.services.membership
 import p2pnode.services.owner_server
 import p2pnode.services.prove
 import p2pnode.services.reach
 import p2pnode.services.serve_reads
+import p2pnode.services.serve_repair
 import p2pnode.services.sync
 import p2pnode.storage.leasing
 import p2pnode.storage.page_store
@@ -37,7 +40,7 @@ from p2pnode.protocols.renewal import make_tombstone
 from p2pnode.protocols.successions import make_succession
 from p2pnode.seams import Verdict
 from p2pnode.services.reach import ANSWER_S
-from testnet.fuzz import honest
+from testnet.fuzz import honest, honest_repair
 from testnet.fuzz.fakes import FakeStream
 from testnet.fuzz.node import NODE_KEY, NodeUnderTest, running
 from testnet.fuzz.target import BrokenPromiseError, Check, Mutate, Target
@@ -87,6 +90,7 @@ from wire.ownership import (
     SuccessionKept,
 )
 from wire.records import Envelope, HolderReceipts, RecordBundle
+from wire.repair import LossNoted, RecoveredSymbols
 from wire.signed import sign_record
 
 SPARE_TASKS = 60
@@ -108,6 +112,7 @@ _ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "owner": (HeadKept, Buried, SuccessionKept),
     "sync": (SetsCompared, Pages, PageExchanged),
     "audit": (Proven, Absent),
+    "repair": (RecoveredSymbols, LossNoted),
 }
 _REQUESTS: dict[str, tuple[type[Any], ...]] = {
     "store": p2pnode.services.keep.REQUESTS,
@@ -117,6 +122,7 @@ _REQUESTS: dict[str, tuple[type[Any], ...]] = {
     "owner": p2pnode.services.owner_server.REQUESTS,
     "sync": p2pnode.services.sync.REQUESTS,
     "audit": p2pnode.services.prove.REQUESTS,
+    "repair": p2pnode.services.serve_repair.REQUESTS,
 }
 _PROMISED = 3
 """The shard that the node keeps for an honest owner before anything else."""
@@ -133,6 +139,7 @@ def targets() -> list[Target]:
         "owner": (services.owner_server, p2pnode.protocols.heads, p2pnode.protocols.successions),
         "sync": (services.sync, p2pnode.protocols.sync, storage.page_store),
         "audit": (services.prove, p2pnode.protocols.challenge, p2pnode.protocols.audit_targets),
+        "repair": (services.serve_repair, services.losses, p2pnode.protocols.repair.serving),
     }
     return [
         *(_handler(name, modules[name]) for name in _REQUESTS),
@@ -177,6 +184,8 @@ def _requests() -> dict[str, list[bytes]]:
         + [frame(Bury(tombstone=_tombstone(blobs[1])))]
         + [frame(KeepSuccession(succession=_succession())), frame(GetSuccession(owner=PublicKey(honest.OWNER.public)))],
         "audit": [frame(_challenge(number)) for number in range(4)],
+        "repair": [frame(honest_repair.recover_symbols(shard)) for shard in range(honest.N)]
+        + [frame(honest_repair.tell_loss(shard)) for shard in range(2)],
         "sync": [frame(CompareSets(digest=bytes(8))), frame(ListPages(buckets=tuple(range(0, 256, 5)), after=None))]
         + [frame(honest.page_records(number)) for number in range(4)]
         + [frame(_our_promise())],
