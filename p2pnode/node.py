@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import trio
 
@@ -17,7 +18,6 @@ from p2pnode.network import requests
 from p2pnode.network.bandwidth import Meter
 from p2pnode.network.payload_slots import PayloadSlots
 from p2pnode.network.requests import Requester
-from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.members import OwnFacts
 from p2pnode.protocols.plan import plan_storage
 from p2pnode.protocols.successions import Predecessor
@@ -331,7 +331,7 @@ class Node:
 
     async def plan(self, size: int, *, shards: int | None) -> StoragePlan:
         """See `NodeFace`."""
-        return await self._offload.run(_plan, size, self._membership.candidates(), shards)
+        return await self._offload.run(partial(plan_storage, shards=shards), size, self._membership.candidates())
 
     def peers(self) -> tuple[PeerStatus, ...]:
         """See `NodeFace`."""
@@ -394,10 +394,6 @@ class Node:
     async def check_reach(self) -> ReachReport:
         """See `NodeFace`."""
         return await self._reach.check()
-
-
-def _plan(size: int, candidates: Sequence[Candidate], shards: int | None) -> StoragePlan:
-    return plan_storage(size, candidates, shards=shards)
 
 
 CLOSE_TIMEOUT_S = 2.0
