@@ -18,7 +18,7 @@ ADMISSION_WORK = 2
 AUDITING = replace(PUBLIC, admission_work=ADMISSION_WORK)
 
 SIMULATED = replace(AUDITING, audit_every_s=0)
-"""Without audits: in worlds of weeks they would be most of what is computed. Scenarios about them play `AUDITING`."""
+"""Without audits: in worlds of hours and weeks they would be most of what is computed. Those of minutes have them."""
 
 
 def solved(identity: SigningKey, network: str, profile: Profile) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from p2pnode.config import Profile
-from testnet.sim.admission import SIMULATED
+from testnet.sim.admission import AUDITING
 from testnet.sim.fabric import Link
 from testnet.sim.faults import FaultKind
 
@@ -31,7 +31,7 @@ class Scenario:
     """The kinds that it is about: each must fire in every run."""
     nodes: int
     """How many nodes there are unless the user says otherwise."""
-    profile: Profile = SIMULATED
+    profile: Profile = AUDITING
     link: Link = field(default_factory=Link)
     seconds_max: float = 24 * 3600.0
     """Virtual time after which it has failed."""
@@ -55,7 +55,7 @@ SCENARIOS: dict[str, Scenario] = {}
 def scenario(
     *faults: FaultKind,
     nodes: int = NODES,
-    profile: Profile = SIMULATED,
+    profile: Profile = AUDITING,
     link: Link | None = None,
     seconds_max: float = 24 * 3600.0,
     is_large: bool = False,

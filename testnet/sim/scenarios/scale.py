@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from testnet.sim.admission import SIMULATED
 from testnet.sim.faults import FaultKind
 from testnet.sim.run import HEALED, Run
 from testnet.sim.scenarios import scenario
@@ -13,7 +14,7 @@ READERS = 3
 """Survivors that read everything."""
 
 
-@scenario(FaultKind.LEFT_FOR_EVER, nodes=1000, is_large=True)
+@scenario(FaultKind.LEFT_FOR_EVER, nodes=1000, profile=SIMULATED, is_large=True)
 async def a_thousand_nodes(run: Run) -> None:
     """A thousand nodes find each other, some store, a third never comes back; survivors read everything, and store."""
     await run.start()
