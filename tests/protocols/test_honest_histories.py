@@ -13,7 +13,11 @@ import pytest
 from p2pnode.protocols import challenge
 from tests.protocols.honest_holder import Holder
 
-HISTORIES = int(os.environ.get("P2PNODE_HISTORIES", "150"))
+PART = 150
+"""Histories in one test: a few seconds."""
+
+PARTS = -(-int(os.environ.get("P2PNODE_HISTORIES", PART)) // PART)
+
 STEPS = 25
 
 
@@ -23,9 +27,11 @@ def live_all(holders: list[Holder]) -> None:
         holder.live(STEPS)
 
 
-def test_no_honest_holder_is_ever_the_subject_of_valid_evidence(rng: random.Random) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_honest_holder_is_ever_the_subject_of_valid_evidence(rng: random.Random, part: int) -> None:
+    del part  # Each has a seed of its own.
     proven = absent = refused = 0
-    for _ in range(HISTORIES):
+    for _ in range(PART):
         seed = rng.getrandbits(64)
         holder = Holder(random.Random(seed))
         try:
@@ -34,15 +40,15 @@ def test_no_honest_holder_is_ever_the_subject_of_valid_evidence(rng: random.Rand
             error.add_note(f"history {seed}")
             raise
         proven, absent, refused = proven + holder.proven, absent + holder.absent, refused + holder.refused
-    assert proven > HISTORIES  # So many of each that none of it can be an accident.
-    assert absent > HISTORIES
-    assert refused > HISTORIES / 10
+    assert proven > PART  # So many of each that none of it can be an accident.
+    assert absent > PART
+    assert refused > PART / 10
 
 
 def test_the_histories_find_a_holder_that_does_not_check_its_own_answers(
     rng: random.Random, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(challenge, "check_proof", lambda *_, **__: None)
-    holders = [Holder(random.Random(rng.getrandbits(64))) for _ in range(HISTORIES)]
+    holders = [Holder(random.Random(rng.getrandbits(64))) for _ in range(PART)]
     with pytest.raises(AssertionError, match="has signed what convicts it"):
         live_all(holders)

@@ -13,7 +13,9 @@ from p2pnode.config import PRIVATE
 from p2pnode.reputation.score import NEW, TRUSTED_FROM
 from testnet.sim.faults import FaultKind
 from testnet.sim.habits.bending import BadHabit
+from testnet.sim.habits.false_accuser import FalseAccuser
 from testnet.sim.habits.half_slivers import Bluff, HalfSlivers
+from testnet.sim.habits.replayed_proofs import ReplayedProofs
 from testnet.sim.habits.sign_and_drop import SignAndDrop
 from testnet.sim.judges import JudgementError
 from testnet.sim.judges.pairs import pair_files
@@ -64,6 +66,37 @@ async def holders_that_cheat_in_audits(run: Run) -> None:
             _demand(run, name, _knows_evidence(run, name, liar), f"it knows no evidence against {liar}")
     for name in bad:
         _demand(run, writer, not _is_trusted(run, writer, name), f"it still trusts {name}, which cheats ({bluff})")
+    _demand_no_honest_distrusted(run, honest)
+    await run.heal(honest)
+    await run.demand_progress(honest)
+
+
+@scenario(FaultKind.BYZANTINE, nodes=5, profile=_OFTEN)
+async def proofs_that_are_replayed_and_false_accusers(run: Run) -> None:
+    """One shows old proofs and is distrusted for it; another makes evidence of true ones, and nobody is convicted."""
+    writer = "n0"
+    await run.world.start_node(writer)
+    names = [f"n{number}" for number in range(1, run.nodes)]
+    replayer, accuser = run.rng.sample(names, 2)
+    habits: dict[str, BadHabit] = {replayer: ReplayedProofs(), accuser: FalseAccuser()}
+    async with trio.open_nursery() as nursery:
+        for name in names:
+            habit = habits.get(name)
+            if habit is not None and not run.log.may_inject(FaultKind.BYZANTINE, name, habit.name):
+                habit = None
+            nursery.start_soon(partial(run.world.start_node, name, bootstrap=[writer], habit=habit))
+    await run.world.all_meet()
+    for _ in range(_ROUNDS):
+        if run.world.is_honest(replayer) or not _is_trusted(run, writer, replayer):
+            break
+        await run.must_put(writer, HEALTHY)
+        await run.wait(60.0, 90.0)
+    is_found = run.world.is_honest(replayer) or not _is_trusted(run, writer, replayer)
+    _demand(run, writer, is_found, f"it still trusts {replayer}, which shows old proofs")
+    honest = [name for name in (writer, *names) if run.world.is_honest(name)]
+    for name in honest:
+        found = run.machine(name).node.evidence()
+        _demand(run, name, not found, f"it keeps evidence, though nobody has signed a false proof: {found}")
     _demand_no_honest_distrusted(run, honest)
     await run.heal(honest)
     await run.demand_progress(honest)
