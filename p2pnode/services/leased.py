@@ -89,30 +89,50 @@ class Surveyor:
         )
 
     async def holders(self, lookup: Lookup, thing: LeasedThing, page: GroupPage) -> Holders:
-        """Return one holder for each shard of each blob of a page, by its certificates; those that are there first.
+        """Return one holder for each shard of each blob of a page; those that are there first.
 
-        The newest certificate counts; a shard that it lacks is taken from an earlier one, whose lease may go on: its
-        holder was away when the lease was renewed.
+        The newest certificate counts; a shard that it lacks, or whose holder has retracted it, is taken from an earlier
+        one, whose lease may go on, or from the receipts that came after all of them: who has it now was away when the
+        lease was renewed, or has rebuilt it since.
         """
         chosen: dict[BlobId, Mapping[ShardIndex, PeerId]] = {}
         known: dict[bytes, CheckedCertificate] = {}
         for blob_id in page.blob_ids:
-            certificates = await self._certificates(lookup, thing, blob_id, known)
-            by_shard: dict[ShardIndex, list[PeerId]] = {}
-            for each in certificates:
-                for shard, peers in each.shards(blob_id).items():
-                    by_shard.setdefault(shard, []).extend(peers)
+            by_shard = await self._claims(lookup, thing, blob_id, known)
             chosen[blob_id] = {shard: self._best(peers) for shard, peers in sorted(by_shard.items())}
         return chosen
 
     async def everybody(self, lookup: Lookup, thing: LeasedThing) -> set[PeerId]:
-        """Return all whom a certificate of the thing names."""
+        """Return all who may have signed for a part of the thing, as far as certificates and receipts tell."""
         named: set[PeerId] = set()
         known: dict[bytes, CheckedCertificate] = {}
         for page in thing.pages():
             for certificate in await self._certificates(lookup, thing, page.blob_ids[0], known):
                 named.update(peer for peers in certificate.holders.values() for peer in peers)
+                named |= (await lookup.records_of(certificate)).receipt_set().committee()
         return named
+
+    async def _claims(
+        self, lookup: Lookup, thing: LeasedThing, blob_id: BlobId, known: dict[bytes, CheckedCertificate]
+    ) -> dict[ShardIndex, list[PeerId]]:
+        """Return who is said to hold each shard of a blob, those of the newest certificate first."""
+        _, receipts = await lookup.find_receipts(blob_id, seed=thing.seeds.get(blob_id, blob_id))
+        by_shard: dict[ShardIndex, list[PeerId]] = {}
+        for certificate in await self._certificates(lookup, thing, blob_id, known):
+            for shard, peers in certificate.shards(blob_id).items():
+                by_shard.setdefault(shard, []).extend(peers)
+        now = self._context.clock.wall()
+        for shard in map(ShardIndex, range(thing.n)):
+            pair = (blob_id, shard)
+            live = receipts.holders(pair, now=now)
+            claims = [
+                peer
+                for peer in dict.fromkeys([*by_shard.pop(shard, ()), *live])
+                if peer in live or receipts.register(pair, peer).retraction is None
+            ]
+            if claims:
+                by_shard[shard] = claims
+        return by_shard
 
     async def _certificates(
         self, lookup: Lookup, thing: LeasedThing, blob_id: BlobId, known: dict[bytes, CheckedCertificate]

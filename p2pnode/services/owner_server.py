@@ -55,11 +55,6 @@ class OwnerServer:
                 continue
             self._heads[kept.owner] = (signed, kept.brought_by)
 
-    @property
-    def heads_kept(self) -> int:
-        """How many heads are kept."""
-        return len(self._heads)
-
     async def answer(self, peer_id: PeerId, message: object, payload: bytes) -> Answer:
         """Answer one request. Raises `RefusalError`."""
         del payload

@@ -18,6 +18,8 @@ from p2pnode.protocols.page_records import PageRecords, make_holder_record, page
 from p2pnode.protocols.receipts import shard_set
 from p2pnode.protocols.retractions import make_retraction
 from p2pnode.services import retract
+from p2pnode.storage.pairfile import pair_of_shard
+from p2pnode.storage.reader import HeldBlob
 from testnet.sim.machine import Machine
 from testnet.sim.world import World
 from tests import factories
@@ -254,6 +256,49 @@ def test_members_that_sign_for_what_others_hold_do_not_count_and_release_nothing
         await until_all_know(holders, reference.blob_id, 4)
         assert sum(len(pair_files(machine)) for machine in holders) == 4
         assert (await holders[0].node.stat(reference)).healthy == 4
+
+    simulate(rng, 6, body)
+
+
+async def whole_pair(holder: Machine, blob_id: BlobId) -> tuple[HeldBlob, bytes, bytes]:
+    """Return what a holder keeps of a blob, with the slivers of its first shard."""
+    store = node_of(holder)._context.store
+    held = await store.held(blob_id)
+    assert held is not None
+    index = pair_of_shard(blob_id, shard=held.shards[0], n=held.metadata.n)
+    primary = await store.read_sliver(blob_id, Axis.PRIMARY, index)
+    return held, primary, await store.read_sliver(blob_id, Axis.SECONDARY, held.metadata.n - 1 - index)
+
+
+def test_a_renewal_names_who_has_a_shard_now_and_not_who_has_retracted_it(rng: random.Random) -> None:
+    """A holder that came later stands in no certificate: its receipt alone tells of it."""
+
+    async def body(_: World, machines: list[Machine]) -> None:
+        result = await put(machines[0], rng.randbytes(5_000), shards=4)
+        reference = Reference.parse(result.id)
+        blob_id = reference.blob_id
+        holders = [machine for machine in machines if pair_files(machine)]
+        loser = next(machine for machine in holders if machine is not machines[0])
+        heir = next(machine for machine in machines if not pair_files(machine))
+        lease = await lease_of(loser, blob_id)
+        held, primary, secondary = await whole_pair(loser, blob_id)
+        shard = held.shards[0]
+        lose_a_pair(loser)
+        await touch(loser, blob_id)
+        await until_all_know(holders, blob_id, 1)
+        await node_of(heir)._context.store.store_pair(blob_id, shard, held.metadata, primary, secondary, [lease])
+        page, sets = blob_page(blob_id), (shard_set(shard, [0], blob_count=1),)
+        record = make_holder_record(heir.identity, lease, page, sets, network=NETWORK, sequence=9, time=0).record
+        bundle = RecordBundle(certificates=(), holders=(record,), retractions=())
+        for holder in holders:
+            await offer(heir, holder, page_of(machines[0], blob_id), bundle)
+        renewed = await node_of(machines[0]).renew(reference)
+        assert (renewed.healthy, renewed.n) == (4, 4)
+        found = await node_of(heir)._context.store.certificates(blob_id)
+        certificate = decode(found[0].body, Certificate, bytes_max=limits.RECORD_BYTES_MAX)
+        named = open_envelope(certificate.lease, Lease, network=NETWORK).record.holders
+        assert heir.peer_id in named
+        assert loser.peer_id not in named
 
     simulate(rng, 6, body)
 
