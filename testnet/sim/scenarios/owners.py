@@ -11,8 +11,10 @@ from p2pnode.config import MINUTE_S
 from p2pnode.node import Node
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.protocols.renewal import make_tombstone
+from p2pnode.services.owner_face import Removed, Renewed
 from testnet.sim.faults import FaultKind
 from testnet.sim.judges import JudgementError
+from testnet.sim.judges.pairs import pair_files
 from testnet.sim.machine import Machine, RunningNode
 from testnet.sim.run import HEALTHY, Run
 from testnet.sim.scenarios import scenario
@@ -21,10 +23,13 @@ from testnet.sim.world import NETWORK_NAME
 from wire.ids import PeerId
 from wire.ownership import Bury
 from wire.records import Envelope
+from wire.references import Reference
 
 LISTED = "the-owner-finds-its-own"
 
 MOVED = "leases-move-to-the-new-key"
+IN_TRASH = "a-removal-ends-its-own-lease"
+BACK = "a-renewal-brings-back"
 REFUSED = "the-old-key-ends-nothing"
 
 _HEIR = "heir"
@@ -90,6 +95,59 @@ async def an_owner_rotates_its_key(run: Run) -> None:
     core = [*others, _HEIR]
     await run.heal(core)
     await run.demand_progress(core)
+
+
+@scenario(FaultKind.KILL, nodes=4, profile=BRIEF)
+async def a_removal_is_undone(run: Run) -> None:
+    """One of two owners removes a thing, which the other keeps; what nobody else keeps comes back with a renewal."""
+    await run.start()
+    name, other = run.some(2)
+    shared, own = [Reference.parse((await run.must_put(name, HEALTHY)).id) for _ in range(2)]
+    both = list(run.shelf)
+    await _renewed(run, other, shared)
+    for each in (shared, own):
+        await run.machine(name).call(partial(_remove, reference=each))
+    (third,) = run.some(1)
+    run.inject.kill(third)
+    await run.wait(1.0, 60.0)
+    await run.restart(third)
+    await run.world.all_meet()
+    least_s = BRIEF.provisional_lease_s + BRIEF.collection_after_uptime_s + 2 * BRIEF.collect_every_s
+    await run.wait(least_s, least_s + MINUTE_S)
+    _demand(run, IN_TRASH, shared, own, is_held=(True, False))
+    await run.check()
+    await _renewed(run, name, own)
+    _demand(run, BACK, shared, own, is_held=(True, True))
+    await run.check()
+    for each in both:
+        await run.must_get(run.rng.choice(run.names()), each, "it is leased")
+    await run.heal()
+    await run.demand_progress()
+
+
+def _demand(run: Run, judge: str, *references: Reference, is_held: tuple[bool, ...]) -> None:
+    """Demand that every node holds a pair of just these blobs; what is in the trash is not held."""
+    for name in run.names():
+        held = {key.blob_id for _, key in pair_files(run.machine(name).files)}
+        for reference, expected in zip(references, is_held, strict=True):
+            if (reference.blob_id in held) != expected:
+                message = f"the pair is {'not held' if expected else 'held'}"
+                raise JudgementError(judge, message, node=name, subject=reference.blob_id.text())
+            run.count(judge)
+
+
+async def _renewed(run: Run, name: str, reference: Reference) -> None:
+    done = await run.machine(name).call(partial(_renew, reference=reference))
+    if done.healthy < done.n:
+        raise JudgementError(BACK, f"{done.healthy} of {done.n} shards are renewed", node=name)
+
+
+async def _renew(node: RunningNode, *, reference: Reference) -> Renewed:
+    return await node.renew(reference)
+
+
+async def _remove(node: RunningNode, *, reference: Reference) -> Removed:
+    return await node.remove(reference)
 
 
 async def _moved(run: Run, name: str) -> None:
