@@ -105,8 +105,8 @@ async def a_removal_is_undone(run: Run) -> None:
     shared, own = [Reference.parse((await run.must_put(name, HEALTHY)).id) for _ in range(2)]
     both = list(run.shelf)
     await _renewed(run, other, shared)
-    for each in (shared, own):
-        await run.machine(name).call(partial(_remove, reference=each))
+    for reference in (shared, own):
+        await run.machine(name).call(partial(_remove, reference=reference))
     (third,) = run.some(1)
     run.inject.kill(third)
     await run.wait(1.0, 60.0)
