@@ -209,3 +209,11 @@ def test_tests_are_skipped_for_a_missing_capability_only() -> None:
         if ast.unparse(node.value) in {"pytest", "pytest.mark"}
     ]
     assert skipped == []
+
+
+def test_decisions_are_numbered_once_and_named_by_their_number() -> None:
+    pages = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    numbers = [page.name.partition("-")[0] for page in pages]
+    assert sorted(set(numbers)) == numbers
+    for number, page in zip(numbers, pages, strict=True):
+        assert page.read_text(encoding="utf-8").startswith(f"# {number}: "), page.name
