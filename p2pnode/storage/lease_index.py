@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from p2pnode.errors import LeaseError
 from p2pnode.protocols.lease_merging import renews, replaces
@@ -87,7 +88,13 @@ def has_lease_of(connection: sqlite3.Connection, owner: PublicKey) -> bool:
 
 def _lease(row: Row) -> Signed[Lease]:
     assert isinstance(row[1], bytes)
-    return kept(decode(row[1], Envelope, bytes_max=_ENVELOPE_BYTES_MAX), Lease)
+    return _decoded(row[1])
+
+
+@lru_cache(maxsize=1024)
+def _decoded(envelope: bytes) -> Signed[Lease]:
+    """Return the lease in a row, whose checksum was checked: those of one file or renewal are looked at many times."""
+    return kept(decode(envelope, Envelope, bytes_max=_ENVELOPE_BYTES_MAX), Lease)
 
 
 def add_lease(connection: sqlite3.Connection, row: PairRow, lease: Signed[Lease], *, is_certified: bool) -> PairRow:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from hashlib import blake2b
 
 from p2pnode.storage.database import DamagedIndexError
@@ -73,6 +73,12 @@ def uint64_of(cell: Cell) -> int:
     return int.from_bytes(cell, "big")
 
 
+@lru_cache(maxsize=1024)
+def _joined(select: str, where: str) -> str:
+    """Return one text for one statement, so that SQLite finds it among those that it has prepared."""
+    return select + where
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table: its name, its columns with their SQL types, how many of the first ones are the key.
@@ -84,9 +90,22 @@ class Table:
     columns: tuple[tuple[str, str], ...]
     key_columns: int
 
-    @property
-    def _names(self) -> str:
-        return ", ".join(name for name, _ in self.columns)
+    _insert_sql: str = field(init=False, repr=False, compare=False)
+    _select_sql: str = field(init=False, repr=False, compare=False)
+    _key_sql: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """For each number of key columns the clause that picks by them."""
+
+    def __post_init__(self) -> None:
+        """Write the statements down once: a start runs tens of millions of them."""
+        names = ", ".join(name for name, _ in self.columns)
+        marks = ", ".join("?" * (len(self.columns) + 1))
+        keys = [
+            " AND ".join(f"{name} = ?" for name, _ in self.columns[:count]) for count in range(len(self.columns) + 1)
+        ]
+        insert = f"INSERT OR REPLACE INTO {self.name} ({names}, {_SUM_COLUMN}) VALUES ({marks})"  # noqa: S608 - ours
+        object.__setattr__(self, "_insert_sql", insert)
+        object.__setattr__(self, "_select_sql", f"SELECT {names}, {_SUM_COLUMN} FROM {self.name} ")  # noqa: S608 - ours
+        object.__setattr__(self, "_key_sql", tuple(f"WHERE {each}" for each in keys))
 
     def create_sql(self) -> str:
         """Return the statement that creates the table."""
@@ -96,11 +115,7 @@ class Table:
 
     def put(self, connection: sqlite3.Connection, row: Row) -> None:
         """Insert a row, replacing the one with its key."""
-        marks = ", ".join("?" * (len(self.columns) + 1))
-        connection.execute(
-            f"INSERT OR REPLACE INTO {self.name} ({self._names}, {_SUM_COLUMN}) VALUES ({marks})",  # noqa: S608 - ours
-            (*row, row_sum(self.name, row)),
-        )
+        connection.execute(self._insert_sql, (*row, row_sum(self.name, row)))
 
     def rows(self, connection: sqlite3.Connection, where: str = "", parameters: Sequence[Cell] = ()) -> list[Row]:
         """Return the rows that a clause such as `WHERE a = ? LIMIT 5` picks. Raises `DamagedIndexError`."""
@@ -108,8 +123,7 @@ class Table:
 
     def each(self, connection: sqlite3.Connection, where: str = "", parameters: Sequence[Cell] = ()) -> Iterator[Row]:
         """Yield the rows of `rows` one by one."""
-        sql = f"SELECT {self._names}, {_SUM_COLUMN} FROM {self.name} {where}"  # noqa: S608 - ours
-        for found in connection.execute(sql, tuple(parameters)):
+        for found in connection.execute(_joined(self._select_sql, where), tuple(parameters)):
             row = tuple(found[:-1])
             if not _KINDS.issuperset(map(type, row)) or row_sum(self.name, row) != found[-1]:
                 message = f"a row of the table {self.name} in the index is damaged"
@@ -118,8 +132,7 @@ class Table:
 
     def row(self, connection: sqlite3.Connection, *key: Cell) -> Row | None:
         """Return the row with this key, None when there is none. Raises `DamagedIndexError`."""
-        where = " AND ".join(f"{name} = ?" for name, _ in self.columns[: len(key)])
-        return next(self.each(connection, f"WHERE {where}", key), None)
+        return next(self.each(connection, self._key_sql[len(key)], key), None)
 
     def first_bytes(self, connection: sqlite3.Connection) -> set[str]:
         """Return the first bytes, in hex, of the keys in the table; of no row is anything else believed here."""
@@ -130,5 +143,4 @@ class Table:
     def delete(self, connection: sqlite3.Connection, *key: Cell) -> None:
         """Delete the rows whose first columns are `key`."""
         assert key, "deleting needs a key"
-        where = " AND ".join(f"{name} = ?" for name, _ in self.columns[: len(key)])
-        connection.execute(f"DELETE FROM {self.name} WHERE {where}", key)  # noqa: S608 - ours
+        connection.execute(f"DELETE FROM {self.name} {self._key_sql[len(key)]}", key)  # noqa: S608 - ours

@@ -10,6 +10,7 @@ import errno
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import lru_cache
 from types import TracebackType
 from typing import Literal
 
@@ -87,7 +88,7 @@ class SimConnection(sqlite3.Connection):
 
     def after(self, sql: str) -> None:
         """Notice what a statement committed."""
-        if not self.in_transaction and not sql.lstrip().upper().startswith(_READS):
+        if not self.in_transaction and not _is_read(sql):
             self.make_durable()
 
     def make_durable(self) -> None:
@@ -109,6 +110,12 @@ class SimConnection(sqlite3.Connection):
         else:
             with closing(sqlite3.connect(":memory:")) as empty:
                 empty.backup(self)
+
+
+@lru_cache(maxsize=1024)
+def _is_read(sql: str) -> bool:
+    """Tell whether a statement changes nothing; the same few hundred come again and again."""
+    return sql.lstrip().upper().startswith(_READS)
 
 
 def _failure(error: OSError) -> sqlite3.OperationalError:

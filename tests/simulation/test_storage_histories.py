@@ -83,7 +83,7 @@ PLANTED: tuple[Plant, ...] = (
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
 def test_a_planted_bug_is_found(monkeypatch: pytest.MonkeyPatch, plant: Plant) -> None:
     plant(monkeypatch)
-    assert work_off([f"bug/{number}" for number in range(SEARCHED)]).startswith("history bug/")
+    assert work_off([f"p/{number}" for number in range(SEARCHED)]).startswith("history p/")
 
 
 def test_the_command_tells_what_was_found_and_ends_so(
