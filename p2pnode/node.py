@@ -47,7 +47,6 @@ from p2pnode.services.repair import Repairer
 from p2pnode.services.results import (
     Audited,
     BlobStatus,
-    Convicted,
     Download,
     KnownCertificate,
     NodeInfo,
@@ -168,7 +167,7 @@ class Node:
             await self._membership.prepare()
             await self.ownership.load()
             await self._traffic.load()
-            await self._evidence.load()
+            await self.evidence.load()
             await self._auditor.load()
             async with open_nursery() as nursery:
                 await nursery.start(self._network.run)
@@ -179,7 +178,7 @@ class Node:
                 nursery.start_soon(self._traffic.run)
                 nursery.start_soon(self._retractor.run)
                 nursery.start_soon(self._sync.run)
-                nursery.start_soon(self._evidence.run)
+                nursery.start_soon(self.evidence.run)
                 if self._config.repairs:
                     nursery.start_soon(self._repairer.run)
                 if self._config.profile.audit_every_s:
@@ -225,9 +224,9 @@ class Node:
         )
         self._relaying = RelayingService(context, self._membership.table, reach=lambda: self._reach.found)
         self._retractor = Retractor(context)
-        self._evidence = EvidenceService(context, self._membership.table, self.events)
-        self._evidence.subscribe()
-        self._auditor = Auditor(context, self._membership.table, self._evidence, is_frozen=self._membership.is_frozen)
+        self.evidence = EvidenceService(context, self._membership.table, self.events)
+        self.evidence.subscribe()
+        self._auditor = Auditor(context, self._membership.table, self.evidence, is_frozen=self._membership.is_frozen)
         prover = Prover(context, self._membership.table, self._retractor)
         self._announcer = Announcer(context, on_written=self._auditor.certified)
         self._announcer.subscribe()
@@ -252,7 +251,7 @@ class Node:
         numbered = self._membership.has_record
         audits: dict[tuple[type, ...], Handler] = {
             prove.REQUESTS: after(numbered, prover.answer),
-            evidence.REQUESTS: self._evidence.answer,
+            evidence.REQUESTS: self.evidence.answer,
         }
         served: dict[str, dict[tuple[type, ...], Handler]] = {
             STORE: {keep.REQUESTS: after(numbered, keeper.answer)},
@@ -326,7 +325,7 @@ class Node:
     async def status(self) -> NodeStatus:
         """See `NodeFace`."""
         found = await self.ownership.status(self.info(), self.reach(), self._traffic.traffic)
-        why = why_of(self._evidence.against_us(), self._evidence.reproaches())
+        why = why_of(self.evidence.against_us(), self.evidence.reproaches())
         return replace(found, warnings=(*why, *found.warnings))
 
     async def plan(self, size: int, *, shards: int | None) -> StoragePlan:
@@ -378,10 +377,6 @@ class Node:
     async def certificate(self, reference: Reference) -> KnownCertificate:
         """See `NodeFace`."""
         return await known_certificate(self._getter, reference, network=self._config.network_name)
-
-    def evidence(self) -> list[Convicted]:
-        """See `NodeFace`."""
-        return self._evidence.listed()
 
     def hint(self, address: str) -> None:
         """Dial a multiaddr that ends in a peer id, which was heard of nearby; it proves nothing."""

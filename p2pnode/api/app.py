@@ -41,6 +41,7 @@ def make_app(node: NodeFace, *, token: str) -> FastAPI:
         ("POST", "/v1/peers/{peer_id}/audit", paths.audit),
         ("GET", "/v1/evidence", paths.evidence),
         ("GET", "/v1/repairs", paths.repairs),
+        ("GET", "/v1/evidence/{evidence_id}", paths.piece_of_evidence),
         ("GET", "/v1/node", paths.node_info),
         ("GET", "/v1/reach", paths.reach),
         ("POST", "/v1/reach", paths.check_reach),
@@ -122,11 +123,15 @@ class _Paths:
 
     async def evidence(self) -> Response:
         """Tell which evidence is known."""
-        return JSONResponse({"evidence": [dataclasses.asdict(each) for each in self._node.evidence()]})
+        return JSONResponse({"evidence": [dataclasses.asdict(each) for each in self._node.evidence.listed()]})
 
     async def repairs(self) -> Response:
         """Tell what is missing, and what the node does about it."""
         return JSONResponse(dataclasses.asdict(self._node.repairs()))
+
+    async def piece_of_evidence(self, evidence_id: str) -> Response:
+        """Give one piece of evidence."""
+        return JSONResponse(dataclasses.asdict(await self._node.evidence.piece(one_line(evidence_id))))
 
     async def node_info(self) -> Response:
         """Tell about the node."""

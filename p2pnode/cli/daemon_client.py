@@ -29,6 +29,7 @@ from p2pnode.services.results import (
     BlobStatus,
     Convicted,
     KnownCertificate,
+    KnownEvidence,
     NodeInfo,
     PeerStatus,
     PutResult,
@@ -191,6 +192,10 @@ class DaemonClient:
         if not isinstance(answer, list):
             raise _bad_answer("no list of evidence")
         return [made(Convicted, each) for each in answer]
+
+    def piece_of_evidence(self, evidence_id: str) -> KnownEvidence:
+        """Return one piece of evidence, unchecked."""
+        return made(KnownEvidence, self.ask(f"/v1/evidence/{quote(evidence_id, safe='')}"))
 
     def info(self) -> NodeInfo:
         """Tell about the node."""

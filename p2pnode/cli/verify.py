@@ -1,9 +1,7 @@
-"""Check a certificate: what it proves, and what this node knows of those who signed it."""
+"""Check a certificate, or evidence: what it proves, and what this node knows of those who signed it."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from crypto.peer_id import peer_id_from_text
-from p2pnode.cli.daemon_client import BadAnswerError, DaemonClient, daemon_of
-from p2pnode.cli.local_files import LocalFileError
+from crypto.peer_id import peer_id_from_text, peer_id_to_text
+from p2pnode.cli.daemon_client import DaemonClient, daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, new_app
-from p2pnode.cli.output import print_facts, print_json, print_note, reporting
+from p2pnode.cli.output import one_line, print_facts, print_json, print_note, reporting
+from p2pnode.cli.proof_files import bytes_of, read_proof, write_proof
 from p2pnode.errors import CallerError, NoDaemonError
-from p2pnode.protocols.verifying import CERTIFICATE_BYTES_MAX, Verified, verify
+from p2pnode.protocols.verifying import CERTIFICATE_BYTES_MAX, Verified, is_evidence, verify, verify_evidence
 from p2pnode.storage.home import open_home
 from p2pnode.wording import counted, human_date
 from wire.errors import WireError
@@ -39,7 +37,10 @@ class _Signers:
 @app.command(name="verify")
 def verify_certificate(
     certificate: Annotated[
-        str, typer.Argument(metavar="CERTIFICATE|ID", help="A file that --save wrote, or what 'put' printed.")
+        str,
+        typer.Argument(
+            metavar="CERTIFICATE|ID", help="What 'put' printed, or a file that --save wrote, here or in 'evidence'."
+        ),
     ],
     *,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the certificate of an ID there.")] = None,
@@ -58,16 +59,20 @@ def verify_certificate(
         if path.is_file():
             if save is not None:
                 raise CallerError(f"--save is for the certificate of an id, and {certificate} is a file already")
-            data, of = _read(path), network or open_home(home.expanduser()).settings.network
+            data = read_proof(path, bytes_max=CERTIFICATE_BYTES_MAX)
+            of = network or open_home(home.expanduser()).settings.network
+            if is_evidence(data):
+                _print_evidence(data, network=of, as_json=as_json)
+                return
         else:
             known = daemon_of(home).certificate(certificate)
-            data, of = _bytes_of(known.envelope), network or known.network
+            data, of = bytes_of(known.envelope), network or known.network
         try:
             verified = verify(data, network=of)
         except WireError as error:
             raise CallerError(f"{certificate} is no certificate: {error}") from error
         if save is not None:
-            _write(save, data)
+            write_proof(save, data)
         signers = _known_signers(verified, home)
         if as_json:
             print_json(_facts(verified, signers))
@@ -75,27 +80,29 @@ def verify_certificate(
             _print_for_a_person(verified, signers)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(CERTIFICATE_BYTES_MAX + 1)  # One more than it may have is as wrong as a million more.
-    except OSError as error:
-        raise LocalFileError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise LocalFileError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _bytes_of(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        message = f"unexpected answer from the daemon (a certificate that is no base64: {error})"
-        raise BadAnswerError(message) from error
+def _print_evidence(data: bytes, *, network: str, as_json: bool) -> None:
+    found = verify_evidence(data, network=network)
+    accused, kind = peer_id_to_text(found.accused), found.kind.name.lower().replace("_", " ")
+    if as_json:
+        print_json(
+            {
+                "valid": True,
+                "accused": accused,
+                "kind": kind,
+                "blob_id": found.blob_id.text(),
+                "shard": found.shard,
+                "signed_about": found.signed_about,
+                "reason": found.reason,
+            }
+        )
+        return
+    print_facts(
+        [
+            ("signature", f"valid: {accused} has signed it"),
+            ("evidence", f"{kind} about shard {found.shard} of {found.blob_id.text()}"),
+            ("why", one_line(found.reason)),
+        ]
+    )
 
 
 def _known_signers(verified: Verified, home: Path) -> _Signers | None:

@@ -1,4 +1,4 @@
-"""What a certificate proves to somebody who has nothing else: which keys signed for how many shards of what."""
+"""What a certificate, or evidence, proves to somebody who has nothing else: which keys signed what."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from p2pnode import bft
 from p2pnode.protocols.certificates import check_certificate, weakest_blob
+from p2pnode.protocols.evidence import Conviction, open_evidence
 from wire import limits
 from wire.codec import decode
+from wire.errors import WireError
+from wire.evidence import Evidence
 from wire.ids import BlobId, PeerId, PublicKey
 from wire.records import Envelope
 
@@ -57,3 +60,17 @@ def verify(data: bytes, *, network: str) -> Verified:
         signers=tuple(sorted({peer for peers in checked.holders.values() for peer in peers})),
         lease_end=lease.end,
     )
+
+
+def is_evidence(data: bytes) -> bool:
+    """Tell whether bytes say that they are evidence, whatever it is worth."""
+    try:
+        decode(data, Evidence, bytes_max=limits.EVIDENCE_BYTES_MAX)
+    except WireError:
+        return False
+    return True
+
+
+def verify_evidence(data: bytes, *, network: str) -> Conviction:
+    """Check the bytes of evidence. Raises `PeerFaultError` when it convicts nobody, `WireError` when it is none."""
+    return open_evidence(decode(data, Evidence, bytes_max=limits.EVIDENCE_BYTES_MAX), network=network)

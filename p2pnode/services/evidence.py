@@ -6,12 +6,13 @@ evidence to those who are here, a comparison with one peer each epoch to those w
 
 from __future__ import annotations
 
+import base64
 import logging
 
 import trio
 
 from crypto.peer_id import peer_id_to_text
-from p2pnode.errors import LocalStorageError, P2PNodeError, PeerFaultError
+from p2pnode.errors import LocalStorageError, NotFoundError, P2PNodeError, PeerFaultError
 from p2pnode.membership.refusals import Refused
 from p2pnode.membership.table import MemberTable
 from p2pnode.protocols.challenge import Question
@@ -23,7 +24,7 @@ from p2pnode.seams import Verdict
 from p2pnode.services.context import Context
 from p2pnode.services.events import Events
 from p2pnode.services.peers import Answer
-from p2pnode.services.results import Convicted
+from p2pnode.services.results import Convicted, KnownEvidence
 from wire import limits
 from wire.challenges import Proven
 from wire.codec import encode
@@ -92,6 +93,14 @@ class EvidenceService:
     def listed(self) -> list[Convicted]:
         """Return what is known, the earliest first."""
         return [self._convicted(each) for each in self._convictions.all()]
+
+    async def piece(self, evidence_id: str) -> KnownEvidence:
+        """Return one piece, for whoever checks it. Raises `NotFoundError`."""
+        for name, _, evidence in await self._context.store.load_evidence():
+            if name.hex() == evidence_id:
+                text = base64.b64encode(encode(evidence)).decode("ascii")
+                return KnownEvidence(network=self._context.network_name, evidence=text)
+        raise NotFoundError(f"no evidence {evidence_id} is kept here: 'p2pnode evidence' lists what is")
 
     def against_us(self) -> list[Convicted]:
         """Return what is known against this node itself."""

@@ -18,7 +18,9 @@ __all__ = [
     "BlobStatus",
     "Convicted",
     "Download",
+    "EvidenceFace",
     "KnownCertificate",
+    "KnownEvidence",
     "NodeFace",
     "NodeInfo",
     "PeerStatus",
@@ -196,6 +198,15 @@ class RepairReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownEvidence:
+    """A piece of evidence, which whoever has its bytes can check."""
+
+    network: str
+    evidence: str
+    """Its bytes, in base64."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeInfo:
     """This node."""
 
@@ -261,6 +272,18 @@ class Download:
     chunks: AsyncIterator[bytes | memoryview]
 
 
+class EvidenceFace(Protocol):
+    """The evidence that a node keeps."""
+
+    def listed(self) -> list[Convicted]:
+        """Tell which evidence is known here, the earliest first."""
+        ...
+
+    async def piece(self, evidence_id: str) -> KnownEvidence:
+        """Return one piece, for whoever checks it. Raises `NotFoundError`."""
+        ...
+
+
 class NodeFace(OwnerFace, Protocol):
     """What the API needs of a node. Every method may raise a `P2PNodeError`."""
 
@@ -306,8 +329,9 @@ class NodeFace(OwnerFace, Protocol):
         """Return the certificate that tells who holds something; raises as a read does, or `NotFoundError`."""
         ...
 
-    def evidence(self) -> list[Convicted]:
-        """Tell which evidence is known here, the earliest first."""
+    @property
+    def evidence(self) -> EvidenceFace:
+        """What convicts peers, or this node."""
         ...
 
     def repairs(self) -> RepairReport:

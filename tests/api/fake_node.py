@@ -20,6 +20,7 @@ from p2pnode.services.results import (
     Convicted,
     Download,
     KnownCertificate,
+    KnownEvidence,
     NodeInfo,
     PeerStatus,
     PutResult,
@@ -49,6 +50,25 @@ NOTHING_MISSING = RepairReport(
 )
 
 
+class FakeEvidence:
+    """An `EvidenceFace` with what a test puts in."""
+
+    def __init__(self) -> None:
+        self.convicted: list[Convicted] = []
+        self.pieces: dict[str, KnownEvidence] = {}
+
+    def listed(self) -> list[Convicted]:
+        """List."""
+        return self.convicted
+
+    async def piece(self, evidence_id: str) -> KnownEvidence:
+        """Give one, if it is here."""
+        await trio.lowlevel.checkpoint()
+        if evidence_id not in self.pieces:
+            raise NotFoundError(f"no evidence {evidence_id} is kept here")
+        return self.pieces[evidence_id]
+
+
 class FakeNode(FakeOwner):
     """A `NodeFace`; the attributes say how it fails."""
 
@@ -75,7 +95,7 @@ class FakeNode(FakeOwner):
         """Set when a put or get was cancelled."""
         self.verdict = "ok"
         self.known_certificate: KnownCertificate | None = None
-        self.convicted: list[Convicted] = []
+        self.evidence = FakeEvidence()
         self.refused_counts: dict[str, int] = {}
         self.repair_report = NOTHING_MISSING
         self.peer_list: tuple[PeerStatus, ...] = (
@@ -240,10 +260,6 @@ class FakeNode(FakeOwner):
         if self.known_certificate is None:
             raise NotFoundError(f"nobody has a certificate of {reference.text()}")
         return self.known_certificate
-
-    def evidence(self) -> list[Convicted]:
-        """Tell of what it was given to tell."""
-        return self.convicted
 
     def repairs(self) -> RepairReport:
         """Tell of what it was given to tell."""

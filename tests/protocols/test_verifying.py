@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
 
 from p2pnode import bft
 from p2pnode.errors import PeerFaultError
-from p2pnode.protocols.verifying import CERTIFICATE_BYTES_MAX, verify
+from p2pnode.protocols.verifying import CERTIFICATE_BYTES_MAX, is_evidence, verify, verify_evidence
 from tests import factories
 from tests.factories import NETWORK, N, blob_id, owner_key, peer_id
+from tests.protocols.test_challenge import HOLDER
+from tests.protocols.test_evidence import evidence_of, false_answer
 from wire import limits
 from wire.codec import encode
 from wire.errors import WireError
@@ -49,3 +52,12 @@ def test_what_is_forged_or_of_another_network_or_no_certificate_is_refused() -> 
 def test_the_longest_record_fits_in_its_envelope() -> None:
     longest = replace(factories.envelope(), body=bytes(limits.RECORD_BYTES_MAX))
     assert len(encode(longest)) <= CERTIFICATE_BYTES_MAX
+
+
+def test_evidence_is_told_from_certificates_and_checked_by_itself(rng: random.Random) -> None:
+    data = encode(evidence_of(false_answer(rng)))
+    assert is_evidence(data)
+    assert not is_evidence(encode(factories.signed_certificate(blob_id(1)).envelope))
+    assert verify_evidence(data, network=NETWORK).accused == peer_id(HOLDER)
+    with pytest.raises(PeerFaultError, match="nobody signed"):
+        verify_evidence(data, network="another")

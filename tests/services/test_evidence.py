@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from p2pnode.config import TESTNET
 from p2pnode.errors import NotFoundError
 from p2pnode.protocols.evidence import EVIDENCE_SECONDS
 from p2pnode.protocols.refusal import RefusalError
+from p2pnode.protocols.verifying import verify_evidence
 from p2pnode.services.evidence import AUDIT
 from testnet.sim.habits.half_slivers import Bluff, HalfSlivers
 from testnet.sim.machine import Machine
@@ -29,7 +31,7 @@ RARELY = replace(TESTNET, audit_every_s=100_000, asked_again_after_s=(100_000, 1
 
 def accused_of(machine: Machine) -> set[str]:
     """Return whom a node knows evidence against."""
-    return {each.accused for each in node_of(machine).evidence()}
+    return {each.accused for each in node_of(machine).evidence.listed()}
 
 
 async def liar_among(world: World, machines: list[Machine], rng: random.Random) -> Machine:
@@ -50,8 +52,10 @@ def test_a_false_proof_convicts_its_signer_everywhere_and_it_sees_why(rng: rando
         await trio.sleep(2)
         name = peer_id_to_text(liar.peer_id)
         for machine in (*machines, liar):
-            (found,) = node_of(machine).evidence()
+            (found,) = node_of(machine).evidence.listed()
             assert (found.accused, found.kind, found.is_us) == (name, "false proof", machine is liar)
+            piece = await node_of(machine).evidence.piece(found.id)
+            assert verify_evidence(base64.b64decode(piece.evidence), network=piece.network).accused == liar.peer_id
         for machine in machines:
             states = {each.peer_id: each.state for each in node_of(machine).peers()}
             assert [each for each, state in states.items() if state == "condemned"] == [name]
@@ -87,10 +91,10 @@ def test_a_conviction_ends_with_its_time(rng: random.Random) -> None:
         liar = await liar_among(world, machines, rng)
         asker = node_of(machines[0])
         assert accused_of(machines[0])
-        asker._evidence._forget_what_is_over()
+        asker.evidence._forget_what_is_over()
         assert accused_of(machines[0])
         machines[0].clock.set_wrong(EVIDENCE_SECONDS + 60)
-        asker._evidence._forget_what_is_over()
+        asker.evidence._forget_what_is_over()
         assert accused_of(machines[0]) == set()
         assert not asker._membership.liveness(liar.peer_id).counts_as_lost
 
@@ -130,7 +134,7 @@ def test_evidence_that_convicts_nobody_changes_nothing_and_is_counted(rng: rando
 
 def test_only_members_are_heard(rng: random.Random) -> None:
     async def body(_: World, machines: list[Machine]) -> None:
-        service = node_of(machines[0])._evidence
+        service = node_of(machines[0]).evidence
         told = TellVerdict(failure=Failure.ABSENT, blob_id=factories.blob_id(), shard=0, evidence=None)
         with pytest.raises(RefusalError, match="only members"):
             await service.answer(factories.peer_id(99), told, b"")

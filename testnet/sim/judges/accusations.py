@@ -85,7 +85,7 @@ class AccusationJudge:
         for machine in self._world.running():
             if machine.habit is not None or not machine.is_ready:
                 continue
-            for each in machine.node.evidence():
+            for each in machine.node.evidence.listed():
                 self._findings.looked()
                 accused = self._name_of(PeerId(peer_id_from_text(each.accused)))
                 if accused and self._world.is_honest(accused):

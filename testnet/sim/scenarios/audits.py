@@ -95,7 +95,7 @@ async def proofs_that_are_replayed_and_false_accusers(run: Run) -> None:
     _demand(run, writer, is_found, f"it still trusts {replayer}, which shows old proofs")
     honest = [name for name in (writer, *names) if run.world.is_honest(name)]
     for name in honest:
-        found = run.machine(name).node.evidence()
+        found = run.machine(name).node.evidence.listed()
         _demand(run, name, not found, f"it keeps evidence, though nobody has signed a false proof: {found}")
     _demand_no_honest_distrusted(run, honest)
     await run.heal(honest)
@@ -180,7 +180,7 @@ async def an_old_disk_under_audit(run: Run) -> None:
 
 def _demand_nobody_convicted(run: Run) -> None:
     for name in run.running():
-        found = run.machine(name).node.evidence()
+        found = run.machine(name).node.evidence.listed()
         _demand(run, name, not found, f"it keeps evidence among honest nodes: {found}")
 
 
@@ -198,7 +198,7 @@ def _is_trusted(run: Run, one: str, other: str) -> bool:
 
 def _knows_evidence(run: Run, one: str, other: str) -> bool:
     accused = peer_id_to_text(run.machine(other).peer_id)
-    return any(each.accused == accused for each in run.machine(one).node.evidence())
+    return any(each.accused == accused for each in run.machine(one).node.evidence.listed())
 
 
 def _score(run: Run, one: str, other: str) -> float:
