@@ -115,6 +115,12 @@ class IntegrityError(P2PNodeError):
     exit_code = ExitCode.INTEGRITY
 
 
+class InconsistentDataError(IntegrityError):
+    """What was stored is no encoding of anything, as its own hashes prove: its writer made it so, and nobody reads it."""
+
+    reason = "INCONSISTENT_BLOB"
+
+
 class LocalStorageError(P2PNodeError):
     """Our own disk or database failed: stop serving what it holds."""
 

@@ -10,8 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from p2pnode import bft
-from p2pnode.coding import BlobMetadata, Sliver, shard_of_pair
-from p2pnode.errors import HoldersSilentError, ShortageError, TooFewPairsError
+from p2pnode.coding import (
+    BlobMetadata,
+    InconsistentBlobError,
+    NotInconsistentError,
+    Sliver,
+    find_inconsistency,
+    shard_of_pair,
+)
+from p2pnode.errors import (
+    HoldersSilentError,
+    InconsistentDataError,
+    IntegrityError,
+    ShortageError,
+    TooFewPairsError,
+)
 from wire.ids import PairIndex, PeerId, ShardIndex
 
 
@@ -116,3 +129,21 @@ class ReadPlan:
             if ask.pair not in busy and ask.pair not in self._slivers:
                 return ask
         return None
+
+
+def why_unreadable(metadata: BlobMetadata, slivers: Sequence[Sliver], error: InconsistentBlobError) -> IntegrityError:
+    """Return what a reader is told when verified slivers decode to something that the metadata denies.
+
+    It is the writer's doing only when it is proven, as anybody could prove it from the same slivers. Encodes the blob
+    once more: call it in a worker.
+    """
+    name = f"blob {metadata.blob_id.text()}"
+    try:
+        proof = find_inconsistency(metadata, slivers)
+    except NotInconsistentError:
+        return IntegrityError(f"{name} was encoded wrongly by its writer and cannot be read: {error}")
+    sliver = f"{proof.axis.name.lower()} sliver {proof.index}"
+    return InconsistentDataError(
+        f"{name} is inconsistent, and its own hashes prove it: {len(proof.symbols)} symbols contradict {sliver}."
+        " Its writer made it so; no node can give it back, and it is to be stored anew from the source"
+    )

@@ -23,7 +23,7 @@ from p2pnode.errors import (
     ShortageError,
 )
 from p2pnode.protocols.manifest import Manifest, ManifestEntry, check_child, manifest_from_bytes
-from p2pnode.protocols.read import Ask, ReadPlan
+from p2pnode.protocols.read import Ask, ReadPlan, why_unreadable
 from p2pnode.services.announce import Announcer
 from p2pnode.services.coding_jobs import run_job
 from p2pnode.services.context import Context
@@ -92,8 +92,7 @@ class Getter:
         try:
             return await run_job(self._context.offload, DecodeJob(found.metadata, slivers))
         except InconsistentBlobError as error:
-            message = f"blob {blob_id.text()} was encoded wrongly by its writer and cannot be read: {error}"
-            raise IntegrityError(message) from error
+            raise await self._context.offload.run(why_unreadable, found.metadata, slivers, error) from error
 
     async def leaves(self, lookup: Lookup, manifest: Manifest) -> AsyncIterator[ManifestEntry]:
         """Yield the segments under a manifest in order, reading nested manifests as they come."""

@@ -6,11 +6,22 @@ import random
 
 import pytest
 
-from p2pnode.coding import EncodedBlob, Sliver, encode, pair_of_shard, shard_of_pair
-from p2pnode.errors import HoldersSilentError, TooFewPairsError
-from p2pnode.protocols.read import Ask, ReadPlan
+from p2pnode import bft
+from p2pnode.coding import (
+    EncodedBlob,
+    InconsistentBlobError,
+    Sliver,
+    decode,
+    encode,
+    pair_of_shard,
+    shard_of_pair,
+    verify_sliver,
+)
+from p2pnode.errors import HoldersSilentError, InconsistentDataError, IntegrityError, TooFewPairsError
+from p2pnode.protocols.read import Ask, ReadPlan, why_unreadable
+from testnet.sim.habits.crooked_blobs import crooked_blob
 from tests.factories import peer_id
-from wire.ids import PairIndex, PeerId, ShardIndex
+from wire.ids import Axis, PairIndex, PeerId, ShardIndex
 
 N = 10
 P = 4
@@ -126,3 +137,25 @@ def test_every_shard_has_one_pair_and_back(encoded: EncodedBlob) -> None:
     for shard in map(ShardIndex, range(N)):
         pair = pair_of_shard(encoded.blob_id, shard, N)
         assert shard_of_pair(encoded.blob_id, pair, N) == shard
+
+
+def test_what_a_writer_made_inconsistent_is_told_from_damage_by_a_proof(rng: random.Random) -> None:
+    n = 7
+    crooked = crooked_blob(rng.randbytes(3_000), n, rng, bad_slivers=n)
+    slivers = [
+        verify_sliver(crooked.metadata, Axis.PRIMARY, index, crooked.slivers[Axis.PRIMARY, index])
+        for index in range(n - bft.primary_source(n), n)
+    ]
+    with pytest.raises(InconsistentBlobError) as caught:
+        decode(crooked.metadata, slivers)
+    told = why_unreadable(crooked.metadata, slivers, caught.value)
+    assert isinstance(told, InconsistentDataError)
+    assert "its own hashes prove it" in str(told)
+
+
+def test_without_a_proof_nobody_says_that_the_writer_is_to_blame_for_its_hashes(rng: random.Random) -> None:
+    blob = encode(rng.randbytes(3_000), n=7)
+    slivers = [blob.sliver(Axis.PRIMARY, index) for index in range(bft.primary_source(7))]
+    told = why_unreadable(blob.metadata, slivers, InconsistentBlobError("padding"))
+    assert type(told) is IntegrityError
+    assert str(told).endswith("cannot be read: padding")
