@@ -116,7 +116,7 @@ class IntegrityError(P2PNodeError):
 
 
 class InconsistentDataError(IntegrityError):
-    """What was stored is no encoding of anything, as its own hashes prove: its writer made it so. Nobody can read it."""
+    """What was stored is no encoding of anything, as its own hashes prove: its writer made it so."""
 
     reason = "INCONSISTENT_BLOB"
 
