@@ -54,6 +54,7 @@ async def open_node(
         disk_free_min_bytes=settings.disk_free_min_bytes,
         work=home.work,
         domain_tag=settings.domain_tag,
+        repairs=settings.repair,
         has_announced=bool(announce or settings.announce),
     )
     clock, rng = SystemClock(), SystemRng()

@@ -35,12 +35,22 @@ def make_home(home: Path, plan: Plan) -> None:
 
     Whoever knows the seed knows the keys: it is for testnets only.
     """
+    _make(home, plan, repair=True)
+
+
+def make_home_that_repairs_nothing(home: Path, plan: Plan) -> None:
+    """Make it as `make_home` does, but let its node leave what is lost as it is."""
+    _make(home, plan, repair=False)
+
+
+def _make(home: Path, plan: Plan, *, repair: bool) -> None:
     settings = HomeSettings(
         network=plan.network,
         profile="testnet",
         listen=(LISTEN,),
         bootstrap=(plan.bootstrap,) if plan.bootstrap else (),
         quota_bytes=QUOTA_BYTES,
+        repair=repair,
     )
     rng = SystemRng() if plan.seed is None else SimRng(random.Random(f"{plan.seed}/{plan.name}"))
     create_home(home, settings=settings, rng=rng)

@@ -55,6 +55,7 @@ _COMMENTS = {
     "port_mapping": "Whether to ask the router (UPnP, NAT-PMP) to open the port for this node.",
     "domain_tag": "A name for your nodes that fail together, such as those in one house; empty for none.",
     "relay": "Whether to pass on sealed bytes for nodes that nobody can dial, 4 MiB/s at most.",
+    "repair": "Whether to rebuild pairs that others have lost; symbols are given to those who do in any case.",
     "api": "Where the local HTTP API listens, host:port; port 0 takes a free one.",
     "limit_up_bytes_per_s": "How many bytes a second this node sends to others at most; 0 for no limit.",
     "limit_down_bytes_per_s": "How many it takes from others at most; 0 for no limit.",
@@ -80,6 +81,7 @@ class HomeSettings:
     port_mapping: bool = True
     domain_tag: str = ""
     relay: bool = True
+    repair: bool = True
     api: str = "127.0.0.1:0"
     limit_up_bytes_per_s: int = 0
     limit_down_bytes_per_s: int = 0
@@ -319,6 +321,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "port_mapping": _yes_or_no,
     "domain_tag": _text,
     "relay": _yes_or_no,
+    "repair": _yes_or_no,
     "api": _text,
     "limit_up_bytes_per_s": _number,
     "limit_down_bytes_per_s": _number,

@@ -1,6 +1,7 @@
 """Networks of real nodes for the end-to-end tests.
 
-A module says with `NODES` how many it needs, and with `START_TIMEOUT_S` how long they may take to start.
+A module says with `NODES` how many it needs, with `START_TIMEOUT_S` how long they may take to start, and with
+`MAKE_HOME` how each is made.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from testnet import client, pids
+from testnet import client, homes, pids
 from testnet.processes import START_TIMEOUT_S, Testnet
 from tests.conftest import RUN_SEED
 
@@ -63,7 +64,8 @@ def write_random(path: Path, size: int) -> Path:
 def testnet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testnet]:
     """Real nodes that know each other; afterwards not one of their processes is left."""
     count = getattr(request.module, "NODES", NODES_DEFAULT)
-    with Testnet(tmp_path_factory.mktemp("testnet")) as network:
+    make_home = getattr(request.module, "MAKE_HOME", homes.make_home)
+    with Testnet(tmp_path_factory.mktemp("testnet"), make_home=make_home) as network:
         network.start(count, timeout_s=getattr(request.module, "START_TIMEOUT_S", START_TIMEOUT_S))
         yield network
         marks = [node.process for node in network.nodes if node.process is not None]

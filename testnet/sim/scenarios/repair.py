@@ -1,0 +1,156 @@
+"""What is lost is rebuilt from its neighbours, with nobody in charge and about as many bytes as were lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import trio
+
+from p2pnode.config import TESTNET
+from p2pnode.node import Node
+from p2pnode.services.results import RepairReport
+from testnet.sim.faults import FaultKind
+from testnet.sim.habits.wrong_symbols import WrongSymbols
+from testnet.sim.judges import JudgementError
+from testnet.sim.judges.pairs import pair_files
+from testnet.sim.judges.repairs import NAME, RepairJudge
+from testnet.sim.run import HEALTHY, ONE_SEGMENT_BYTES, Run
+from testnet.sim.scenarios import scenario
+from testnet.sim.scenarios.byzantine import start_among
+
+_QUICK = replace(TESTNET, name="repaired-quickly", audit_every_s=0, repair_rank_step_s=10, sync_every_s=60)
+"""Minutes instead of days; each candidate has time for its turn."""
+
+_WITHIN_S = 2 * _QUICK.long_grace_s
+"""Of virtual time: so soon all that was lost is rebuilt."""
+
+_CALM_S = 60.0
+"""So long nothing more may be rebuilt once all is whole."""
+
+_POLL_S = 2.0
+
+_PUTS = 4
+
+_MOVED_MAX = 1.6
+"""Bytes moved for each byte of a pair, at most: a few holders may have been asked in vain."""
+
+
+def _report(run: Run, name: str) -> RepairReport:
+    node = run.machine(name).node
+    assert isinstance(node, Node)
+    return node.repairs()
+
+
+def _reports(run: Run, names: Sequence[str]) -> list[RepairReport]:
+    return [_report(run, name) for name in names if run.machine(name).is_ready]
+
+
+async def _until_rebuilt(run: Run, names: Sequence[str], pairs: int) -> None:
+    """Wait until so many pairs are rebuilt, no more than that, with about as many bytes as they have."""
+    with trio.move_on_after(_WITHIN_S):
+        while sum(each.pairs_rebuilt for each in _reports(run, names)) < pairs:  # noqa: ASYNC110 - it has no event
+            await trio.sleep(_POLL_S)
+    await trio.sleep(_CALM_S)
+    found = _reports(run, names)
+    done = sum(each.pairs_rebuilt for each in found)
+    if done != pairs:
+        raise JudgementError(NAME, f"{done} pairs were rebuilt where {pairs} were lost")
+    missing = max(each.pairs_missing for each in found)
+    if missing:
+        raise JudgementError(NAME, f"a node still sees {missing} pairs missing")
+    moved, rebuilt = sum(each.bytes_moved for each in found), sum(each.bytes_rebuilt for each in found)
+    if moved > _MOVED_MAX * rebuilt:
+        raise JudgementError(NAME, f"{moved} bytes were moved for {rebuilt}")
+
+
+async def _stored(run: Run) -> RepairJudge:
+    """Store something that everybody holds a pair of, and begin to judge."""
+    result = await run.must_put(run.rng.choice(run.names()), HEALTHY, ONE_SEGMENT_BYTES)
+    await run.wait(1.0, 10.0)
+    return RepairJudge(run.world, run.bench.wiretap, n=result.n)
+
+
+async def _finish(run: Run, judge: RepairJudge, core: Sequence[str]) -> None:
+    run.count(NAME, judge.check())
+    await run.heal(core)
+    await run.demand_progress(core)
+
+
+@scenario(FaultKind.LEFT_FOR_EVER, profile=_QUICK, repairs=True)
+async def a_node_is_lost_for_ever(run: Run) -> None:
+    """One node never comes back: its pair is rebuilt once, by one of the others."""
+    await run.start()
+    judge = await _stored(run)
+    lost = run.some(1)
+    run.inject.lose_for_ever(*lost)
+    core = run.others(lost)
+    await _until_rebuilt(run, core, 1)
+    await _finish(run, judge, core)
+
+
+@scenario(FaultKind.LEFT_FOR_EVER, profile=_QUICK, repairs=True)
+async def as_many_as_may_are_lost_at_once(run: Run) -> None:
+    """As many nodes as may be missing never come back: their pairs are rebuilt, each once."""
+    await run.start()
+    judge = await _stored(run)
+    lost = run.some(run.spare())
+    run.inject.lose_for_ever(*lost)
+    core = run.others(lost)
+    await _until_rebuilt(run, core, len(lost))
+    await _finish(run, judge, core)
+
+
+@scenario(FaultKind.KILL, profile=_QUICK, repairs=True)
+async def a_return_within_the_grace(run: Run) -> None:
+    """A node is away for less than the long grace: nothing is rebuilt for it."""
+    await run.start()
+    judge = await _stored(run)
+    (away,) = run.some(1)
+    run.inject.kill(away)
+    await run.wait(0.6 * _QUICK.long_grace_s, 0.9 * _QUICK.long_grace_s)
+    await run.restart(away)
+    await run.world.all_meet()
+    await _until_rebuilt(run, run.names(), 0)
+    await _finish(run, judge, run.names())
+
+
+@scenario(FaultKind.OLD_DISK, profile=_QUICK, repairs=True)
+async def a_disk_is_lost_and_made_whole(run: Run) -> None:
+    """A node comes back with a disk from before: it has its pair again, without a command."""
+    await run.start()
+    (bad,) = run.some(1)
+    image = run.inject.image(bad)
+    judge = await _stored(run)
+    run.inject.old_disk(bad, image)
+    await run.restart(bad)
+    await run.world.all_meet()
+    await _until_rebuilt(run, run.names(), 1)
+    if run.has_fired(FaultKind.OLD_DISK) and not list(pair_files(run.machine(bad).files)):
+        raise JudgementError(NAME, "it has no pair, though it had one", node=bad)
+    await _finish(run, judge, run.names())
+
+
+@scenario(FaultKind.LEFT_FOR_EVER, FaultKind.BYZANTINE, profile=_QUICK, repairs=True)
+async def sources_that_give_wrong_symbols(run: Run) -> None:
+    """One of the holders spoils the symbols that it gives: others take its place, and the pair is right."""
+    honest = await start_among(run, [WrongSymbols()])
+    for _ in range(_PUTS):  # Of one of them it could be the one that repairs it.
+        await run.must_put(run.rng.choice(honest), HEALTHY)
+    judge = await _stored(run)
+    lost = run.rng.sample(honest, 1)
+    run.inject.lose_for_ever(*lost)
+    core = [name for name in honest if name not in lost]
+    await _until_rebuilt_among(run, core)
+    await _finish(run, judge, core)
+
+
+async def _until_rebuilt_among(run: Run, core: Sequence[str]) -> None:
+    """Wait until no honest node sees anything missing any more; who is dishonest may have rebuilt it too."""
+    with trio.move_on_after(_WITHIN_S + _CALM_S):
+        await trio.sleep(_QUICK.long_grace_s + _CALM_S)
+        while any(each.pairs_missing for each in _reports(run, core)):  # noqa: ASYNC110 - it has no event
+            await trio.sleep(_POLL_S)
+    missing = max(each.pairs_missing for each in _reports(run, core))
+    if missing:
+        raise JudgementError(NAME, f"a node still sees {missing} pairs missing")
