@@ -4,7 +4,7 @@ An intent is made known by the requests that carry it. Any two repairers of a pa
 one hears of the earlier. It waits only for one that ranks before it: else two that each reached some of the sources
 would wait for each other. An intent holds others up once for each node and loss, and at most three in all do: whoever
 promises and does nothing delays a repair by three times the time of one pair, and no more. It costs no score: a source
-cannot tell whether it was the repairer's fault (ADR 0018).
+cannot tell whether it was the repairer's fault (ADR 0020).
 """
 
 from __future__ import annotations

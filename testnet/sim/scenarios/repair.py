@@ -120,6 +120,7 @@ async def a_disk_is_lost_and_made_whole(run: Run) -> None:
     """A node comes back with a disk from before: it has its pair again, without a command."""
     await run.start()
     (bad,) = run.some(1)
+    await run.wait(_QUICK.member_record_every_s + 1.0, 3 * _QUICK.member_record_every_s)  # Then it knows whom to ask.
     image = run.inject.image(bad)
     judge = await _stored(run)
     run.inject.old_disk(bad, image)
