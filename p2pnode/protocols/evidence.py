@@ -59,6 +59,12 @@ def conviction_name(accused: PeerId, kind: EvidenceKind) -> Digest:
     return Digest(tagged_hash(b"p2pnode/conviction", accused, bytes([kind])))
 
 
+def name_of(evidence: Evidence) -> Digest:
+    """Return what a piece would be known by, unchecked."""
+    accused = PeerId(peer_id_of(evidence.statements[0].signer))
+    return conviction_name(accused, EvidenceKind(evidence.kind))
+
+
 def open_evidence(evidence: Evidence, *, network: str) -> Conviction:
     """Check a piece of evidence by itself. Raises `PeerFaultError` when it convicts nobody."""
     if len(evidence.statements) != 1:
@@ -156,7 +162,7 @@ class Convictions:
         except WireError as error:
             return Heard(verdict=Verdict.REJECT, reason=str(error))
         accused = PeerId(peer_id_of(evidence.statements[0].signer))
-        if conviction_name(accused, EvidenceKind(evidence.kind)) in self._kept:
+        if name_of(evidence) in self._kept:
             return Heard(verdict=Verdict.IGNORE, reason="known already")
         if not is_member(accused):
             return Heard(verdict=Verdict.IGNORE, reason=f"{accused} is no member")

@@ -16,7 +16,7 @@ from p2pnode.errors import LocalStorageError, NotFoundError, P2PNodeError, PeerF
 from p2pnode.membership.refusals import Refused
 from p2pnode.membership.table import MemberTable
 from p2pnode.protocols.challenge import Question
-from p2pnode.protocols.evidence import Conviction, Convictions, Kept, evidence_in, evidence_page
+from p2pnode.protocols.evidence import Conviction, Convictions, Kept, evidence_in, evidence_page, name_of
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.reputation.reproaches import Reproach, Reproaches
 from p2pnode.reputation.scores import Verdict as AuditVerdict
@@ -29,7 +29,7 @@ from wire import limits
 from wire.challenges import Proven
 from wire.codec import encode
 from wire.evidence import Evidence, EvidenceList, Failure, ListEvidence, TellVerdict, VerdictHeard
-from wire.ids import PeerId, ShardIndex
+from wire.ids import Digest, PeerId, ShardIndex
 from wire.messages import RefusalCode
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,7 @@ class EvidenceService:
                 log.warning("evidence %s is kept and convicts nobody: %s", name, error)
         for kept in self._convictions.all():
             self._condemn(kept.conviction)
+        self._forget_what_is_over()
 
     async def run(self) -> None:
         """Save what comes until cancelled, and ask others for what we missed while audits are on."""
@@ -201,14 +202,20 @@ class EvidenceService:
                     log.debug("no evidence from %s: %s", peer_id, error)
 
     async def _compare(self, peer_id: PeerId) -> None:
-        """Take what a peer knows and we do not, page by page."""
+        """Take what a peer knows and we do not, page by page; what we do not take must not hide what comes after it."""
+        passed_over: list[Digest] = []
         for _ in range(PAGES_MAX):
-            asked = ListEvidence(known=self._convictions.names())
+            known = (*self._convictions.names(), *passed_over)
+            asked = ListEvidence(known=known[-limits.EVIDENCE_KEPT_MAX :])
             reply = await self._context.peers.ask(peer_id, AUDIT, asked, expect=(EvidenceList,))
             assert isinstance(reply.message, EvidenceList)
-            verdicts = [self._hear(encode(each), via=peer_id) for each in reply.message.evidence]
-            if Verdict.ACCEPT not in verdicts:
+            if not reply.message.evidence:
                 return
+            passed_over += [
+                name_of(each)
+                for each in reply.message.evidence
+                if self._hear(encode(each), via=peer_id) is not Verdict.ACCEPT
+            ]
 
     # ------------------------------------------------------------------------------------- what follows
 

@@ -12,7 +12,7 @@ import trio
 from crypto.peer_id import peer_id_to_text
 from p2pnode.config import TESTNET
 from p2pnode.errors import NotFoundError
-from p2pnode.protocols.evidence import EVIDENCE_SECONDS
+from p2pnode.protocols.evidence import EVIDENCE_SECONDS, name_of
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.protocols.verifying import verify_evidence
 from p2pnode.services.evidence import AUDIT
@@ -20,12 +20,14 @@ from testnet.sim.habits.half_slivers import Bluff, HalfSlivers
 from testnet.sim.machine import Machine
 from testnet.sim.world import World
 from tests import factories
+from tests.protocols.test_challenge import answer_of, example, proof_of
+from tests.protocols.test_evidence import falsified
 from tests.services.simulated import put, simulate
 from tests.services.test_audit import audit, challenge_of, damage, node_of
 from wire.challenges import Challenge, Proven
 from wire.evidence import Evidence, EvidenceKind, Failure, TellVerdict, VerdictHeard
 
-RARELY = replace(TESTNET, audit_every_s=100_000, asked_again_after_s=(100_000, 100_000))
+RARELY = replace(TESTNET, audit_every_s=100_000, asked_again_after_s=(100_000, 100_000), epoch_s=10)
 """Audits when a test asks for one, and comparisons of evidence each epoch."""
 
 
@@ -139,5 +141,27 @@ def test_only_members_are_heard(rng: random.Random) -> None:
         with pytest.raises(RefusalError, match="only members"):
             await service.answer(factories.peer_id(99), told, b"")
         assert service.reproaches() == []
+
+    simulate(rng, 4, body)
+
+
+def test_what_a_node_does_not_take_hides_nothing_that_comes_after_it(rng: random.Random) -> None:
+    """Evidence against strangers is passed over, however much of it a peer keeps."""
+
+    async def body(world: World, machines: list[Machine]) -> None:
+        liar = await liar_among(world, machines, rng)
+        told, asker = node_of(machines[1]), node_of(machines[2])
+        (name,) = accused_of(machines[1])
+        question, blob = example(rng)
+        false = falsified(proof_of(answer_of(question, blob)))
+        network = asker._context.network_name
+        for number in range(6):  # More than a page of those who are no members.
+            envelope = factories.signed(false, factories.key(200 + number), network=network).envelope
+            piece = Evidence(kind=EvidenceKind.FALSE_PROOF, statements=(envelope,))
+            await told._context.store.save_evidence(name_of(piece), piece, heard_at=0)
+        asker.evidence._convictions.forget(wall=1e12)
+        assert accused_of(machines[2]) == set()
+        await asker.evidence._compare(machines[1].peer_id)
+        assert accused_of(machines[2]) == {name} == {peer_id_to_text(liar.peer_id)}
 
     simulate(rng, 4, body)
