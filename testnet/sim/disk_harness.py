@@ -1,8 +1,9 @@
 """The disk harness: what a store loses, serves or forgets when its disk fails at the worst moment; it shall be nothing.
 
 `python -m testnet.sim.disk_harness --images 100000 --seed S` tries so many crash images of random histories, fails each
-call of some of these histories, and flips one bit in every byte of the files. It ends with 1 at the first finding, with
-what repeats it: `--history NAME`.
+call of some of these histories, flips one bit in every byte of the files, and cuts deletion, trash, collection and
+migration short at each operation. It ends with 1 at the first finding, with what repeats it: `--history NAME`, or
+`--endings NAME`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import trio
 
 from testnet.sim.disk_harness_checks import DiskHarnessError
 from testnet.sim.disk_harness_crashes import PowerLosses
+from testnet.sim.disk_harness_endings import live_through_endings
 from testnet.sim.disk_harness_failures import FailingCalls
 from testnet.sim.disk_harness_flips import Flip, Flipped
 from testnet.sim.disk_harness_lives import live_through
@@ -28,6 +30,9 @@ from testnet.spread import spread
 
 SHARE_IMAGES = 10_000
 """Crash images of one piece of work for a process."""
+
+ENDINGS = 3
+"""Histories of how things end beside them."""
 
 FLIP_SHARES = 64
 """Pieces of work that the flips are dealt to."""
@@ -49,6 +54,8 @@ class Tally:
     calls: int = 0
     flips: int = 0
     noticed: int = 0
+    endings: int = 0
+    """How often a step of how things end was cut short."""
     finding: str = ""
 
     def add(self, other: Tally) -> None:
@@ -63,6 +70,7 @@ class Tally:
             f"crash images: {self.drawn} at {self.moments} moments, {self.images} of them different",
             f"failing calls: {self.calls}",
             f"flipped bits: {self.flips}, {self.noticed} of them noticed, the others harmless",
+            f"endings cut short: {self.endings}",
         ]
 
 
@@ -70,7 +78,8 @@ class Tally:
 class Share:
     """A piece of work: histories until so many images were tried, or every so many-th flip from one of them on.
 
-    With `has_failing_calls` each call of its first history fails as well, which costs as much as its images do.
+    With `has_failing_calls` each call of its first history fails as well, which costs as much as its images do, and so
+    many histories of how things end are tried too.
     """
 
     seed: str
@@ -78,6 +87,7 @@ class Share:
     images: int = 0
     flips_apart: int = 0
     has_failing_calls: bool = False
+    endings: int = 0
 
 
 def work_off(share: Share) -> Tally:
@@ -91,6 +101,8 @@ def work_off(share: Share) -> Tally:
 
 async def _try_images(share: Share) -> Tally:
     tally = Tally()
+    for number in range(share.endings):
+        await try_endings(f"{share.seed}/{share.number}/{number}", tally)
     for number in itertools.count():
         if tally.drawn >= share.images or tally.finding:
             return tally
@@ -114,6 +126,14 @@ async def try_history(name: str, tally: Tally, *, has_failing_calls: bool) -> No
     tally.drawn += losses.tally.drawn
     tally.images += losses.tally.images
     tally.calls += calls.calls
+
+
+async def try_endings(name: str, tally: Tally) -> None:
+    """Live through one history of how things end."""
+    try:
+        tally.endings += await live_through_endings(name)
+    except DiskHarnessError as error:
+        tally.finding = tally.finding or str(error)
 
 
 async def _try_flips(share: Share) -> Tally:
@@ -141,7 +161,7 @@ def shares(seed: str, images: int) -> Iterator[Share]:
     if images:
         yield from (Share(seed, number, flips_apart=FLIP_SHARES) for number in range(FLIP_SHARES))
     for number, start in enumerate(range(0, images, SHARE_IMAGES)):
-        yield Share(seed, number, images=min(SHARE_IMAGES, images - start), has_failing_calls=True)
+        yield Share(seed, number, images=min(SHARE_IMAGES, images - start), has_failing_calls=True, endings=ENDINGS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -151,10 +171,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", default="1", help="what everything is drawn from (default: 1)")
     parser.add_argument("--processes", type=int, default=None, help="processes (default: one for each core)")
     parser.add_argument("--history", default=None, metavar="NAME", help="try this history alone, as a finding names it")
+    parser.add_argument("--endings", default=None, metavar="NAME", help="try how these things end alone")
     chosen = parser.parse_args(arguments)
     started = time.monotonic()
     tally = Tally()
-    if chosen.history is not None:
+    if chosen.endings is not None:
+        trio.run(partial(try_endings, chosen.endings, tally))
+    elif chosen.history is not None:
         trio.run(partial(try_history, chosen.history, tally, has_failing_calls=True))
     else:
         for found in spread(work_off, shares(chosen.seed, chosen.images), processes=chosen.processes):

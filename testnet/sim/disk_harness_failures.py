@@ -29,7 +29,7 @@ FAILURES = ((errno.EIO, ALL), (errno.ENOSPC, ALL - READS - {DiskOperation.REMOVE
 
 
 @dataclass(slots=True)
-class _NthCall:
+class NthCall:
     """Fails the Nth call of some kinds, before it takes effect."""
 
     number: int
@@ -69,7 +69,7 @@ class FailingCalls:
         """Take the step once for each of its calls. Raises `DiskHarnessError` with the step and the call."""
         for code, operations in FAILURES:
             for number in itertools.count(1):
-                call = _NthCall(number, code, operations)
+                call = NthCall(number, code, operations)
                 try:
                     await self._take(turn, call)
                 except Exception as error:
@@ -80,7 +80,7 @@ class FailingCalls:
                 self.calls += 1
         del told
 
-    async def _take(self, turn: Turn, call: _NthCall) -> None:
+    async def _take(self, turn: Turn, call: NthCall) -> None:
         step, pairs = turn.step, tuple(turn.historian.pairs)
         disk = self._start.image(self.rng)
         if step.work is None:
@@ -97,7 +97,7 @@ class FailingCalls:
         await check_last_life(disk.stop(), Between(step.after, step.after, pairs), self.rng)
 
 
-async def _open_once(disk: SimFiles, step: Step, call: _NthCall) -> bool:
+async def _open_once(disk: SimFiles, step: Step, call: NthCall) -> bool:
     """Open the store while a call fails; it may say so, or cope. What is told of a block it cannot read may be lost."""
     if step.change is not None:
         step.change(disk)
@@ -113,7 +113,7 @@ async def _open_once(disk: SimFiles, step: Step, call: _NthCall) -> bool:
     return True
 
 
-async def _work_once(disk: SimFiles, step: Step, call: _NthCall, pairs: tuple[Pair, ...]) -> bool:
+async def _work_once(disk: SimFiles, step: Step, call: NthCall, pairs: tuple[Pair, ...]) -> bool:
     """Do the step's work while a call fails. Returns whether it was told done."""
     assert step.work is not None
     store = await open_store(disk)

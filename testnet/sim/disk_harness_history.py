@@ -224,11 +224,11 @@ class Historian:
 
     def _open_earlier_index(self) -> Step | None:
         told = replace(self.told, members=frozenset(), contacts=0)
-        return self._step("open the index of an earlier program", before=told, change=_make_earlier)
+        return self._step("open the index of an earlier program", before=told, change=make_earlier)
 
     def _open_without_index(self) -> Step | None:
         told = replace(self.told, members=frozenset(), contacts=0)
-        return self._step("open without an index", before=told, change=_lose_index)
+        return self._step("open without an index", before=told, change=lose_index)
 
     def _open_damaged_index(self) -> Step | None:
         told = replace(self.told, members=frozenset(), contacts=0)
@@ -254,13 +254,14 @@ def sliver_places(pair: Pair) -> tuple[tuple[Axis, int], tuple[Axis, int]]:
     return (Axis.PRIMARY, pair.index), (Axis.SECONDARY, N - 1 - pair.index)
 
 
-def _make_earlier(disk: SimFiles) -> None:
+def make_earlier(disk: SimFiles) -> None:
     """Make the index one of an earlier program, which had other tables: it is made anew from the files."""
     connection = disk.database(DATABASE_NAME)
     META.put(connection, (SCHEMA_ROW, SCHEMA_VERSION - 1))
     connection.close()
 
 
-def _lose_index(disk: SimFiles) -> None:
+def lose_index(disk: SimFiles) -> None:
+    """Remove the index."""
     disk.remove(DATABASE_NAME)
     disk.sync_directory("")
