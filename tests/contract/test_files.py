@@ -1,6 +1,7 @@
-"""What every `Files` promises: the disk of this machine and the simulated one."""
+"""What every `Files` promises: the disk of this machine, the simulated one, and several directories as one tree."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,36 @@ import pytest
 from p2pnode.errors import CallerError
 from p2pnode.seams import Files
 from p2pnode.storage.files import DiskFiles
+from p2pnode.storage.spread_files import MARKER_NAME, DataDirectory, SpreadFiles
 from testnet.sim.files import SimFiles
 
 
-@pytest.fixture(params=["disk", "simulated"])
+def on_several_disks(tmp_path: Path) -> Files:
+    """Return the files of two data directories, a real one and a simulated one, as one tree."""
+    parts: tuple[Files, ...] = (DiskFiles(tmp_path / "one"), SimFiles())
+    for each in parts:
+        each.write_new(MARKER_NAME, [MARKER])
+    return SpreadFiles([DataDirectory(name=str(k), marker=MARKER, files=each) for k, each in enumerate(parts)])
+
+
+MARKER = b"ours"
+
+MAKE: dict[str, Callable[[Path], Files]] = {
+    "disk": lambda path: DiskFiles(path / "data"),
+    "simulated": lambda _: SimFiles(),
+    "spread": on_several_disks,
+}
+
+
+@pytest.fixture(params=MAKE)
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
     """An empty directory tree."""
-    return DiskFiles(tmp_path / "data") if request.param == "disk" else SimFiles()
+    return MAKE[request.param](tmp_path)
+
+
+def in_root(files: Files) -> list[str]:
+    """Return the names in the root; by a marker a data directory is known, and not by what was stored there."""
+    return [name for name in files.names("") if name != MARKER_NAME]
 
 
 def test_a_new_file_holds_its_parts_one_after_the_other(files: Files) -> None:
@@ -84,7 +108,7 @@ def test_names_are_sorted_and_include_directories(files: Files) -> None:
     files.write_new("b", [b""])
     files.write_new("a", [b""])
     files.write_new("z/file", [b""])
-    assert files.names("") == ["a", "b", "z"]
+    assert in_root(files) == ["a", "b", "z"]
     assert files.names("z") == ["file", "inner"]
     assert files.names("z/inner") == []
 
@@ -107,7 +131,7 @@ def test_rename_replaces_the_file_that_was_there(files: Files) -> None:
     files.write_new("new", [b"old content"])
     files.rename("old", "new")
     files.sync_directory("")
-    assert files.names("") == ["new"]
+    assert in_root(files) == ["new"]
     assert files.read("new") == b"new content"
 
 
@@ -125,7 +149,7 @@ def test_rename_moves_a_file_to_another_directory(files: Files) -> None:
 def test_a_removed_file_is_gone_and_its_name_is_free(files: Files) -> None:
     files.write_new("a", [b"x"])
     files.remove("a")
-    assert files.names("") == []
+    assert in_root(files) == []
     files.write_new("a", [b"y"])
     assert files.read("a") == b"y"
 
@@ -179,7 +203,7 @@ def test_a_database_is_a_file_that_keeps_what_was_committed(files: Files) -> Non
     connection.executemany("INSERT INTO t VALUES (?)", [(1,), (2,)])
     connection.commit()
     connection.close()
-    assert "index.db" in files.names("")
+    assert "index.db" in in_root(files)
     connection = files.database("index.db")
     assert _rows(connection) == [1, 2]
     assert connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
@@ -267,3 +291,15 @@ def test_a_closed_database_can_be_renamed_away_and_made_anew(files: Files) -> No
     connection = files.database("index.db.old")
     assert _rows(connection) == [1]
     connection.close()
+
+
+def test_a_pairs_file_is_written_read_renamed_and_removed_wherever_it_lies(files: Files) -> None:
+    files.make_directory("pairs/ab")
+    for number in range(6):
+        files.write_new(f"pairs/ab/{number}", [bytes([number])])
+    files.sync_directory("pairs/ab")
+    files.rename("pairs/ab/0", "pairs/ab/6")
+    files.remove("pairs/ab/1")
+    assert files.names("pairs/ab") == ["2", "3", "4", "5", "6"]
+    assert [files.read(f"pairs/ab/{number}") for number in (2, 6)] == [b"\x02", b"\x00"]
+    assert files.away() == ()
