@@ -146,6 +146,9 @@ class RepairServer:
         losses: list[tuple[Loss, int]] = []
         orders: dict[LostShard, list[PeerId]] = {}
         for blob_id in question.intent.blob_ids:
+            loss = ((blob_id, question.shard), question.view.loss_of((blob_id, question.shard)))
+            if self._intents.is_at_work(loss, question.asker, now=now):
+                continue  # Also when the blob is less endangered by now: half a pair would have moved in vain.
             lost = serving.lost_of(question.view, question.shard, blob_id, asker=question.asker)
             alike = replace(lost, blob_ids=())
             if alike not in orders:
@@ -153,7 +156,6 @@ class RepairServer:
             rank = rank_of(orders[alike], question.asker, missing=lost.missing)
             if rank is None:
                 raise RefusalError(RefusalCode.BUSY, "others come before this node for the shard")
-            loss = ((blob_id, question.shard), question.view.loss_of((blob_id, question.shard)))
             is_urgent = lost.level is Level.URGENT
             if self._intents.busy_until(loss, question.asker, now=now, is_urgent=is_urgent, rank=rank) is not None:
                 raise RefusalError(RefusalCode.BUSY, "another node is at work on this shard")

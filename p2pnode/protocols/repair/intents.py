@@ -59,6 +59,11 @@ class IntentBook:
             return None
         return None if is_urgent and rank < FIRST_RANKS else record.until
 
+    def is_at_work(self, loss: Loss, node: PeerId, *, now: float) -> bool:
+        """Tell whether it is a node's own intent that counts: what it has begun it may finish."""
+        record = self._losses.get(loss)
+        return record is not None and record.until > now and record.nodes[-1] == node
+
     def begin(self, loss: Loss, node: PeerId, *, now: float, until: float, rank: int) -> bool:
         """Take note of an intent; returns whether it holds others up, which it does once."""
         record = self._losses.pop(loss, None) or _Record()

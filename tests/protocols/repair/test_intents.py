@@ -32,6 +32,16 @@ def test_an_intent_holds_others_up_until_its_time_is_over() -> None:
     assert not waits(book, TWO, now=9, loss=NEXT_LOSS)
 
 
+def test_who_has_begun_is_known_while_its_intent_counts() -> None:
+    book = IntentBook()
+    assert not book.is_at_work(LOSS, ONE, now=0)
+    book.begin(LOSS, ONE, now=0, until=10, rank=0)
+    assert book.is_at_work(LOSS, ONE, now=9)
+    assert not book.is_at_work(LOSS, TWO, now=9)
+    assert not book.is_at_work(LOSS, ONE, now=10)
+    assert not book.is_at_work(NEXT_LOSS, ONE, now=9)
+
+
 def test_an_intent_holds_others_up_once_for_each_loss() -> None:
     book = IntentBook()
     assert book.begin(LOSS, ONE, now=0, until=10, rank=0)
