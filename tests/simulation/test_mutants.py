@@ -73,6 +73,7 @@ def replayed() -> dict[str, tuple[int, Finding] | Ended | None]:
     return {task.mutant.name: result for task, result in calls if task.mutant is not None}
 
 
+@pytest.mark.timeout(900)  # The first of them waits for all replays: more than a second of each core for each bug.
 @pytest.mark.parametrize("name", all_mutants())
 def test_each_planted_bug_is_found_again_by_the_same_judge_and_only_with_the_bug(
     name: str, replayed: dict[str, tuple[int, Finding] | Ended | None]
