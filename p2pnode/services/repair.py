@@ -106,7 +106,7 @@ class Repairer:
         self._context = context
         self._membership = membership
         self._health = health = HealthView(context, membership)
-        self._intents = IntentBook()
+        self._intents = IntentBook(yields_after_s=profile.repair_rank_step_s)
         self._recoverer = Recoverer(context, health, announcer)
         self._claims = ClaimAuditor(context, health, auditor, on_changed=self.changed)
         self._teller = LossTeller(context, health, on_changed=self.changed)

@@ -34,6 +34,7 @@ def lasts_s(profile: Profile, pair_bytes: int) -> float:
 
 @dataclass(slots=True)
 class _Record:
+    since: float = 0.0
     until: float = 0.0
     rank: int = 0
     """Of the node whose intent counts."""
@@ -44,8 +45,12 @@ class _Record:
 class IntentBook:
     """What this node has heard of intents. Times are monotonic, in seconds."""
 
-    def __init__(self) -> None:
-        """Nobody intends anything."""
+    def __init__(self, *, yields_after_s: float = 0.0) -> None:
+        """Nobody intends anything. After so long a node makes way for one that ranks before it.
+
+        By then its receipt is known, if it has rebuilt the pair.
+        """
+        self._yields_after_s = yields_after_s
         self._losses: OrderedDict[Loss, _Record] = OrderedDict()
 
     def __len__(self) -> int:
@@ -55,7 +60,9 @@ class IntentBook:
     def busy_until(self, loss: Loss, node: PeerId, *, now: float, is_urgent: bool, rank: int) -> float | None:
         """Return until when a node has to wait for another's intent; None when it may begin."""
         record = self._losses.get(loss)
-        if record is None or record.until <= now or record.nodes[-1] == node or rank < record.rank:
+        if record is None or record.until <= now or record.nodes[-1] == node:
+            return None
+        if self._yields(record, rank, now):
             return None
         return None if is_urgent and rank < FIRST_RANKS else record.until
 
@@ -70,9 +77,12 @@ class IntentBook:
         self._losses[loss] = record
         if len(self._losses) > LOSSES_MAX:
             self._losses.popitem(last=False)
-        counts = record.until > now and rank >= record.rank
+        counts = record.until > now and not self._yields(record, rank, now)
         if node in record.nodes or counts or len(record.nodes) >= INTENTS_PER_LOSS_MAX:
             return False
         record.nodes.append(node)
-        record.until, record.rank = until, rank
+        record.since, record.until, record.rank = now, until, rank
         return True
+
+    def _yields(self, record: _Record, rank: int, now: float) -> bool:
+        return rank < record.rank and now - record.since >= self._yields_after_s

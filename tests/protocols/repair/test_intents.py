@@ -94,3 +94,12 @@ def test_who_ranks_before_another_does_not_wait_for_it_and_takes_its_place() -> 
     assert book.begin(LOSS, ONE, now=1, until=20, rank=0)
     assert waits(book, TWO, now=2, rank=1)
     assert book.busy_until(LOSS, TWO, now=2, is_urgent=False, rank=1) == 20
+
+
+def test_who_has_just_begun_is_not_overtaken_by_one_that_ranks_before_it() -> None:
+    book = IntentBook(yields_after_s=5)
+    book.begin(LOSS, TWO, now=0, until=10, rank=1)
+    assert waits(book, ONE, now=4, rank=0)
+    assert not book.begin(LOSS, ONE, now=4, until=20, rank=0)
+    assert not waits(book, ONE, now=5, rank=0)
+    assert book.begin(LOSS, ONE, now=5, until=20, rank=0)
