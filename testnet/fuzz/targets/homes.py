@@ -27,7 +27,7 @@ from p2pnode.storage.home import (
     write_daemon_info,
 )
 from p2pnode.storage.settings import HomeSettings, settings_from_text, settings_to_text, with_bootstrap
-from testnet.fuzz.target import Check, Mutate, Target, plain
+from testnet.fuzz.target import MEMORY_PER_BYTE, Check, Mutate, Target, plain
 from testnet.fuzz.targets.texts import ADDRESSES, FULL_ADDRESSES, bytes_of, edited_text
 from testnet.sim.rng import SimRng
 from wire.network_secret import NetworkSecret
@@ -61,6 +61,7 @@ def targets() -> list[Target]:
             modules=(p2pnode.storage.settings,),
             mutate=_edited_toml,
             framing=r"HomeError: here is not valid TOML",
+            memory_per_byte=2 * MEMORY_PER_BYTE,  # It is read four times, and lines of it are kept apart.
         ),
         _files("home/open", _open, [settings_to_text(HomeSettings(has_secret=True)).encode()], _edited_file),
         _files("home/daemon-info", _daemon_info, _infos(), _edited_json),
