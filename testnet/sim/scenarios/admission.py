@@ -56,11 +56,11 @@ async def newcomers_beside_vetted_members(run: Run) -> None:
             nursery.start_soon(partial(run.world.start_node, f"new{number}", bootstrap=[run.rng.choice(vetted)]))
     await run.world.all_meet()
     writer, leaving = run.rng.sample(vetted, 2)
-    for _ in range(3):
+    for _ in range(2):
         await run.must_put(writer, HEALTHY)
     _check_caps(run)
     run.inject.kill(leaving)
-    for _ in range(3):
+    for _ in range(2):
         await run.try_put(writer)
     _check_caps(run)
     await run.heal()

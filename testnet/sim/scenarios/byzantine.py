@@ -157,7 +157,7 @@ async def dishonest_writers(run: Run) -> None:
     writers = [DishonestWriter() for _ in range(run.spare())]
     honest = await start_among(run, writers)
     async with run.load(puts_every_s=10.0, gets_every_s=4.0, among=honest) as users:
-        await run.wait(80.0, 120.0)
+        await run.wait(50.0, 80.0)
     users.demand_all()
     for crooked in [each for writer in writers for each in writer.crooked]:
         for name in honest:

@@ -28,8 +28,8 @@ QUICK = replace(
 
 BRIEF = replace(
     QUICK,
-    lease_s=45 * MINUTE_S,
-    trash_s=20 * MINUTE_S,
+    lease_s=40 * MINUTE_S,
+    trash_s=12 * MINUTE_S,
 )
 """Final leases of little more than clocks may differ, and less than that in the trash."""
 

@@ -31,7 +31,7 @@ async def cut_into_three_while_most_write(run: Run) -> None:
     for stored in list(run.shelf):
         for name in run.names():
             await run.try_get(name, stored)
-    await run.wait(60.0, 300.0)
+    await run.wait(60.0, 180.0)
     await run.heal()
     run.count(known_receipts.NAME, await known_receipts.demand_receipts_known(run.world, run.names()))
     await run.demand_progress()

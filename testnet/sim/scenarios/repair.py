@@ -19,7 +19,16 @@ from testnet.sim.run import HEALTHY, ONE_SEGMENT_BYTES, Run
 from testnet.sim.scenarios import scenario
 from testnet.sim.scenarios.byzantine import start_among
 
-_QUICK = replace(TESTNET, name="repaired-quickly", audit_every_s=0, repair_rank_step_s=10, sync_every_s=60)
+_QUICK = replace(
+    TESTNET,
+    name="repaired-quickly",
+    member_record_every_s=15,
+    member_stale_after_s=45,
+    audit_every_s=0,
+    repair_rank_step_s=10,
+    sync_every_s=60,
+    reconnect_every_s=3,
+)
 """Minutes instead of days; each candidate has time for its turn."""
 
 _WITHIN_S = 2 * _QUICK.long_grace_s
@@ -30,7 +39,7 @@ _CALM_S = 60.0
 
 _POLL_S = 2.0
 
-_PUTS = 4
+_PUTS = 3
 
 _MOVED_MAX = 1.6
 """Bytes moved for each byte of a pair, at most: a few holders may have been asked in vain."""

@@ -41,6 +41,6 @@ async def gossip_comes_late_and_twice(run: Run) -> None:
     run.inject.reorders(*run.names(), share=0.5)
     async with run.load(puts_every_s=60.0, gets_every_s=60.0):
         await run.until_fired(FaultKind.DUPLICATE, FaultKind.REORDER, timeout_s=1_800.0)
-        await run.wait(60.0, 300.0)
+        await run.wait(60.0, 180.0)
     await run.heal()
     await run.demand_progress()
