@@ -52,6 +52,10 @@ NODES_PER_SEED = 32
 """So many newcomers are told of the same node: a network has more than one that is known to the public."""
 
 MEET_TIMEOUT_S = 300.0
+
+MANY_MEET_TIMEOUT_S = 1200.0
+"""Two periods of member records: where there are many nodes, each has to check the admission work of all others."""
+
 """How long nodes may take until everybody knows everybody."""
 
 JOIN_EVERY_S = 0.05
@@ -303,7 +307,7 @@ class World:
                     nursery.start_soon(partial(self.start_node, f"n{number}", bootstrap=[seed]))
                     if seeds > 1:
                         await trio.sleep(JOIN_EVERY_S)
-        await self.all_meet()
+        await self.all_meet(timeout_s=MANY_MEET_TIMEOUT_S if seeds > 1 else MEET_TIMEOUT_S)
         return self.running()
 
     async def all_meet(self, core: Collection[str] | None = None, *, timeout_s: float = MEET_TIMEOUT_S) -> None:
