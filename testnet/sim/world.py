@@ -52,11 +52,10 @@ NODES_PER_SEED = 32
 """So many newcomers are told of the same node: a network has more than one that is known to the public."""
 
 MEET_TIMEOUT_S = 300.0
+"""How long nodes may take until everybody knows everybody."""
 
 MANY_MEET_TIMEOUT_S = 1200.0
-"""Two periods of member records: where there are many nodes, each has to check the admission work of all others."""
-
-"""How long nodes may take until everybody knows everybody."""
+"""The same where there are many, each of which has to check the admission work of all others: two periods of records."""
 
 JOIN_EVERY_S = 0.05
 """How soon one newcomer follows the other where there are many: not all machines are switched on at one moment."""
