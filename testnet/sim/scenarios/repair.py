@@ -129,9 +129,11 @@ async def a_disk_is_lost_and_made_whole(run: Run) -> None:
     """A node comes back with a disk from before: it has its pair again, without a command."""
     await run.start()
     (bad,) = run.some(1)
-    await run.wait(_QUICK.member_record_every_s + 1.0, 3 * _QUICK.member_record_every_s)  # Then it knows whom to ask.
+    every_s = _QUICK.member_record_every_s
+    await run.wait(every_s + 1.0, 2 * every_s)  # Then it has written down whom to ask.
     image = run.inject.image(bad)
     judge = await _stored(run)
+    await run.wait(every_s + 1.0, 2 * every_s)  # A disk without the last record is known as old.
     run.inject.old_disk(bad, image)
     await run.restart(bad)
     await run.world.all_meet()
