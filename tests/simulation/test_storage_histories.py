@@ -29,6 +29,12 @@ def test_nothing_leased_goes_nothing_expired_stays_and_the_account_is_right(seed
     assert work_off([f"{seed}/{number}" for number in range(SHARE)]) == ""
 
 
+def test_histories_that_found_a_bug_stay_well() -> None:
+    """4000/1057: a pair in the trash, its owner's certificate forgotten because another owner's lease ended later, the
+    index lost, and a renewal that was then taken for a lease which nobody has certified."""
+    assert work_off(["4000/1057"]) == ""
+
+
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
