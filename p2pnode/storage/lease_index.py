@@ -317,9 +317,9 @@ def ended_certificates(
 def is_certificate_needed(connection: sqlite3.Connection, row: CertificateRow) -> bool:
     """Tell whether a certificate that has ended still says something of a pair that is here.
 
-    While the pair is under its lease, it alone says that the lease was in effect: without it an index that is built anew
-    would take a renewal, perhaps out of the trash, for a lease that nobody has certified. And a renewal that was not
-    certified anew leaves it the only one that names the holders.
+    While the pair is under its lease, it alone says that the lease was in effect: without it an index that is built
+    anew would take a renewal, perhaps out of the trash, for a lease that nobody has certified. And a renewal that was
+    not certified anew leaves it the only one that names the holders.
     """
     if pairs_under(connection, row.lease):
         return True

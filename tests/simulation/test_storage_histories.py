@@ -30,8 +30,10 @@ def test_nothing_leased_goes_nothing_expired_stays_and_the_account_is_right(seed
 
 
 def test_histories_that_found_a_bug_stay_well() -> None:
-    """4000/1057: a pair in the trash, its owner's certificate forgotten because another owner's lease ended later, the
-    index lost, and a renewal that was then taken for a lease which nobody has certified."""
+    """In 4000/1057 a renewal out of the trash was taken for a lease that nobody has certified.
+
+    Its owner's certificate had been forgotten, because another owner's lease ended later, and then the index was lost.
+    """
     assert work_off(["4000/1057"]) == ""
 
 
