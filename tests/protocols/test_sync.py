@@ -199,6 +199,7 @@ def test_as_many_records_are_sent_as_fit_and_none_that_the_other_has() -> None:
     records = PageRecords(certificates=(CERTIFICATE,), holders=(holder(),), retractions=(retraction(), retraction(2)))
     every = fitting_bundle(records)
     assert (len(every.certificates), len(every.holders), len(every.retractions)) == (1, 1, 2)
+    assert sync.names_of_bundle(every) == set(records.names())
     assert is_empty(fitting_bundle(records, without=records.names()))
     assert is_empty(fitting_bundle(records, room=10))
     only = fitting_bundle(records, only=[holder().name, retraction().digest])
