@@ -23,10 +23,11 @@ import trio
 
 from crypto.keys import SEED_BYTES, SigningKey
 from p2pnode.membership.circle import fill_circle
-from p2pnode.node import SOFTWARE, Node
+from p2pnode.node import Node
 from p2pnode.protocols.gossip import MEMBERS
 from p2pnode.protocols.members import OwnFacts, make_member_record
 from p2pnode.services import contacts
+from p2pnode.services.node_config import SOFTWARE
 from testnet.sim.admission import SIMULATED, solved
 from testnet.sim.clock import WALL_EPOCH_S
 from testnet.sim.escapes import replaced

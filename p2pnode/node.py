@@ -5,22 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import trio
 
-from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_to_text
 from p2pnode import __version__
-from p2pnode.config import Profile
 from p2pnode.network import requests
 from p2pnode.network.bandwidth import Meter
 from p2pnode.network.payload_slots import PayloadSlots
 from p2pnode.network.requests import Requester
-from p2pnode.protocols.members import OwnFacts
 from p2pnode.protocols.plan import plan_storage
-from p2pnode.protocols.successions import Predecessor
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
 from p2pnode.services import evidence, keep, membership, owner_server, prove, reach, serve_reads, serve_repair, sync
 from p2pnode.services.announce import Announcer
@@ -33,6 +29,7 @@ from p2pnode.services.evidence import EvidenceService
 from p2pnode.services.get import Getter
 from p2pnode.services.keep import Keeper
 from p2pnode.services.membership import Membership
+from p2pnode.services.node_config import NodeConfig
 from p2pnode.services.nursery import open_nursery
 from p2pnode.services.owner_face import NO_OPTIONS, NodeStatus, OwnedThing, PutOptions, Removed, Renewed
 from p2pnode.services.ownership import Ownership
@@ -65,8 +62,7 @@ from p2pnode.services.traffic import TrafficLog
 from p2pnode.services.trash import Trash
 from p2pnode.storage.owner_store import OwnerStore
 from p2pnode.storage.store import SliverStore
-from wire.ids import PeerId, PublicKey
-from wire.protocol_ids import NetworkNames
+from wire.ids import PeerId
 from wire.records import MemberRecord
 from wire.references import Reference
 
@@ -75,48 +71,6 @@ _log = logging.getLogger(__name__)
 PROTOCOLS = "store", "read", "members", "reach", "owner", "sync", "audit", "repair"
 STORE, READ, MEMBERS, REACH, OWNER, SYNC, AUDIT, REPAIR = PROTOCOLS
 """Our protocols by their short names."""
-
-SOFTWARE = f"p2pnode/{__version__}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeConfig:
-    """Who a node is and how it behaves."""
-
-    network_name: str
-    profile: Profile
-    identity: SigningKey
-    owner: SigningKey
-    predecessors: tuple[Predecessor, ...] = ()
-    """The owner's earlier keys, the earliest first."""
-    bootstrap: tuple[str, ...]
-    quota_bytes: int
-    disk_free_min_bytes: int | None = None
-    """How much stays free on the disk; None for the least that a store needs."""
-    work: bytes = b""
-    """The solution of the admission work, in a network that asks for it."""
-    domain_tag: str = ""
-    """The operator's name for machines that fail together."""
-    minds_own_things: bool = True
-    """Whether the node renews what its owner stored and publishes the list of it: not in worlds that count pairs."""
-    repairs: bool = True
-    """Whether the node rebuilds what is missing: not in worlds that count pairs."""
-    has_announced: bool = False
-    """Whether the user named the addresses to announce: then no others are looked for."""
-
-    def names(self) -> NetworkNames:
-        """Return the names that this network uses on the wire."""
-        return NetworkNames(self.network_name, self.profile.shared())
-
-    def facts(self) -> OwnFacts:
-        """Return what stands in each of our member records."""
-        return OwnFacts(
-            network=self.network_name,
-            owner=PublicKey(self.owner.public),
-            work=self.work,
-            domain_tag=self.domain_tag,
-            software=SOFTWARE,
-        )
 
 
 class Node:
@@ -227,7 +181,6 @@ class Node:
         self.evidence = EvidenceService(context, self._membership.table, self.events)
         self.evidence.subscribe()
         self._auditor = Auditor(context, self._membership.table, self.evidence, is_frozen=self._membership.is_frozen)
-        prover = Prover(context, self._membership.table, self._retractor)
         self._announcer = Announcer(context, on_written=self._auditor.certified)
         self._announcer.subscribe()
         self._repairer = Repairer(context, self._membership, self._announcer, self._auditor, self.events)
@@ -246,14 +199,19 @@ class Node:
             events=self.events,
         )
         self._traffic = TrafficLog(self._meter, owner_store, self._clock)
+        self._serve(self._routes(context), peers, protocols)
+
+    def _routes(self, context: Context) -> Mapping[str, Mapping[tuple[type, ...], Handler]]:
+        """Return who answers each kind of request of each protocol."""
         keeper = Keeper(context, self._membership.table, on_certified=self._auditor.certified)
+        prover = Prover(context, self._membership.table, self._retractor)
         # What signs numbers waits until others were asked for the highest one that we have signed.
         numbered = self._membership.has_record
         audits: dict[tuple[type, ...], Handler] = {
             prove.REQUESTS: after(numbered, prover.answer),
             evidence.REQUESTS: self.evidence.answer,
         }
-        served: dict[str, dict[tuple[type, ...], Handler]] = {
+        return {
             STORE: {keep.REQUESTS: after(numbered, keeper.answer)},
             READ: {serve_reads.REQUESTS: ReadServer(context).answer},
             MEMBERS: {membership.REQUESTS: self._membership.answer},
@@ -263,7 +221,6 @@ class Node:
             AUDIT: audits,
             REPAIR: {serve_repair.REQUESTS: self._repairer.server.answer},
         }
-        self._serve(served, peers, protocols)
 
     def _serve(
         self, served: Mapping[str, Mapping[tuple[type, ...], Handler]], peers: Peers, protocols: Mapping[str, str]

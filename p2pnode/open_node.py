@@ -15,7 +15,8 @@ from p2pnode.network.nat_pmp import NatPmpRouter
 from p2pnode.network.port_mapping import RouterPortMapper
 from p2pnode.network.tcp_transport import TcpTransport
 from p2pnode.network.upnp import UpnpRouter
-from p2pnode.node import Node, NodeConfig
+from p2pnode.node import Node
+from p2pnode.services.node_config import NodeConfig
 from p2pnode.services.nursery import open_nursery
 from p2pnode.storage.data_directories import open_directories
 from p2pnode.storage.home import Home

@@ -12,8 +12,9 @@ from crypto.hashing import tagged_hash
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_of
 from p2pnode.errors import PeerRefusedError, PeerSilentError, PeerUnavailableError
-from p2pnode.node import Node, NodeConfig
+from p2pnode.node import Node
 from p2pnode.seams import Connected, GossipHandler, OnRunning, Stream, StreamHandler
+from p2pnode.services.node_config import NodeConfig
 from testnet.fuzz import honest
 from testnet.fuzz.values import NETWORK
 from testnet.sim.admission import SIMULATED, solved

@@ -19,8 +19,9 @@ import trio
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_to_text
 from p2pnode.config import Profile
-from p2pnode.node import Node, NodeConfig
+from p2pnode.node import Node
 from p2pnode.protocols.successions import Predecessor
+from p2pnode.services.node_config import NodeConfig
 from testnet.sim.admission import SIMULATED, solved
 from testnet.sim.clock import SimClock, run_in_virtual_time
 from testnet.sim.disk_events import DiskEvent, DiskOperation

@@ -13,7 +13,8 @@ from crypto.peer_id import peer_id_to_text
 from p2pnode.config import TESTNET
 from p2pnode.membership.circuit_addresses import is_circuit
 from p2pnode.network.libp2p_adapter import Libp2pNetwork
-from p2pnode.node import Node, NodeConfig
+from p2pnode.node import Node
+from p2pnode.services.node_config import NodeConfig
 from p2pnode.storage.files import DiskFiles
 from p2pnode.system import SystemClock, SystemRng, ThreadOffload
 from tests.network.lab import LOOPBACK, until
