@@ -19,6 +19,7 @@ from p2pnode.network.requests import Requester
 from p2pnode.protocols.plan import plan_storage
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
 from p2pnode.services import evidence, keep, membership, owner_server, prove, reach, serve_reads, serve_repair, sync
+from p2pnode.services.absence import Absence
 from p2pnode.services.announce import Announcer
 from p2pnode.services.audit import Auditor
 from p2pnode.services.certified import known_certificate, records_about
@@ -170,6 +171,7 @@ class Node:
             peers=peers,
         )
         self._membership = Membership(context, bootstrap=config.bootstrap, facts=config.facts())
+        self.absence = Absence(context, self._membership, self.events)
         self._reach = ReachService(
             context,
             record_of=self._record_of,
@@ -283,7 +285,7 @@ class Node:
         """See `NodeFace`."""
         found = await self.ownership.status(self.info(), self.reach(), self._traffic.traffic)
         why = why_of(self.evidence.against_us(), self.evidence.reproaches())
-        return replace(found, warnings=(*why, *found.warnings))
+        return replace(found, warnings=(*why, *self.absence.warnings(), *found.warnings))
 
     async def plan(self, size: int, *, shards: int | None) -> StoragePlan:
         """See `NodeFace`."""

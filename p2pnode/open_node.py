@@ -96,6 +96,7 @@ async def open_node(
             )
             nursery.start_soon(lan.run)
         yield node
+        await node.absence.leave()
         nursery.cancel_scope.cancel()
 
 

@@ -52,6 +52,9 @@ class OwnerPaths:
             ("DELETE", "/v1/trash", self.empty_trash),
             ("GET", "/v1/quota", self.quota),
             ("PUT", "/v1/quota", self.change_quota),
+            ("GET", "/v1/maintenance", self.absence),
+            ("POST", "/v1/maintenance", self.announce_absence),
+            ("DELETE", "/v1/maintenance", self.end_absence),
             ("GET", "/v1/status", self.status),
             ("GET", "/v1/events", self.events),
         ):
@@ -93,6 +96,18 @@ class OwnerPaths:
     async def change_quota(self, quota_bytes: Annotated[int, Query(alias="bytes", ge=1)]) -> Response:
         """Change the quota of the running node; whoever asks keeps it in the settings."""
         return JSONResponse(dataclasses.asdict(self._node.quota.change(quota_bytes)))
+
+    async def absence(self) -> Response:
+        """Tell what the others are told of the node's comings and goings."""
+        return JSONResponse(dataclasses.asdict(self._node.absence.state()))
+
+    async def announce_absence(self, for_s: Annotated[int, Query(ge=1)]) -> Response:
+        """Tell the others that the node may be away for so long from now."""
+        return JSONResponse(dataclasses.asdict(await self._node.absence.announce(for_s)))
+
+    async def end_absence(self) -> Response:
+        """Take it back."""
+        return JSONResponse(dataclasses.asdict(await self._node.absence.end()))
 
     async def status(self) -> Response:
         """Tell how the node is doing."""

@@ -53,6 +53,7 @@ _OWN_COMMANDS = {
     "verify": "p2pnode.cli.verify:command",
     "evidence": "p2pnode.cli.evidence:command",
     "repair": "p2pnode.cli.repair:command",
+    "maintenance": "p2pnode.cli.maintenance:command",
     "check": "p2pnode.cli.check:command",
     "id": "p2pnode.cli.identity:command",
     "blob-id": "p2pnode.cli.blob_id:command",

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from p2pnode.cli.daemon_client import BadAnswerError, DaemonClient, blob_path, made
 from p2pnode.services.owner_face import (
+    AbsenceState,
     Emptied,
     Event,
     NodeStatus,
@@ -84,6 +85,21 @@ def restore_trashed(daemon: DaemonClient, blob_id: str) -> int:
 def empty_trash(daemon: DaemonClient) -> Emptied:
     """Remove what is in the trash."""
     return made(Emptied, daemon.ask("/v1/trash", method="DELETE"))
+
+
+def absence(daemon: DaemonClient) -> AbsenceState:
+    """Tell what the others are told of the node's comings and goings."""
+    return made(AbsenceState, daemon.ask("/v1/maintenance"))
+
+
+def announce_absence(daemon: DaemonClient, for_s: int) -> AbsenceState:
+    """Tell the others that the node may be away for so many seconds from now."""
+    return made(AbsenceState, daemon.ask(f"/v1/maintenance?for_s={for_s}", method="POST"))
+
+
+def end_absence(daemon: DaemonClient) -> AbsenceState:
+    """Take it back."""
+    return made(AbsenceState, daemon.ask("/v1/maintenance", method="DELETE"))
 
 
 def quota(daemon: DaemonClient) -> QuotaState:

@@ -119,6 +119,10 @@ class Pulse:
             self.tell(Event.GRACE_OVER)
         return self.state
 
+    def overdue_s(self, *, now: float) -> float:
+        """Return for how long it was silent beyond what it has announced."""
+        return max(0.0, now - self._waited_for_since())
+
     def _waited_for_since(self) -> float:
         """Return from when on silence counts against it."""
         return max(self.heard_at, min(self.excused_until, self.heard_at + MAINTENANCE_S_MAX))

@@ -257,6 +257,10 @@ class MemberTable:
         """Return the seconds since the last sign of life; of a peer that never gave one, since we started."""
         return 0.0 if peer_id == self._own else now - self._pulse(peer_id).heard_at
 
+    def overdue(self, peer_id: PeerId, *, now: float) -> float:
+        """Return the seconds of silence that no notice of maintenance excuses."""
+        return 0.0 if peer_id == self._own else self._pulse(peer_id).overdue_s(now=now)
+
     def liveness(self, peer_id: PeerId, *, now: float) -> Liveness:
         """Return a peer's state; our own is always active."""
         if peer_id == self._own:

@@ -38,16 +38,17 @@ def make_member_record(
     addresses: Sequence[str],
     capacity_bytes: int,
     free_bytes: int,
+    said: tuple[MemberState, int] = (MemberState.ACTIVE, 0),
 ) -> Signed[MemberRecord]:
-    """Sign what this node says of itself."""
+    """Sign what this node says of itself; `said` is its state, and the end of a maintenance."""
     record = MemberRecord(
         sequence=sequence,
         time=time,
         addresses=tuple(addresses)[: limits.ADDRESSES_MAX],
         capacity_bytes=capacity_bytes,
         free_bytes=max(free_bytes, 0),
-        state=MemberState.ACTIVE,
-        state_until=0,
+        state=said[0],
+        state_until=said[1],
         work=facts.work,
         owner=facts.owner,
         domain_tag=facts.domain_tag,

@@ -68,8 +68,12 @@ class HealthView:
             profile = context.profile
 
             def presence(peer_id: PeerId) -> Presence:
-                liveness, silence = table.liveness(peer_id, now=now), table.silence(peer_id, now=now)
-                return presence_of(liveness, silence_s=silence, profile=profile)
+                return presence_of(
+                    table.liveness(peer_id, now=now),
+                    silence_s=table.silence(peer_id, now=now),
+                    overdue_s=table.overdue(peer_id, now=now),
+                    profile=profile,
+                )
 
             known = {peer_id: presence(peer_id) for peer_id, _ in table.members()}
             known[context.own] = Presence.HERE

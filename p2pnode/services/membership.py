@@ -19,6 +19,7 @@ from p2pnode.errors import LocalStorageError, P2PNodeError
 from p2pnode.membership.clock_watch import ClockWatch
 from p2pnode.membership.liveness import Liveness
 from p2pnode.membership.newcomers import Newcomer
+from p2pnode.membership.notice import Notice
 from p2pnode.membership.refusals import Refused
 from p2pnode.membership.summary import bucket_of, differing, within
 from p2pnode.membership.table import MemberTable
@@ -29,7 +30,6 @@ from p2pnode.protocols.members import (
     check_admission_claim,
     check_member_record,
     make_candidates,
-    make_member_record,
     members_page,
 )
 from p2pnode.protocols.refusal import RefusalError
@@ -37,6 +37,7 @@ from p2pnode.seams import OnRunning, Verdict
 from p2pnode.services.admission import Admission, Admitted
 from p2pnode.services.contacts import Contacts
 from p2pnode.services.context import Context
+from p2pnode.services.own_record import OwnMemberRecord
 from p2pnode.services.peers import Answer
 from p2pnode.services.restoring import ASKED_MAX, Restoration
 from wire import limits
@@ -44,7 +45,7 @@ from wire.codec import encode
 from wire.errors import WireError
 from wire.ids import MembersSummary, PeerId
 from wire.messages import ExchangeMembers, GetOwnRecord, Members, OwnRecord, RefusalCode
-from wire.records import Envelope, MemberRecord
+from wire.records import Envelope, MemberRecord, MemberState
 from wire.signed import Signed
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,9 @@ OWN_LINK_LOOKS = 10
 TELL_TIMEOUT_S = 20.0
 """How long telling one peer of our new addresses may take."""
 
+SAY_TIMEOUT_S = 1.0
+"""How long a node that leaves waits for those that are slow to hear of it: gossip tells the others."""
+
 
 class Membership:
     """This node's place among the others."""
@@ -75,18 +79,17 @@ class Membership:
     def __init__(self, context: Context, *, bootstrap: Sequence[str], facts: OwnFacts) -> None:
         """Start from the given addresses and from what was known before; nothing is sent yet."""
         self._context = context
-        self._facts = facts
         self._gate = GossipGate(MEMBERS, network=context.network_name)
         self._topic = context.names.topic(MEMBERS.topic)
         self.table = MemberTable(
             context.own, context.profile, started_at=context.clock.monotonic(), own_tag=facts.domain_tag
         )
         self._admission = Admission(context, self.table, welcome=self._welcome)
-        self._own: Signed[MemberRecord] | None = None
         self.has_record = trio.Event()
         """Set once our own record is signed, with a number that nobody has seen."""
         self._seeds = tuple(bootstrap)
         self._restoration = Restoration(context)
+        self._own = OwnMemberRecord(context, facts, self._restoration)
         self._watch = ClockWatch()
         self.contacts = Contacts(context, self.table, bootstrap=bootstrap, greet=self._greet, on_look=self._look_around)
         self._has_news = trio.Event()
@@ -107,7 +110,7 @@ class Membership:
     async def run(self, *, task_status: OnRunning) -> None:
         """Publish, greet, dial and save until cancelled; started once our own record exists."""
         await self._restoration.ask(self._whom_to_ask())
-        await self._renew_own_record()
+        await self._own.renew()
         self.has_record.set()
         task_status.started()
         async with trio.open_nursery() as nursery:
@@ -121,8 +124,7 @@ class Membership:
     @property
     def own(self) -> Signed[MemberRecord]:
         """Our own record, as last signed."""
-        assert self._own is not None
-        return self._own
+        return self._own.signed
 
     @property
     def is_restored(self) -> bool:
@@ -138,11 +140,12 @@ class Membership:
         self.table.contact(peer_id, now=self._now(), wall=self._context.clock.wall())
 
     def candidates(self) -> list[Candidate]:
-        """Return who may be given new data: ourselves and all fresh active members that keep what they promise.
+        """Return who may be given new data: all fresh active members that keep what they promise, and ourselves alike.
 
         Their weights are those among everyone known: what we saw of members leaves some out, and ranks nobody.
         """
-        fresh = {peer_id for peer_id, _ in self.table.fresh(now=self._now())} | {self._context.own}
+        fresh = {peer_id for peer_id, _ in self.table.fresh(now=self._now())}
+        fresh |= {self._context.own} if self.own.record.state == MemberState.ACTIVE else set()
         trusted = {peer_id for peer_id in fresh - self.table.condemned if self._context.scores.of(peer_id).is_trusted}
         return [each for each in self.known_candidates() if each.peer_id in trusted]
 
@@ -281,25 +284,20 @@ class Membership:
             case Admitted.NO:
                 return Verdict.REJECT
 
-    async def _renew_own_record(self) -> None:
-        context = self._context
-        usage = context.store.usage()
-        self._own = make_member_record(
-            context.identity,
-            self._facts,
-            sequence=await self._restoration.next_number(),
-            time=context.wall_seconds(),
-            addresses=context.network.addresses(),
-            capacity_bytes=usage.quota_bytes,
-            free_bytes=usage.quota_bytes - usage.used_bytes - usage.reserved_bytes,
-        )
+    async def say(self, notice: Notice) -> None:
+        """Tell all others at once that we shall be away, leave, or are here after all. Raises `LocalStorageError`."""
+        self._own.notice = notice
+        await self._own.renew()
+        with trio.move_on_after(SAY_TIMEOUT_S):
+            await self._context.network.publish(self._topic, encode(self.own.envelope))
+            await self._tell_everybody()
 
     async def _publish_regularly(self) -> None:
         while True:
             await self._context.network.publish(self._topic, encode(self.own.envelope))
             has_news = await self._wait_for_renewal()
             try:
-                await self._renew_own_record()
+                await self._own.renew()
             except LocalStorageError as error:
                 # The old record goes on; a node that signs nothing new soon counts as stale, and gets no new data.
                 log.warning("the member record cannot be renewed until the disk works again: %s", error)
@@ -323,7 +321,7 @@ class Membership:
         now, wall = self._now(), self._context.clock.wall()
         if self._watch.was_set(now=now, wall=wall):
             self._on_clock_set(now, wall)
-        if self._context.network.addresses()[: limits.ADDRESSES_MAX] != self.own.record.addresses:
+        if self._own.is_wrong:
             self._has_news.set()
 
     def _on_clock_set(self, now: float, wall: float) -> None:

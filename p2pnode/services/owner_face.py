@@ -204,6 +204,35 @@ class Emptied:
     bytes_freed: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbsenceState:
+    """What a node tells the others of its comings and goings."""
+
+    state: str
+    """`active`, or `maintenance`: then it is given no new data, and waited for."""
+    until: int | None
+    """The end of the maintenance, in seconds since 1970; None when none is announced."""
+
+
+class AbsenceFace(Protocol):
+    """Going away for a while. Every method may raise a `P2PNodeError`."""
+
+    def state(self) -> AbsenceState:
+        """Tell what is announced."""
+        ...
+
+    async def announce(self, for_s: int) -> AbsenceState:
+        """Tell the others that this node may be away for so many seconds from now.
+
+        Raises `CallerError` for longer than anybody waits.
+        """
+        ...
+
+    async def end(self) -> AbsenceState:
+        """Take it back."""
+        ...
+
+
 class TrashFace(Protocol):
     """The trash of a node. Every method may raise a `P2PNodeError`."""
 
@@ -259,6 +288,11 @@ class OwnerFace(Protocol):
     @property
     def trash(self) -> TrashFace:
         """What the node's own disk keeps of what has no lease any more."""
+        ...
+
+    @property
+    def absence(self) -> AbsenceFace:
+        """What the node tells the others of its comings and goings."""
         ...
 
     @property

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from p2pnode.membership.notice import maintenance
 from p2pnode.services.events import Events
 from p2pnode.services.owner_face import (
+    AbsenceState,
     Emptied,
     NodeStatus,
     OwnedThing,
@@ -49,6 +51,27 @@ class FakeTrash:
         return done
 
 
+class FakeAbsence:
+    """An `AbsenceFace` that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.now = AbsenceState(state="active", until=None)
+
+    def state(self) -> AbsenceState:
+        """Tell."""
+        return self.now
+
+    async def announce(self, for_s: int) -> AbsenceState:
+        """Announce, from a moment that a test knows."""
+        self.now = AbsenceState(state="maintenance", until=maintenance(for_s, wall=1_800_000_000).until)
+        return self.now
+
+    async def end(self) -> AbsenceState:
+        """Take it back."""
+        self.now = AbsenceState(state="active", until=None)
+        return self.now
+
+
 class FakeQuota:
     """A `QuotaFace` with 250 bytes used."""
 
@@ -73,6 +96,7 @@ class FakeOwner:
         self.events = Events(SystemClock())
         self.trash = FakeTrash()
         self.quota = FakeQuota()
+        self.absence = FakeAbsence()
         self.owner_asked: list[tuple[object, ...]] = []
         self.renewed_healthy = 10
         self.things = [

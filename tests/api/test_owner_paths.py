@@ -84,6 +84,22 @@ async def test_the_status_has_its_space_in_bytes(served: Served) -> None:
     assert status["warnings"] == []
 
 
+async def test_an_absence_is_announced_and_taken_back(served: Served) -> None:
+    here = {"state": "active", "until": None}
+    assert (await served.client.get("/v1/maintenance")).json() == here
+    away = {"state": "maintenance", "until": 1_800_003_600}
+    assert (await served.client.post("/v1/maintenance?for_s=3600")).json() == away
+    assert (await served.client.get("/v1/maintenance")).json() == away
+    assert (await served.client.delete("/v1/maintenance")).json() == here
+
+
+@pytest.mark.parametrize("query", ["", "?for_s=0", "?for_s=soon", "?for_s=86401"])
+async def test_an_absence_that_nobody_waits_for_is_refused(served: Served, query: str) -> None:
+    answer = await served.client.post("/v1/maintenance" + query)
+    assert answer.status_code == 400
+    assert served.node.absence.now.until is None
+
+
 async def test_the_quota_is_told_and_changed(served: Served) -> None:
     state = {"quota": 1000, "used": 250, "trash": 50, "room": 750, "disk_free": 5000, "disk_free_min": 100}
     assert (await served.client.get("/v1/quota")).json() == state

@@ -35,6 +35,7 @@ COMMANDS = [
     "verify",
     "evidence",
     "repair",
+    "maintenance",
     "check",
     "id",
     "blob-id",

@@ -156,6 +156,16 @@ def test_who_announced_maintenance_is_lost_no_earlier_than_its_end_and_the_grace
     assert members.liveness(peer_id(1), now=NOW + hours + PUBLIC.long_grace_s) is Liveness.LOST
 
 
+def test_silence_that_was_announced_is_not_overdue() -> None:
+    table = MemberTable(OWN, PUBLIC, started_at=NOW)
+    known = away(1, 3600)
+    table.consider(known, now=NOW, wall=TIME)
+    overdue = [table.overdue(known.signer_peer, now=NOW + each) for each in (1800, 3600, 4000)]
+    assert overdue == [0.0, 0.0, 400.0]
+    assert table.silence(known.signer_peer, now=NOW + 1800) == 1800
+    assert table.overdue(OWN, now=NOW + 9000) == 0.0
+
+
 def test_nobody_is_excused_for_ever() -> None:
     members = MemberTable(OWN, PUBLIC, started_at=NOW)
     members.consider(away(1, 10**9), now=NOW, wall=TIME)

@@ -27,7 +27,7 @@ class Presence(enum.IntEnum):
     SUSPECT = 1
     """Silent for the suspect time."""
     ABSENT = 2
-    """Silent for the short grace."""
+    """Silent for the short grace, beyond the maintenance that it announced."""
     LOST = 3
     """It counts as lost, or there is no holder."""
 
@@ -41,11 +41,11 @@ class Level(enum.IntEnum):
     URGENT = 3
 
 
-def presence_of(liveness: Liveness, *, silence_s: float, profile: Profile) -> Presence:
-    """Return what counts of a holder in this state that was heard so long ago."""
+def presence_of(liveness: Liveness, *, silence_s: float, overdue_s: float, profile: Profile) -> Presence:
+    """Return what counts of a holder in this state that was heard so long ago; `overdue_s` of it was not announced."""
     if liveness.counts_as_lost:
         return Presence.LOST
-    if silence_s >= profile.short_grace_s:
+    if overdue_s >= profile.short_grace_s:
         return Presence.ABSENT
     return Presence.SUSPECT if silence_s >= profile.suspect_after_s else Presence.HERE
 

@@ -124,6 +124,24 @@ async def a_return_within_the_grace(run: Run) -> None:
     await _finish(run, judge, run.names())
 
 
+@scenario(FaultKind.KILL, profile=_QUICK, repairs=True)
+async def an_announced_absence(run: Run) -> None:
+    """A node announces that it will be away, and is so for longer than the long grace: nothing is rebuilt for it."""
+    await run.start()
+    judge = await _stored(run)
+    (away,) = run.some(1)
+    node = run.machine(away).node
+    assert isinstance(node, Node)
+    await node.absence.announce(int(2 * _QUICK.long_grace_s))
+    await run.wait(0.0, _QUICK.short_grace_s)
+    run.inject.kill(away)
+    await run.wait(1.5 * _QUICK.long_grace_s, 1.9 * _QUICK.long_grace_s)
+    await run.restart(away)
+    await run.world.all_meet()
+    await _until_rebuilt(run, run.names(), 0)
+    await _finish(run, judge, run.names())
+
+
 @scenario(FaultKind.OLD_DISK, profile=_QUICK, repairs=True)
 async def a_disk_is_lost_and_made_whole(run: Run) -> None:
     """A node comes back with a disk from before: it has its pair again, without a command."""

@@ -38,7 +38,14 @@ def test_the_table_of_what_is_urgent(n: int, urgent: int) -> None:
     ],
 )
 def test_what_counts_of_a_holder(liveness: Liveness, silence_s: float, presence: Presence) -> None:
-    assert presence_of(liveness, silence_s=silence_s, profile=PUBLIC) is presence
+    assert presence_of(liveness, silence_s=silence_s, overdue_s=silence_s, profile=PUBLIC) is presence
+
+
+def test_who_announced_maintenance_is_no_more_than_suspect_until_it_is_overdue() -> None:
+    day = PUBLIC.long_grace_s
+    for overdue_s, presence in ((0.0, SUSPECT), (PUBLIC.short_grace_s - 1, SUSPECT), (PUBLIC.short_grace_s, ABSENT)):
+        assert presence_of(Liveness.SUSPECT, silence_s=day, overdue_s=overdue_s, profile=PUBLIC) is presence
+    assert presence_of(Liveness.LOST, silence_s=day, overdue_s=0.0, profile=PUBLIC) is LOST
 
 
 def test_a_blob_whose_holders_are_all_here_is_whole() -> None:
