@@ -207,7 +207,7 @@ class Node:
         """Return who answers each kind of request of each protocol."""
         keeper = Keeper(context, self._membership.table, on_certified=self._auditor.certified)
         prover = Prover(context, self._membership.table, self._retractor)
-        # What signs numbers waits until others were asked for the highest one that we have signed.
+        # What signs numbers, or places pairs, waits for our own record, numbered above all that others know.
         numbered = self._membership.has_record
         audits: dict[tuple[type, ...], Handler] = {
             prove.REQUESTS: after(numbered, prover.answer),
@@ -219,9 +219,9 @@ class Node:
             MEMBERS: {membership.REQUESTS: self._membership.answer},
             REACH: {reach.REQUESTS: self._reach.answer},
             OWNER: {owner_server.REQUESTS: self.ownership.server.answer},
-            SYNC: {sync.REQUESTS: self._sync.answer},
+            SYNC: {sync.REQUESTS: after(numbered, self._sync.answer)},
             AUDIT: audits,
-            REPAIR: {serve_repair.REQUESTS: self._repairer.server.answer},
+            REPAIR: {serve_repair.REQUESTS: after(numbered, self._repairer.server.answer)},
         }
 
     def _serve(

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import pytest
 import trio
 
-from p2pnode.errors import CorruptSliverError, NotFoundError, PeerRefusedError
+from p2pnode.config import TESTNET
+from p2pnode.errors import CorruptSliverError, NotFoundError, PeerRefusedError, PeerUnavailableError
 from p2pnode.membership.refusals import Refused
 from p2pnode.node import Node
 from p2pnode.protocols.leases import blob_page
@@ -17,9 +18,11 @@ from p2pnode.protocols.manifest import manifest_from_bytes
 from p2pnode.protocols.page_records import PageRecords, make_holder_record, page_name
 from p2pnode.protocols.receipts import shard_set
 from p2pnode.protocols.retractions import make_retraction
+from p2pnode.protocols.sync import fitting_bundle
 from p2pnode.services import retract
 from p2pnode.storage.pairfile import pair_of_shard
 from p2pnode.storage.reader import HeldBlob
+from testnet.sim.injection import Injector
 from testnet.sim.machine import Machine
 from testnet.sim.world import World
 from tests import factories
@@ -33,6 +36,7 @@ from wire.references import Reference, ReferenceKind
 from wire.signed import Signed, open_envelope
 
 NETWORK = "simulated"
+PERIODS_S = 3 * TESTNET.member_record_every_s
 EMPTY = RecordBundle(certificates=(), holders=(), retractions=())
 
 
@@ -299,6 +303,32 @@ def test_a_renewal_names_who_has_a_shard_now_and_not_who_has_retracted_it(rng: r
         named = open_envelope(certificate.lease, Lease, network=NETWORK).record.holders
         assert heir.peer_id in named
         assert loser.peer_id not in named
+
+    simulate(rng, 6, body)
+
+
+def test_records_that_come_before_a_node_has_its_own_record_wait_for_it(rng: random.Random) -> None:
+    """A node that starts asks others for its newest record, and is connected to some already."""
+
+    async def body(world: World, machines: list[Machine]) -> None:
+        starting, asker, *others = machines
+        blob_id = Reference.parse((await put(asker, rng.randbytes(5_000))).id).blob_id
+        told = fitting_bundle(await records(asker, blob_id))
+        await trio.sleep(PERIODS_S)  # So long that it knows all others also after a restart.
+        world.kill(starting.name)
+        inject = Injector(world)
+        inject.pause(*(each.name for each in others))  # Their answers do not come: it goes on asking for a while.
+        was_early = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.restart, starting.name)
+            while not (was_early or starting.is_ready):
+                await trio.sleep(0.05)
+                with contextlib.suppress(PeerUnavailableError):  # Until it listens again.
+                    has_record = starting.is_running and node_of(starting)._membership.has_record.is_set()
+                    await offer(asker, starting, page_of(asker, blob_id), told)
+                    was_early = not has_record
+            inject.resume(*(each.name for each in others))
+        assert was_early
 
     simulate(rng, 6, body)
 
