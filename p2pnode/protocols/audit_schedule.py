@@ -69,7 +69,9 @@ class AuditSchedule:
         found = []
         while self._soon and self._soon[0][0] <= now:
             at, peer_id, page = heapq.heappop(self._soon)
-            self._waiting -= Counter([peer_id])
+            self._waiting[peer_id] -= 1
+            if not self._waiting[peer_id]:
+                del self._waiting[peer_id]
             found.append(Due(at, peer_id, page))
         for peer_id, at in self._regular.items():
             if at <= now:

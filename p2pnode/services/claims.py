@@ -22,6 +22,9 @@ from wire.ids import Digest, PeerId
 
 log = logging.getLogger(__name__)
 
+SIGNERS_MAX = 10_000
+"""Signers whose claims wait; those beyond wait for the next look at their page."""
+
 CLAIMS_PER_SIGNER_MAX = 256
 """Claims of one signer that wait for an audit; the others wait for the next look at their pages."""
 
@@ -51,6 +54,8 @@ class ClaimAuditor:
     def note(self, page: Digest, claims: Iterable[Claim]) -> None:
         """Take note of claims in a page."""
         for pair, peer_id in claims:
+            if peer_id not in self._waiting and len(self._waiting) >= SIGNERS_MAX:
+                continue
             waiting = self._waiting.setdefault(peer_id, {})
             if len(waiting) < CLAIMS_PER_SIGNER_MAX:
                 waiting[pair] = page
@@ -61,7 +66,8 @@ class ClaimAuditor:
         while profile.audit_every_s:
             await clock.sleep(profile.reconnect_every_s)
             now = clock.monotonic()
-            due = [each for each in sorted(self._waiting) if self._again_at.get(each, now) <= now]
+            self._again_at = {peer_id: at for peer_id, at in self._again_at.items() if at > now}
+            due = [each for each in sorted(self._waiting) if each not in self._again_at]
             async with trio.open_nursery() as nursery:
                 for peer_id in due[:SIGNERS_AT_ONCE]:
                     nursery.start_soon(self._audit_one, peer_id)

@@ -16,6 +16,7 @@ from p2pnode.protocols.repair.health import Presence, presence_of
 from p2pnode.protocols.repair.survey import Claim, Eyes, LostShard, PageView, survey
 from p2pnode.services.context import Context
 from p2pnode.services.membership import Membership
+from wire import limits
 from wire.ids import Digest, PeerId
 
 AUDITS_AWAITED = 2
@@ -23,6 +24,9 @@ AUDITS_AWAITED = 2
 
 TOLD_MAX = 256
 """Pages of others that we were told of, because we may rebuild something of them; some 10 KB each."""
+
+SIGNERS_MAX = limits.MEMBERS_KEPT_MAX
+"""Signers of claims of which it is known how long to wait for a proof; of those met first it is forgotten."""
 
 TOLD_KEPT_STEPS = 8
 """For so many rank steps what we were told of a page is taken for true."""
@@ -45,9 +49,9 @@ class HealthView:
         """Nothing was looked at yet."""
         self._context = context
         self._membership = membership
-        self._seen: _Seen | None = None
-        self._patience: dict[PeerId, float] = {}
-        """Until when the claims of a signer count though none was proven; as many as there are members."""
+        self._seen = _Seen({}, Presence.LOST, at=-math.inf)
+        self._patience: OrderedDict[PeerId, float] = OrderedDict()
+        """Until when the claims of a signer count though none was proven; SIGNERS_MAX of them."""
         self._over: set[PeerId] = set()
         self._told: OrderedDict[Digest, tuple[PageRecords, float]] = OrderedDict()
 
@@ -64,7 +68,7 @@ class HealthView:
     def _look(self) -> _Seen:
         context, table = self._context, self._membership.table
         now = context.clock.monotonic()
-        if self._seen is None or self._seen.at != now:
+        if self._seen.at != now:
             profile = context.profile
 
             def presence(peer_id: PeerId) -> Presence:
@@ -148,7 +152,8 @@ class HealthView:
     def _note_claims(self, claims: Collection[Claim]) -> None:
         if self._context.profile.audit_every_s:  # Where nobody audits, every live receipt counts for repair.
             for _, peer_id in claims:
-                self._patience.setdefault(peer_id, self._until())
+                if peer_id not in self._patience:
+                    self._set_patience(peer_id, self._until())
 
     def _until(self) -> float:
         profile = self._context.profile
@@ -157,7 +162,12 @@ class HealthView:
 
     def claim_audited(self, peer_id: PeerId, *, passed: bool) -> None:
         """Take note of an audit of somebody's claim: it speaks for, or against, all that its signer claims."""
-        self._patience[peer_id] = self._until() if passed else -math.inf
+        self._set_patience(peer_id, self._until() if passed else -math.inf)
+
+    def _set_patience(self, peer_id: PeerId, until: float) -> None:
+        self._patience[peer_id] = until
+        while len(self._patience) > SIGNERS_MAX:
+            self._patience.popitem(last=False)
 
     def out_of_patience(self) -> list[PeerId]:
         """Return whose claims have ceased to count since the last call."""

@@ -31,6 +31,9 @@ TOLD_EVERY_S = 300.0
 TOLD_AT_ONCE = 16
 """Peers that are told at a time."""
 
+PEERS_MAX = 10_000
+"""Peers of which it is known what they were told, and peers that the owner is warned of."""
+
 
 class OwnerReplacedError(CallerError):
     """Another key has succeeded the owner key of this node: nobody takes anything new that ours signs."""
@@ -114,12 +117,14 @@ class Herald:
             if answer.record.successor != predecessor.succession.record.successor:
                 self._contest(peer_id, answer)
         if kept == len(self._predecessors):
+            if len(self._told) >= PEERS_MAX:
+                self._told.clear()  # To tell somebody again harms nobody.
             self._told.add(peer_id)
         return True
 
     def _contest(self, peer_id: PeerId, rival: Signed[Succession]) -> None:
         """Tell the owner that whoever has the old key was there first."""
-        if peer_id in self._contested:
+        if peer_id in self._contested or len(self._contested) >= PEERS_MAX:
             return
         self._contested.add(peer_id)
         self._events.tell(

@@ -152,7 +152,7 @@ class Repairer:
         """Look again at what we share with members of whom we think otherwise than before."""
         presences = self._health.presences()
         stranger = self._health.presence(PeerId(bytes(PeerId.length)))
-        before, self._watched = self._watched, _Watched(presences=presences, stranger=stranger)
+        before, self._watched = self._watched, _Watched(presences=dict(presences), stranger=stranger)
         if before.stranger is not stranger:
             self.changed(await self._pages_shared(self._context.own))
             return

@@ -14,9 +14,10 @@ from types import FunctionType, MethodType
 from p2pnode.membership import contact as contacts_kept
 from p2pnode.membership import newcomers
 from p2pnode.network import limits as network_limits
-from p2pnode.protocols import gossip, reach, sync
-from p2pnode.reputation import reproaches
-from p2pnode.services import announce, contacts
+from p2pnode.protocols import audit_schedule, gossip, heads, prover_budget, reach, sync
+from p2pnode.protocols.repair import budget, intents
+from p2pnode.reputation import passed, reproaches, scores
+from p2pnode.services import announce, burying, claims, contacts, events, health, herald, losses, recover
 from p2pnode.storage import collection, page_store, recordfile
 from testnet.sim.judges.judgement import JudgementError
 from testnet.sim.machine import Machine
@@ -43,12 +44,21 @@ TASKS_PER_STREAM_MAX = 3
 _DIALS_AND_LOOKUPS = contacts.DIALS_AT_ONCE + contacts.LOOKUPS_AT_ONCE
 _DIRECTORIES = 2 * 256
 """Two trees, each with a directory for each first byte of a name."""
+_PAGES = 1_000
+"""What is kept in memory of pages that a node has a part in: its store bounds them, and a scenario has no more."""
 
 TABLES: dict[str, int] = {
     "AccountedFiles._directories": _DIRECTORIES + 2,
     "Announcer._heard": announce.HEARD_MAX,
     "Announcer._pending": announce.PENDING_MAX,
+    "AuditSchedule._regular": limits.MEMBERS_KEPT_MAX,
+    "AuditSchedule._soon": audit_schedule.SOON_MAX,
+    "AuditSchedule._waiting": limits.MEMBERS_KEPT_MAX,
+    "Burier._pending": burying.PENDING_TOMBSTONES_MAX,
+    "Catalogue._records": limits.OWNED_RECORDS_MAX,
     "CheckBudget._accounts": sync.PAYERS_MAX,
+    "ClaimAuditor._again_at": claims.SIGNERS_MAX,
+    "ClaimAuditor._waiting": claims.SIGNERS_MAX,
     "CommitteeDigests._counts": limits.MEMBERS_KEPT_MAX,
     "CommitteeDigests._sums": limits.MEMBERS_KEPT_MAX,
     "Contacts._absent": limits.MEMBERS_KEPT_MAX,
@@ -61,10 +71,21 @@ TABLES: dict[str, int] = {
     "Convictions._kept": limits.EVIDENCE_KEPT_MAX,
     "DialBackBudget._askers": reach.ASKERS_MAX,
     "Engine._directories": _DIRECTORIES,
-    "Engine.changed_pages": page_store.CHANGED_PAGES_MAX,
     "Engine.ceilings": recordfile.PURPOSES_MAX,
+    "Engine.changed_pages": page_store.CHANGED_PAGES_MAX,
     "Engine.unwanted": 2 * collection.COLLECT_PAIRS_MAX,
+    "Events._kept": events.EVENTS_KEPT_MAX,
     "GossipGate._signers": gossip.SIGNERS_MAX,
+    "HealthView._over": health.SIGNERS_MAX,
+    "HealthView._patience": health.SIGNERS_MAX,
+    "HealthView._told": health.TOLD_MAX,
+    "Herald._contested": herald.PEERS_MAX,
+    "Herald._told": herald.PEERS_MAX,
+    "IntentBook._losses": intents.LOSSES_MAX,
+    "_Lane._queues": newcomers.CHOSEN_WAITING_MAX,
+    "LossTeller._heard": losses.HEARD_MAX,
+    "LossTeller._told_at": losses.TOLD_MAX,
+    "LossTeller._waiting": losses.TOLD_MAX,
     "Member.worked": contacts_kept.WORKED_ADDRESSES_MAX,
     "MemberRecord.addresses": limits.ADDRESSES_MAX,
     "MemberTable._in_order": limits.MEMBERS_KEPT_MAX,
@@ -72,16 +93,26 @@ TABLES: dict[str, int] = {
     "MemberTable.condemned": limits.EVIDENCE_KEPT_MAX,
     "Newcomers._barred": newcomers.BARRED_MAX,
     "Newcomers._waiting": newcomers.CHOSEN_WAITING_MAX + newcomers.STRANGERS_WAITING_MAX,
+    "OwnerServer._heads": heads.HEADS_KEPT_MAX,
+    "PassedAudits._passed": passed.BLOBS_MAX,
     "PayloadSlots._lines": network_limits.REQUESTS_SERVED_MAX,
+    "_Peer.kept": network_limits.IDLE_STREAMS_PER_PEER_MAX,
+    "ProverBudget._askers": prover_budget.ASKERS_MAX,
+    "_Queue._waiting": network_limits.REQUEST_STREAMS_PER_PEER_MAX * network_limits.CONNECTIONS_MAX,
+    "Recoverer._unfinished": recover.UNFINISHED_MAX,
     "Redials._targets": limits.MEMBERS_KEPT_MAX + contacts.HINTS_MAX,
-    "Reproaches._last": reproaches.REPROACHES_MAX,
     "RefusedRecords._until": sync.REFUSED_REMEMBERED_MAX,
     "RelayingService._refused_at": network_limits.CONNECTIONS_MAX,
+    "Repairer._ailing": _PAGES,
+    "Repairer._dirty": _PAGES,
+    "Repairer._failures": _PAGES,
+    "Reproaches._last": reproaches.REPROACHES_MAX,
     "Requester._peers": network_limits.IDLE_STREAMS_MAX + network_limits.REQUESTS_MAX,
-    "_Lane._queues": newcomers.CHOSEN_WAITING_MAX,
+    "Scores._peers": scores.SCORES_MAX,
+    "_Seen.presences": limits.MEMBERS_KEPT_MAX,
+    "ServedSymbols._served": budget.SERVED_MAX,
     "SyncSchedule._due": network_limits.CONNECTIONS_MAX,
-    "_Peer.kept": network_limits.IDLE_STREAMS_PER_PEER_MAX,
-    "_Queue._waiting": network_limits.REQUEST_STREAMS_PER_PEER_MAX * network_limits.CONNECTIONS_MAX,
+    "_Watched.presences": limits.MEMBERS_KEPT_MAX,
 }
 """The limit of each table, by its class and attribute. It is read when the judge looks, so that a test may lower it."""
 
