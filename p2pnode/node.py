@@ -18,16 +18,29 @@ from p2pnode.network.payload_slots import PayloadSlots
 from p2pnode.network.requests import Requester
 from p2pnode.protocols.plan import plan_storage
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng, Stream, StreamHandler
-from p2pnode.services import evidence, keep, membership, owner_server, prove, reach, serve_reads, serve_repair, sync
+from p2pnode.services import (
+    evidence,
+    keep,
+    membership,
+    owner_server,
+    prove,
+    reach,
+    serve_reads,
+    serve_repair,
+    sync,
+    take_over,
+)
 from p2pnode.services.absence import Absence
 from p2pnode.services.announce import Announcer
 from p2pnode.services.audit import Auditor
 from p2pnode.services.certified import known_certificate, records_about
 from p2pnode.services.collect import collect_regularly
 from p2pnode.services.context import Context
+from p2pnode.services.drain import Drainer
 from p2pnode.services.events import Events
 from p2pnode.services.evidence import EvidenceService
 from p2pnode.services.get import Getter
+from p2pnode.services.health import HealthView
 from p2pnode.services.keep import Keeper
 from p2pnode.services.membership import Membership
 from p2pnode.services.node_config import NodeConfig
@@ -59,6 +72,7 @@ from p2pnode.services.serve_reads import ReadServer
 from p2pnode.services.stat import Statistician
 from p2pnode.services.status import why_of
 from p2pnode.services.sync import SyncService
+from p2pnode.services.take_over import Taker
 from p2pnode.services.traffic import TrafficLog
 from p2pnode.services.trash import Trash
 from p2pnode.storage.owner_store import OwnerStore
@@ -124,6 +138,7 @@ class Node:
             await self._traffic.load()
             await self.evidence.load()
             await self._auditor.load()
+            await self.drain.load()
             async with open_nursery() as nursery:
                 await nursery.start(self._network.run)
                 await nursery.start(self._membership.run)
@@ -132,6 +147,7 @@ class Node:
                 nursery.start_soon(self._relaying.run)
                 nursery.start_soon(self._traffic.run)
                 nursery.start_soon(self._retractor.run)
+                nursery.start_soon(self.drain.run)
                 nursery.start_soon(self._sync.run)
                 nursery.start_soon(self.evidence.run)
                 if self._config.repairs:
@@ -185,7 +201,18 @@ class Node:
         self._auditor = Auditor(context, self._membership.table, self.evidence, is_frozen=self._membership.is_frozen)
         self._announcer = Announcer(context, on_written=self._auditor.certified)
         self._announcer.subscribe()
-        self._repairer = Repairer(context, self._membership, self._announcer, self._auditor, self.events)
+        health = HealthView(context, self._membership)
+        self._repairer = Repairer(context, self._membership, health, self._announcer, self._auditor, self.events)
+        self._taker = Taker(context, self._membership, health, self._announcer)
+        self.drain = Drainer(
+            context,
+            self._membership,
+            health,
+            self._auditor,
+            self._retractor,
+            store=owner_store,
+            events=self.events,
+        )
         self._sync = SyncService(context, self._membership, self._retractor, on_changed=self._repairer.changed)
         putter = Putter(context, self._membership, self._announcer)
         self._getter = Getter(context, self._membership, self._announcer)
@@ -221,7 +248,10 @@ class Node:
             OWNER: {owner_server.REQUESTS: self.ownership.server.answer},
             SYNC: {sync.REQUESTS: after(numbered, self._sync.answer)},
             AUDIT: audits,
-            REPAIR: {serve_repair.REQUESTS: after(numbered, self._repairer.server.answer)},
+            REPAIR: {
+                serve_repair.REQUESTS: after(numbered, self._repairer.server.answer),
+                take_over.REQUESTS: after(numbered, self._taker.answer),
+            },
         }
 
     def _serve(
@@ -285,7 +315,7 @@ class Node:
         """See `NodeFace`."""
         found = await self.ownership.status(self.info(), self.reach(), self._traffic.traffic)
         why = why_of(self.evidence.against_us(), self.evidence.reproaches())
-        return replace(found, warnings=(*why, *self.absence.warnings(), *found.warnings))
+        return replace(found, warnings=(*why, *self.absence.warnings(), *self.drain.warnings(), *found.warnings))
 
     async def plan(self, size: int, *, shards: int | None) -> StoragePlan:
         """See `NodeFace`."""

@@ -1,7 +1,7 @@
 """Repair: what a node says before it rebuilds pairs, what it asks of holders for it, and what they answer.
 
 An intent names the pairs and is signed; requests carry it, so that holders can tell who is at work on what, and serve
-the same symbols to few.
+the same symbols to few. A node that leaves for good hands its pairs over, whole.
 """
 
 from __future__ import annotations
@@ -12,10 +12,18 @@ from typing import Annotated
 from wire import limits
 from wire.codec import Fixed, ListOf, Nested, UInt, wire_type
 from wire.ids import BlobId, Digest
-from wire.records import Envelope, Path, Time, Version1
+from wire.records import Envelope, HolderRecord, Path, Time, Version1
 
 Shard = Annotated[int, UInt(limits.SHARDS_MAX - 1)]
 RepairedBlobs = Annotated[tuple[BlobId, ...], ListOf(Fixed(BlobId), limits.REPAIR_BLOBS_MAX, low=1)]
+
+
+@wire_type(0x87)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenOver:
+    """The pairs are durable here, and signed for."""
+
+    holder: Annotated[HolderRecord, Nested(HolderRecord)]
 
 
 @wire_type(0x88)
@@ -100,3 +108,17 @@ class TellLoss:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossNoted:
     """It was heard; whether anything comes of it is the asked node's own decision."""
+
+
+@wire_type(0x8F)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeOver:
+    """I leave for good: take my pairs of this shard of these blobs of a page over.
+
+    The asked node fetches the records of the page, the metadata and both slivers from me, whole, and answers when it
+    has signed for the pairs.
+    """
+
+    page: Annotated[Digest, Fixed(Digest)]
+    blob_ids: RepairedBlobs
+    shard: Shard

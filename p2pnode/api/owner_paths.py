@@ -55,6 +55,9 @@ class OwnerPaths:
             ("GET", "/v1/maintenance", self.absence),
             ("POST", "/v1/maintenance", self.announce_absence),
             ("DELETE", "/v1/maintenance", self.end_absence),
+            ("GET", "/v1/drain", self.drain),
+            ("POST", "/v1/drain", self.begin_drain),
+            ("DELETE", "/v1/drain", self.stop_drain),
             ("GET", "/v1/status", self.status),
             ("GET", "/v1/events", self.events),
         ):
@@ -108,6 +111,18 @@ class OwnerPaths:
     async def end_absence(self) -> Response:
         """Take it back."""
         return JSONResponse(dataclasses.asdict(await self._node.absence.end()))
+
+    async def drain(self) -> Response:
+        """Tell how far the node is with leaving for good."""
+        return JSONResponse(dataclasses.asdict(self._node.drain.state()))
+
+    async def begin_drain(self) -> Response:
+        """Begin to hand over all that the node keeps."""
+        return JSONResponse(dataclasses.asdict(await self._node.drain.begin()))
+
+    async def stop_drain(self) -> Response:
+        """Stop it: the node stays."""
+        return JSONResponse(dataclasses.asdict(await self._node.drain.stop()))
 
     async def status(self) -> Response:
         """Tell how the node is doing."""

@@ -54,6 +54,7 @@ _OWN_COMMANDS = {
     "evidence": "p2pnode.cli.evidence:command",
     "repair": "p2pnode.cli.repair:command",
     "maintenance": "p2pnode.cli.maintenance:command",
+    "drain": "p2pnode.cli.drain:command",
     "check": "p2pnode.cli.check:command",
     "id": "p2pnode.cli.identity:command",
     "blob-id": "p2pnode.cli.blob_id:command",

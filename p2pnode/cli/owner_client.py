@@ -10,6 +10,7 @@ from urllib.parse import quote
 from p2pnode.cli.daemon_client import BadAnswerError, DaemonClient, blob_path, made
 from p2pnode.services.owner_face import (
     AbsenceState,
+    DrainState,
     Emptied,
     Event,
     NodeStatus,
@@ -100,6 +101,21 @@ def announce_absence(daemon: DaemonClient, for_s: int) -> AbsenceState:
 def end_absence(daemon: DaemonClient) -> AbsenceState:
     """Take it back."""
     return made(AbsenceState, daemon.ask("/v1/maintenance", method="DELETE"))
+
+
+def drain_state(daemon: DaemonClient) -> DrainState:
+    """Tell how far the node is with leaving for good."""
+    return made(DrainState, daemon.ask("/v1/drain"))
+
+
+def begin_drain(daemon: DaemonClient) -> DrainState:
+    """Begin to hand over all that the node keeps."""
+    return made(DrainState, daemon.ask("/v1/drain", method="POST"))
+
+
+def stop_drain(daemon: DaemonClient) -> DrainState:
+    """Stop it: the node stays."""
+    return made(DrainState, daemon.ask("/v1/drain", method="DELETE"))
 
 
 def quota(daemon: DaemonClient) -> QuotaState:

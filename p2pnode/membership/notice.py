@@ -23,9 +23,13 @@ class Notice:
     """The end of the maintenance that was announced; 0 when none was."""
     is_leaving: bool = False
     """Whether the node stops now."""
+    is_draining: bool = False
+    """Whether the node hands over what it keeps, and leaves for good: then nobody is to wait for it."""
 
     def said(self, *, wall: int) -> tuple[MemberState, int]:
         """Return state and end of a record that is signed at a time: maintenance that is over is not announced."""
+        if self.is_draining:
+            return MemberState.DRAINING, 0
         if self.is_leaving:
             return MemberState.MAINTENANCE, max(self.until, wall)
         if self.until > wall:

@@ -292,6 +292,11 @@ class MemberTable:
             if self.is_fresh(peer_id, now=now) and member.record.state == MemberState.ACTIVE
         ]
 
+    def is_draining(self, peer_id: PeerId) -> bool:
+        """Tell whether a member says that it leaves for good."""
+        member = self._members.get(peer_id)
+        return member is not None and member.record.state == MemberState.DRAINING
+
     def clock_lead(self, *, now: float, wall: float) -> float | None:
         """Return by how many seconds our wall clock is ahead of the others', None when there is nobody to ask.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from p2pnode.errors import LocalStorageError
+from dataclasses import replace
+
+from p2pnode.errors import CallerError, LocalStorageError
 from p2pnode.membership.notice import Notice, maintenance
 from p2pnode.services.context import Context
 from p2pnode.services.events import Events
@@ -34,6 +36,9 @@ class Absence:
 
     async def announce(self, for_s: int) -> AbsenceState:
         """See `AbsenceFace`."""
+        if self._membership.own_record.notice.is_draining:
+            message = "this node drains: nobody is to wait for it; 'p2pnode drain --stop' ends that"
+            raise CallerError(message)
         notice = maintenance(for_s, wall=self._context.wall_seconds())
         await self._membership.say(notice)
         self._events.tell("maintenance", f"the others know that this node may be away until {human_date(notice.until)}")
@@ -49,9 +54,8 @@ class Absence:
 
     async def leave(self) -> None:
         """Tell the others that we stop now; what was announced before still holds. Takes a second at most."""
-        notice = Notice(until=self._membership.own.record.state_until, is_leaving=True)
         try:
-            await self._membership.say(notice)
+            await self._membership.say(replace(self._membership.own_record.notice, is_leaving=True))
         except LocalStorageError:
             return  # Nothing can be signed on a disk that fails; the others see soon enough that we are gone.
 

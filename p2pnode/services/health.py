@@ -11,13 +11,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from p2pnode.placement.replacement import replacements
+from p2pnode.protocols.page_digests import EMPTY, differing_buckets
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.repair.health import Presence, presence_of
 from p2pnode.protocols.repair.survey import Claim, Eyes, LostShard, PageView, survey
 from p2pnode.services.context import Context
 from p2pnode.services.membership import Membership
 from wire import limits
-from wire.ids import Digest, PeerId
+from wire.ids import PAGE_BUCKETS, Digest, PeerId
 
 AUDITS_AWAITED = 2
 """Regular audits that may go by before one of a signer's claims is proven; then they count no more."""
@@ -64,6 +65,10 @@ class HealthView:
     def presence(self, peer_id: PeerId) -> Presence:
         """Return what is believed of a holder."""
         return self._look().of(peer_id)
+
+    def stays(self, peer_id: PeerId) -> bool:
+        """Tell whether another node is here, and does not leave for good."""
+        return self.presence(peer_id) is Presence.HERE and not self._membership.table.is_draining(peer_id)
 
     def _look(self) -> _Seen:
         context, table = self._context, self._membership.table
@@ -139,6 +144,24 @@ class HealthView:
         if view is not None:
             self._note_claims(view.claims)
         return view
+
+    async def pages_shared(self, peer_id: PeerId) -> list[Digest]:
+        """Return the pages of which both a peer and we hold pairs, and with our own id all of ours."""
+        context = self._context
+        receipts = context.store.receipts
+        buckets = list(range(PAGE_BUCKETS))
+        if peer_id != context.own:
+            buckets = differing_buckets(await receipts.page_digests(context.own, peer_id), EMPTY)
+        found: list[Digest] = []
+        after: Digest | None = None
+        while buckets:
+            pages, has_more = await receipts.pages_shared(context.own, peer_id, buckets, after)
+            found += [each.page for each in pages]
+            if not has_more:
+                break
+            # The pages come bucket by bucket, in their order: the next ones are beyond the last.
+            after = found[-1]
+        return found
 
     def order(self, view: PageView, lost: LostShard) -> list[PeerId]:
         """Return the candidates for a missing shard, best first: members that may be given data, and are here."""

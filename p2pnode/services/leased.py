@@ -158,9 +158,11 @@ class Surveyor:
             return None
 
     def _best(self, peers: Sequence[PeerId]) -> PeerId:
-        """Return the holder that a renewal names for a shard: the first that is not lost."""
+        """Return the holder that a renewal names for a shard: the first that is not lost, and does not leave."""
         here = [peer for peer in peers if not self._membership.liveness(peer).counts_as_lost]
-        return (here or list(peers))[0]
+        own, leaves = self._context.own, self._membership.own_record.notice.is_draining
+        staying = [each for each in here if not (leaves if each == own else self._membership.table.is_draining(each))]
+        return (staying or here or list(peers))[0]
 
 
 class _Walk:

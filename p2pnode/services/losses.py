@@ -99,18 +99,25 @@ class LossTeller:
 
     async def _look(self, peer_id: PeerId, page: Digest) -> None:
         """Fetch the records of a page from whoever told us of it."""
-        context = self._context
-        question = ExchangePage(page=page, has=(), records=fitting_bundle(PageRecords()))
         try:
-            reply = await context.peers.ask(peer_id, "sync", question, expect=(PageExchanged,))
+            if await learn_page(self._context, self._health, peer_id, page):
+                self._on_changed([page])
         except (PeerUnavailableError, PeerFaultError) as error:
             log.debug("no records of a page that %s told of: %s", peer_id, error)
-            return
-        assert isinstance(reply.message, PageExchanged)
-        records = await context.offload.run(_check, page, reply.message.records, context.network_name)
-        if records.certificates:
-            self._health.told(page, records)
-            self._on_changed([page])
+
+
+async def learn_page(context: Context, health: HealthView, peer_id: PeerId, page: Digest) -> bool:
+    """Ask a peer for its records of a page of which we may hold nothing, and take those that are good for true.
+
+    Returns whether a certificate is among them. Raises `PeerUnavailableError` or `PeerFaultError`.
+    """
+    question = ExchangePage(page=page, has=(), records=fitting_bundle(PageRecords()))
+    reply = await context.peers.ask(peer_id, "sync", question, expect=(PageExchanged,))
+    assert isinstance(reply.message, PageExchanged)
+    records = await context.offload.run(_check, page, reply.message.records, context.network_name)
+    if records.certificates:
+        health.told(page, records)
+    return bool(records.certificates)
 
 
 def _check(page: Digest, bundle: RecordBundle, network: str) -> PageRecords:

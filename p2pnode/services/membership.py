@@ -89,7 +89,8 @@ class Membership:
         """Set once our own record is signed, with a number that nobody has seen."""
         self._seeds = tuple(bootstrap)
         self._restoration = Restoration(context)
-        self._own = OwnMemberRecord(context, facts, self._restoration)
+        self.own_record = OwnMemberRecord(context, facts, self._restoration)
+        """Its notice may be set before the first one is signed; `say` it later."""
         self._watch = ClockWatch()
         self.contacts = Contacts(context, self.table, bootstrap=bootstrap, greet=self._greet, on_look=self._look_around)
         self._has_news = trio.Event()
@@ -110,7 +111,7 @@ class Membership:
     async def run(self, *, task_status: OnRunning) -> None:
         """Publish, greet, dial and save until cancelled; started once our own record exists."""
         await self._restoration.ask(self._whom_to_ask())
-        await self._own.renew()
+        await self.own_record.renew()
         self.has_record.set()
         task_status.started()
         async with trio.open_nursery() as nursery:
@@ -124,7 +125,7 @@ class Membership:
     @property
     def own(self) -> Signed[MemberRecord]:
         """Our own record, as last signed."""
-        return self._own.signed
+        return self.own_record.signed
 
     @property
     def is_restored(self) -> bool:
@@ -286,8 +287,8 @@ class Membership:
 
     async def say(self, notice: Notice) -> None:
         """Tell all others at once that we shall be away, leave, or are here after all. Raises `LocalStorageError`."""
-        self._own.notice = notice
-        await self._own.renew()
+        self.own_record.notice = notice
+        await self.own_record.renew()
         with trio.move_on_after(SAY_TIMEOUT_S):
             await self._context.network.publish(self._topic, encode(self.own.envelope))
             await self._tell_everybody()
@@ -297,7 +298,7 @@ class Membership:
             await self._context.network.publish(self._topic, encode(self.own.envelope))
             has_news = await self._wait_for_renewal()
             try:
-                await self._own.renew()
+                await self.own_record.renew()
             except LocalStorageError as error:
                 # The old record goes on; a node that signs nothing new soon counts as stale, and gets no new data.
                 log.warning("the member record cannot be renewed until the disk works again: %s", error)
@@ -321,7 +322,7 @@ class Membership:
         now, wall = self._now(), self._context.clock.wall()
         if self._watch.was_set(now=now, wall=wall):
             self._on_clock_set(now, wall)
-        if self._own.is_wrong:
+        if self.own_record.is_wrong:
             self._has_news.set()
 
     def _on_clock_set(self, now: float, wall: float) -> None:

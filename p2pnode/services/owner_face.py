@@ -233,6 +233,36 @@ class AbsenceFace(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainState:
+    """How far a node is that leaves for good."""
+
+    state: str
+    """`active`, `draining` or `drained`."""
+    pairs: int
+    """Pairs that it has promised to keep."""
+    pairs_left: int
+    """Those of them that no other node has proven to keep by now."""
+    waits_for: str
+    """Why one of them was not taken; empty when none waits."""
+
+
+class DrainFace(Protocol):
+    """Leaving for good. Every method may raise a `P2PNodeError`."""
+
+    def state(self) -> DrainState:
+        """Tell how far it is."""
+        ...
+
+    async def begin(self) -> DrainState:
+        """Begin to hand over all that this node keeps, and go on with it after restarts; until the end all is kept."""
+        ...
+
+    async def stop(self) -> DrainState:
+        """Stop it, and stay: what was not given up yet is still here."""
+        ...
+
+
 class TrashFace(Protocol):
     """The trash of a node. Every method may raise a `P2PNodeError`."""
 
@@ -293,6 +323,11 @@ class OwnerFace(Protocol):
     @property
     def absence(self) -> AbsenceFace:
         """What the node tells the others of its comings and goings."""
+        ...
+
+    @property
+    def drain(self) -> DrainFace:
+        """Leaving for good."""
         ...
 
     @property

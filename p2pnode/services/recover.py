@@ -15,9 +15,7 @@ import trio
 
 from p2pnode.coding import BlobMetadata, CodingError, InconsistentBlobError, SymbolProof
 from p2pnode.errors import IntegrityError, PeerFaultError, PeerRefusedError, PeerUnavailableError, TooFewPairsError
-from p2pnode.protocols.page_records import PageRecords, make_holder_record
-from p2pnode.protocols.receipt_set import Pair, View
-from p2pnode.protocols.receipts import shard_set
+from p2pnode.protocols.receipt_set import Pair
 from p2pnode.protocols.repair import exchange
 from p2pnode.protocols.repair.exchange import Ask, PairRecovery
 from p2pnode.protocols.repair.survey import PageView, sources_of
@@ -26,7 +24,7 @@ from p2pnode.reputation.scores import Verdict
 from p2pnode.services.announce import Announcer
 from p2pnode.services.context import Context
 from p2pnode.services.health import HealthView
-from p2pnode.services.keep import RECEIPTS
+from p2pnode.services.signing import sign_pairs
 from wire import limits
 from wire.codec import encode
 from wire.ids import BlobId, PeerId, PublicKey, ShardIndex
@@ -107,7 +105,7 @@ class Recoverer:
         finally:
             if done:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + SIGN_TIMEOUT_S):
-                    await self._sign(view, shard, done)
+                    await sign_pairs(self._context, self._announcer, view, shard, done)
         return self.moved.moved_bytes - before
 
     async def _rebuild(self, view: PageView, shard: ShardIndex, blob_ids: Sequence[BlobId], done: list[BlobId]) -> None:
@@ -274,23 +272,6 @@ class Recoverer:
         )
         self.moved.pairs += 1
         self.moved.pair_bytes += len(primary.data) + len(secondary.data)
-
-    async def _sign(self, view: PageView, shard: ShardIndex, blob_ids: Sequence[BlobId]) -> None:
-        """Sign for pairs that are durable, keep the record, and let others know."""
-        context = self._context
-        positions = [at for at, blob_id in enumerate(view.group.blob_ids) if blob_id in blob_ids]
-        holder = make_holder_record(
-            context.identity,
-            view.lease,
-            view.group,
-            (shard_set(shard, positions, blob_count=len(view.group.blob_ids)),),
-            network=context.network_name,
-            sequence=await context.store.take_number(RECEIPTS),
-            time=context.wall_seconds(),
-        )
-        own_view = View(audited=context.passed.of(blob_ids), ranks={context.own: 0})
-        await context.store.receipts.merge_page(view.page, PageRecords(holders=(holder,)), own_view)
-        self._announcer.announce_holder(holder, blob_ids)
 
 
 SIGN_TIMEOUT_S = 5.0

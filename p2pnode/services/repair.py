@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import trio
 
 from p2pnode.errors import LocalStorageError, P2PNodeError
-from p2pnode.protocols.page_digests import EMPTY, differing_buckets
 from p2pnode.protocols.repair import exchange, plan
 from p2pnode.protocols.repair.budget import Credit
 from p2pnode.protocols.repair.health import Level, Presence
@@ -35,7 +34,7 @@ from p2pnode.services.recover import Recoverer
 from p2pnode.services.results import RepairReport, RepairTask
 from p2pnode.services.serve_repair import RepairServer
 from wire import limits
-from wire.ids import PAGE_BUCKETS, BlobId, Digest, PeerId, ShardIndex
+from wire.ids import BlobId, Digest, PeerId, ShardIndex
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +96,7 @@ class Repairer:
         self,
         context: Context,
         membership: Membership,
+        health: HealthView,
         announcer: Announcer,
         auditor: Auditor,
         events: Events,
@@ -105,7 +105,7 @@ class Repairer:
         profile, now = context.profile, context.clock.monotonic()
         self._context = context
         self._membership = membership
-        self._health = health = HealthView(context, membership)
+        self._health = health
         self._intents = IntentBook(yields_after_s=profile.repair_rank_step_s)
         self._recoverer = Recoverer(context, health, announcer)
         self._claims = ClaimAuditor(context, health, auditor, on_changed=self.changed)
@@ -154,30 +154,12 @@ class Repairer:
         stranger = self._health.presence(PeerId(bytes(PeerId.length)))
         before, self._watched = self._watched, _Watched(presences=dict(presences), stranger=stranger)
         if before.stranger is not stranger:
-            self.changed(await self._pages_shared(self._context.own))
+            self.changed(await self._health.pages_shared(self._context.own))
             return
         moved = [each for each, presence in presences.items() if before.presences.get(each, stranger) is not presence]
         moved += [each for each in before.presences if each not in presences]
         for peer_id in [*moved, *self._health.out_of_patience()]:
-            self.changed(await self._pages_shared(peer_id))
-
-    async def _pages_shared(self, peer_id: PeerId) -> list[Digest]:
-        """Return the pages of which both a member and we hold pairs."""
-        context = self._context
-        receipts = context.store.receipts
-        buckets = list(range(PAGE_BUCKETS))
-        if peer_id != context.own:
-            buckets = differing_buckets(await receipts.page_digests(context.own, peer_id), EMPTY)
-        found: list[Digest] = []
-        after: Digest | None = None
-        while buckets:
-            pages, has_more = await receipts.pages_shared(context.own, peer_id, buckets, after)
-            found += [each.page for each in pages]
-            if not has_more:
-                break
-            # The pages come bucket by bucket, in their order: the next ones are beyond the last.
-            after = found[-1]
-        return found
+            self.changed(await self._health.pages_shared(peer_id))
 
     async def _survey_changed(self) -> None:
         now = self._context.clock.monotonic()

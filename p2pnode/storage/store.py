@@ -18,6 +18,7 @@ from p2pnode.seams import Clock, Files, Offload
 from p2pnode.storage import (
     burying,
     collection,
+    dropping,
     leasing,
     members,
     numbers,
@@ -227,6 +228,10 @@ class SliverStore:
     async def empty_trash(self) -> Collected:
         """Remove what is in the trash, whatever its time. A bounded number at a time: call again while `has_more`."""
         return await self._call(self._writes, collection.empty_trash)
+
+    async def drop(self, pairs: Sequence[tuple[BlobId, ShardIndex]]) -> int:
+        """Remove pairs that others keep from now on, and count them as lost; return how many were here."""
+        return await self._call(self._writes, dropping.drop, pairs)
 
     async def save_members(self, envelopes: Sequence[Envelope], contacts: Sequence[Contact] = ()) -> None:
         """Keep verified member records, per signer the one with the highest sequence, and what we know of peers.

@@ -11,7 +11,7 @@ from p2pnode.protocols.repair.exchange import Ask, PairRecovery
 from testnet.fuzz.honest import OWNER, WALL, N, honest_blob
 from testnet.fuzz.values import KEYS, NETWORK
 from wire.ids import Axis, Digest, LeaseTarget, PublicKey, ShardIndex
-from wire.repair import RecoveredSymbols, RecoverSymbols, TellLoss
+from wire.repair import RecoveredSymbols, RecoverSymbols, TakeOver, TellLoss
 
 _LOST = ShardIndex(3)
 
@@ -32,6 +32,11 @@ def recover_symbols(shard: int) -> RecoverSymbols:
 def tell_loss(shard: int) -> TellLoss:
     """Return the notice that a shard is missing."""
     return TellLoss(page=_page(), blob_ids=(honest_blob(size=300).blob_id,), shard=shard)
+
+
+def take_over(shard: int) -> TakeOver:
+    """Return the offer of one that drains."""
+    return TakeOver(page=_page(), blob_ids=(honest_blob(size=300).blob_id,), shard=shard)
 
 
 def asked_symbols() -> tuple[list[Ask], PairRecovery]:

@@ -8,6 +8,7 @@ from p2pnode.membership.notice import maintenance
 from p2pnode.services.events import Events
 from p2pnode.services.owner_face import (
     AbsenceState,
+    DrainState,
     Emptied,
     NodeStatus,
     OwnedThing,
@@ -72,6 +73,30 @@ class FakeAbsence:
         return self.now
 
 
+class FakeDrain:
+    """A `DrainFace` that is a step further each time that it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = DrainState(state="active", pairs=0, pairs_left=0, waits_for="")
+
+    def state(self) -> DrainState:
+        """Tell, and go on."""
+        if self.now.pairs_left:
+            left = self.now.pairs_left - 1
+            self.now = replace(self.now, pairs_left=left, state="draining" if left else "drained", waits_for="")
+        return self.now
+
+    async def begin(self) -> DrainState:
+        """Begin with two pairs."""
+        self.now = DrainState(state="draining", pairs=2, pairs_left=2, waits_for="n7 has no room")
+        return self.now
+
+    async def stop(self) -> DrainState:
+        """Stop."""
+        self.now = DrainState(state="active", pairs=0, pairs_left=0, waits_for="")
+        return self.now
+
+
 class FakeQuota:
     """A `QuotaFace` with 250 bytes used."""
 
@@ -97,6 +122,7 @@ class FakeOwner:
         self.trash = FakeTrash()
         self.quota = FakeQuota()
         self.absence = FakeAbsence()
+        self.drain = FakeDrain()
         self.owner_asked: list[tuple[object, ...]] = []
         self.renewed_healthy = 10
         self.things = [

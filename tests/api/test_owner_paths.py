@@ -100,6 +100,15 @@ async def test_an_absence_that_nobody_waits_for_is_refused(served: Served, query
     assert served.node.absence.now.until is None
 
 
+async def test_a_drain_is_begun_looked_at_and_stopped(served: Served) -> None:
+    active = {"state": "active", "pairs": 0, "pairs_left": 0, "waits_for": ""}
+    assert (await served.client.get("/v1/drain")).json() == active
+    begun = {"state": "draining", "pairs": 2, "pairs_left": 2, "waits_for": "n7 has no room"}
+    assert (await served.client.post("/v1/drain")).json() == begun
+    assert (await served.client.get("/v1/drain")).json() == begun | {"pairs_left": 1, "waits_for": ""}
+    assert (await served.client.delete("/v1/drain")).json() == active
+
+
 async def test_the_quota_is_told_and_changed(served: Served) -> None:
     state = {"quota": 1000, "used": 250, "trash": 50, "room": 750, "disk_free": 5000, "disk_free_min": 100}
     assert (await served.client.get("/v1/quota")).json() == state

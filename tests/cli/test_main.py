@@ -36,6 +36,7 @@ COMMANDS = [
     "evidence",
     "repair",
     "maintenance",
+    "drain",
     "check",
     "id",
     "blob-id",

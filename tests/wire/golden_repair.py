@@ -4,17 +4,53 @@ from __future__ import annotations
 
 from tests.wire.golden import Golden
 from tests.wire.golden_records import BLOB, DIGEST, ENVELOPE
+from tests.wire.golden_sync import HOLDER_RECORD
 from wire.repair import (
     LossNoted,
     RecoveredSymbol,
     RecoveredSymbols,
     RecoverSymbols,
     RepairIntent,
+    TakenOver,
+    TakeOver,
     TellLoss,
     WantedSymbol,
 )
 
 REPAIR = (
+    Golden(
+        TakenOver(holder=HOLDER_RECORD),
+        """
+        92                     # array of 2
+          cc 87                # tag: TakenOver
+          95                   # holder: array of 5
+            50                 # tag: HolderRecord
+            01                 # version: 1
+            94                 # lease: array of 4
+              01               # tag: Envelope
+              c4 02 b0d7       # body
+              c4 20 0e*32      # signer
+              c4 40 51*64      # signature
+            94                 # page: array of 4
+              1b               # tag: GroupPage
+              00               # page index: 0
+              91               # blob ids: array of 1
+                c4 20 ab*32    # BlobId
+              90               # path: array of 0
+            93                 # holder: array of 3
+              19               # tag: HolderReceipts
+              94               # batch: array of 4
+                01             # tag: Envelope
+                c4 02 b0d7     # body
+                c4 20 0e*32    # signer
+                c4 40 51*64    # signature
+              91               # shard sets: array of 1
+                93             # array of 3
+                  1a           # tag: ShardSet
+                  02           # shard: 2
+                  c4 01 05     # blobs
+        """,
+    ),
     Golden(
         RepairIntent(page=DIGEST, blob_ids=(BLOB,), shard=2, time=1_800_000_000),
         """
@@ -102,6 +138,17 @@ REPAIR = (
         """
         91         # array of 1
           cc 8e    # tag: LossNoted
+        """,
+    ),
+    Golden(
+        TakeOver(page=DIGEST, blob_ids=(BLOB,), shard=2),
+        """
+        94                 # array of 4
+          cc 8f            # tag: TakeOver
+          c4 20 d1*32      # page
+          91               # blob ids: array of 1
+            c4 20 ab*32    # BlobId
+          02               # shard: 2
         """,
     ),
 )

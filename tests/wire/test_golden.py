@@ -50,7 +50,7 @@ def test_tags_are_distinct_and_in_their_ranges() -> None:
             "wire.ownership": range(0x60, 0x70),
             "wire.challenges": range(0x70, 0x75),
             "wire.evidence": range(0x75, 0x80),
-            "wire.repair": range(0x88, 0x90),
+            "wire.repair": range(0x87, 0x90),
             "wire.protocol_ids": parts,
             "wire.invitations": parts,
         }

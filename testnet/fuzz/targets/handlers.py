@@ -31,6 +31,7 @@ import p2pnode.services.reach
 import p2pnode.services.serve_reads
 import p2pnode.services.serve_repair
 import p2pnode.services.sync
+import p2pnode.services.take_over
 import p2pnode.storage.leasing
 import p2pnode.storage.page_store
 import p2pnode.storage.writer
@@ -90,7 +91,7 @@ from wire.ownership import (
     SuccessionKept,
 )
 from wire.records import Envelope, HolderReceipts, RecordBundle
-from wire.repair import LossNoted, RecoveredSymbols
+from wire.repair import LossNoted, RecoveredSymbols, TakenOver
 from wire.signed import sign_record
 
 SPARE_TASKS = 60
@@ -112,7 +113,7 @@ _ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "owner": (HeadKept, Buried, SuccessionKept),
     "sync": (SetsCompared, Pages, PageExchanged),
     "audit": (Proven, Absent),
-    "repair": (RecoveredSymbols, LossNoted),
+    "repair": (RecoveredSymbols, LossNoted, TakenOver),
 }
 _REQUESTS: dict[str, tuple[type[Any], ...]] = {
     "store": p2pnode.services.keep.REQUESTS,
@@ -122,7 +123,7 @@ _REQUESTS: dict[str, tuple[type[Any], ...]] = {
     "owner": p2pnode.services.owner_server.REQUESTS,
     "sync": p2pnode.services.sync.REQUESTS,
     "audit": p2pnode.services.prove.REQUESTS,
-    "repair": p2pnode.services.serve_repair.REQUESTS,
+    "repair": (*p2pnode.services.serve_repair.REQUESTS, *p2pnode.services.take_over.REQUESTS),
 }
 _PROMISED = 3
 """The shard that the node keeps for an honest owner before anything else."""
@@ -139,7 +140,7 @@ def targets() -> list[Target]:
         "owner": (services.owner_server, p2pnode.protocols.heads, p2pnode.protocols.successions),
         "sync": (services.sync, p2pnode.protocols.sync, storage.page_store),
         "audit": (services.prove, p2pnode.protocols.challenge, p2pnode.protocols.audit_targets),
-        "repair": (services.serve_repair, services.losses, p2pnode.protocols.repair.serving),
+        "repair": (services.serve_repair, services.take_over, services.losses, p2pnode.protocols.repair.serving),
     }
     return [
         *(_handler(name, modules[name]) for name in _REQUESTS),
@@ -185,7 +186,8 @@ def _requests() -> dict[str, list[bytes]]:
         + [frame(KeepSuccession(succession=_succession())), frame(GetSuccession(owner=PublicKey(honest.OWNER.public)))],
         "audit": [frame(_challenge(number)) for number in range(4)],
         "repair": [frame(honest_repair.recover_symbols(shard)) for shard in range(honest.N)]
-        + [frame(honest_repair.tell_loss(shard)) for shard in range(2)],
+        + [frame(honest_repair.tell_loss(shard)) for shard in range(2)]
+        + [frame(honest_repair.take_over(shard)) for shard in range(2)],
         "sync": [frame(CompareSets(digest=bytes(8))), frame(ListPages(buckets=tuple(range(0, 256, 5)), after=None))]
         + [frame(honest.page_records(number)) for number in range(4)]
         + [frame(_our_promise())],

@@ -55,7 +55,7 @@ from wire.messages import (
     StorePair,
     payload_bytes,
 )
-from wire.repair import LossNoted, RecoveredSymbols, RecoverSymbols, TellLoss
+from wire.repair import LossNoted, RecoveredSymbols, RecoverSymbols, TakenOver, TakeOver, TellLoss
 
 MESSAGES = (
     Refused,
@@ -93,6 +93,8 @@ MESSAGES = (
     RecoveredSymbols,
     TellLoss,
     LossNoted,
+    TakeOver,
+    TakenOver,
 )
 """Everything that nodes say to each other on streams."""
 

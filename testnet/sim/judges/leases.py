@@ -17,12 +17,12 @@ from testnet.sim.judges.pairs import HeldLease, held_lease, lease_digest
 from wire import limits
 from wire.codec import decode
 from wire.errors import WireError
-from wire.ids import Digest, PublicKey
+from wire.ids import Digest, PublicKey, ShardIndex
 from wire.messages import CommitLease
 from wire.ownership import Succession
-from wire.records import Certificate, Envelope, Tombstone
+from wire.records import Certificate, Envelope, RecordBundle, Retraction, Tombstone
 
-Record = CommitLease | KeptRenewal | Certificate | KeptTombstone | KeptSuccession
+Record = CommitLease | KeptRenewal | Certificate | KeptTombstone | KeptSuccession | RecordBundle
 """What of the record files is judged by."""
 
 
@@ -99,6 +99,18 @@ class RecordInspector:
                 ]
         return signed
 
+    def retracted(self, files: SimFiles, signer: bytes) -> dict[PairKey, int]:
+        """Return the highest number with which a key has retracted each pair, by what survives every power loss."""
+        found: dict[PairKey, int] = {}
+        for data in self._certain_records(files):
+            record = self.read(data)
+            for envelope in record.retractions if isinstance(record, RecordBundle) else ():
+                if envelope.signer == signer:
+                    each = decode(envelope.body, Retraction, bytes_max=limits.RECORD_BYTES_MAX)
+                    key = PairKey(each.blob_id, ShardIndex(each.shard))
+                    found[key] = max(each.sequence, found.get(key, 0))
+        return found
+
     def read(self, data: bytes) -> Record | None:
         """Return what a record file holds; None when it holds something else, or nothing that can be read."""
         if data not in self._read:
@@ -129,7 +141,7 @@ def _commit(record: Record | None) -> CommitLease | Certificate | None:
     """Return what puts pairs under a lease."""
     if isinstance(record, KeptRenewal):
         return record.commit
-    return None if isinstance(record, KeptTombstone | KeptSuccession) else record
+    return None if isinstance(record, KeptTombstone | KeptSuccession | RecordBundle) else record
 
 
 def _parsed(data: bytes) -> Record | None:
@@ -139,4 +151,5 @@ def _parsed(data: bytes) -> Record | None:
             return decode(record.body, Certificate, bytes_max=limits.RECORD_BYTES_MAX)
     except (DamagedFileError, NewerFormatError, WireError):
         return None
-    return record if isinstance(record, CommitLease | KeptRenewal | KeptTombstone | KeptSuccession) else None
+    kinds = CommitLease | KeptRenewal | KeptTombstone | KeptSuccession | RecordBundle
+    return record if isinstance(record, kinds) else None

@@ -4,7 +4,8 @@ When a receipt leaves an honest node, its pair and its lease must be on that nod
 instant could take them: "signed before it was durable" is found although no crash comes at the wrong moment. Later, at
 each check, the pair must still be there. Every now and then the production store is opened on what a power loss would
 leave of a disk, and must find everything that was promised. Excepted is what a scenario has damaged behind the node's
-back: that it is never served is another judge's matter.
+back: that it is never served is another judge's matter; and of a node that a scenario lets leave for good what it has
+retracted.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ REOPENED_PAIRS_MAX = 12
 
 @dataclass(slots=True)
 class _Promise:
-    """What one node signed for one pair: its leases by their digests."""
+    """What one node signed for one pair: its leases by their digests, and the number of the last receipt."""
 
     leases: dict[Digest, HeldLease]
+    number: int = 0
 
 
 class PromiseJudge:
@@ -59,6 +61,8 @@ class PromiseJudge:
         self._findings = Findings(NAME)
         self._rng = world.generator("judges/promises")
         self._promises: dict[tuple[str, PairKey], _Promise] = {}
+        self.leaving: set[str] = set()
+        """Nodes that a scenario lets drain: they may end receipts for pairs that they could keep."""
         self._in_effect: set[tuple[str, Digest]] = set()
         """Nodes and the final leases whose certificate they have confirmed."""
         self._certificates: dict[Digest, Certificate] = {}
@@ -69,19 +73,29 @@ class PromiseJudge:
 
     def promised(self, node: str) -> list[PairKey]:
         """Return the pairs for which a node has signed and whose leases have not ended, in order."""
+        ended = self._ended(node)
         return sorted(
-            key for (name, key), promise in self._promises.items() if name == node and self._is_live(name, promise)
+            key
+            for (name, key), promise in self._promises.items()
+            if name == node and self._is_live(name, promise) and promise.number > ended.get(key, -1)
         )
 
     async def check(self) -> int:
         """Check that what was promised is still there. Raises `JudgementError`."""
         self._findings.deliver()
-        live = [(node, key) for (node, key), each in sorted(self._promises.items()) if self._is_live(node, each)]
+        live = [(node, key) for node in sorted({name for name, _ in self._promises}) for key in self.promised(node)]
         for node, key in live:
             self._check_present(node, key)
         if live:
             await self._check_reopened(self._rng.choice(live)[0])
         return len(live)
+
+    def _ended(self, node: str) -> dict[PairKey, int]:
+        """Return with which number a node that leaves has ended its receipts for each pair."""
+        if node not in self.leaving:
+            return {}
+        machine = self._world.machines[node]
+        return self._records.retracted(machine.files, machine.identity.public)
 
     # ------------------------------------------------------------------ on the wire
 
@@ -174,7 +188,9 @@ class PromiseJudge:
         if self._numbered.setdefault((node, number), batch.body) != batch.body:
             self._findings.blame(f"it signed two receipts with number {number}", node=node, subject=subject)
         for key in keys:
-            self._promises.setdefault((node, key), _Promise({})).leases[lease.digest] = lease
+            promise = self._promises.setdefault((node, key), _Promise({}))
+            promise.leases[lease.digest] = lease
+            promise.number = max(promise.number, number)
             self._check_durable(node, key, lease, record)
 
     def _check_durable(self, node: str, key: PairKey, lease: HeldLease, record: CommitLease) -> None:

@@ -45,10 +45,14 @@ _MOVED_MAX = 1.6
 """Bytes moved for each byte of a pair, at most: a few holders may have been asked in vain."""
 
 
-def _report(run: Run, name: str) -> RepairReport:
+def _node(run: Run, name: str) -> Node:
     node = run.machine(name).node
     assert isinstance(node, Node)
-    return node.repairs()
+    return node
+
+
+def _report(run: Run, name: str) -> RepairReport:
+    return _node(run, name).repairs()
 
 
 def _reports(run: Run, names: Sequence[str]) -> list[RepairReport]:
@@ -130,9 +134,7 @@ async def an_announced_absence(run: Run) -> None:
     await run.start()
     judge = await _stored(run)
     (away,) = run.some(1)
-    node = run.machine(away).node
-    assert isinstance(node, Node)
-    await node.absence.announce(int(2 * _QUICK.long_grace_s))
+    await _node(run, away).absence.announce(int(2 * _QUICK.long_grace_s))
     await run.wait(0.0, _QUICK.short_grace_s)
     run.inject.kill(away)
     await run.wait(1.5 * _QUICK.long_grace_s, 1.9 * _QUICK.long_grace_s)
@@ -140,6 +142,34 @@ async def an_announced_absence(run: Run) -> None:
     await run.world.all_meet()
     await _until_rebuilt(run, run.names(), 0)
     await _finish(run, judge, run.names())
+
+
+@scenario(FaultKind.KILL, FaultKind.LEFT_FOR_EVER, profile=_QUICK, repairs=True)
+async def a_node_leaves_for_good(run: Run) -> None:
+    """A node drains, is killed in the middle and goes on; once it is gone nothing is left to rebuild."""
+    await run.start()
+    judge = await _stored(run)
+    (leaving,) = run.some(1)
+    run.bench.promises.leaving.add(leaving)
+    await _node(run, leaving).drain.begin()
+    await run.wait(0.0, 3.0)
+    run.inject.kill(leaving)
+    await run.wait(0.0, _QUICK.suspect_after_s)
+    await run.restart(leaving)
+    with trio.move_on_after(_WITHIN_S):
+        while _node(run, leaving).drain.state().state != "drained":  # noqa: ASYNC110 - it has no event
+            await trio.sleep(_POLL_S)
+    state = _node(run, leaving).drain.state()
+    if state.state != "drained":
+        raise JudgementError(NAME, f"it is {state.state}, {state.pairs_left} pairs are left: {state.waits_for}")
+    await trio.sleep(5 * _QUICK.sync_soon_s)  # By then all know what it has retracted.
+    run.inject.lose_for_ever(leaving)
+    core = run.others([leaving])
+    await run.wait(1.2 * _QUICK.long_grace_s, 1.4 * _QUICK.long_grace_s)
+    found = _reports(run, core)
+    if any(each.pairs_rebuilt or each.pairs_missing for each in found):
+        raise JudgementError(NAME, "there was something to rebuild after a node that had handed all of it over")
+    await _finish(run, judge, core)
 
 
 @scenario(FaultKind.OLD_DISK, profile=_QUICK, repairs=True)

@@ -1,0 +1,135 @@
+"""Taking pairs over from a node that leaves for good: each is fetched whole from it, checked, stored and signed for."""
+
+from __future__ import annotations
+
+import logging
+
+import trio
+
+from p2pnode.coding import BlobMetadata, CodingError, verify_sliver
+from p2pnode.errors import (
+    DiskFullError,
+    LeaseError,
+    LocalStorageError,
+    PeerFaultError,
+    PeerUnavailableError,
+    QuotaError,
+)
+from p2pnode.protocols.refusal import RefusalError
+from p2pnode.protocols.repair import exchange
+from p2pnode.protocols.repair.budget import Credit
+from p2pnode.protocols.repair.handing import check_offer
+from p2pnode.protocols.repair.ranks import rank_of
+from p2pnode.protocols.repair.survey import PageView
+from p2pnode.protocols.store import open_metadata, record_of
+from p2pnode.services.announce import Announcer
+from p2pnode.services.context import Context
+from p2pnode.services.health import HealthView
+from p2pnode.services.losses import learn_page
+from p2pnode.services.membership import Membership
+from p2pnode.services.peers import Answer
+from p2pnode.services.signing import sign_pairs
+from wire.ids import Axis, BlobId, PeerId, ShardIndex
+from wire.messages import BlobRecord, GetRecord, GetSliver, NoRecord, RefusalCode, SliverData
+from wire.repair import TakenOver, TakeOver
+
+log = logging.getLogger(__name__)
+
+REQUESTS = (TakeOver,)
+"""The requests of the `repair` protocol that are answered here."""
+
+WAITING_MAX = 8
+"""Offers that wait for the one that is being taken: more are refused."""
+
+
+class Taker:
+    """Answers offers of nodes that drain."""
+
+    def __init__(self, context: Context, membership: Membership, health: HealthView, announcer: Announcer) -> None:
+        """Nothing was offered yet."""
+        profile, now = context.profile, context.clock.monotonic()
+        self._context = context
+        self._membership = membership
+        self._health = health
+        self._announcer = announcer
+        self._turn = trio.Lock()
+        self._credit = Credit(per_s=profile.repair_bytes_per_s, carried_s=profile.repair_credit_s, now=now)
+
+    async def answer(self, peer_id: PeerId, message: object, payload: bytes) -> Answer:
+        """Take what is offered over, then answer. Raises `RefusalError`."""
+        del payload
+        if not isinstance(message, TakeOver):
+            raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no offer")
+        if not self._membership.table.is_draining(peer_id):
+            raise RefusalError(RefusalCode.INVALID, "pairs are taken over from nodes that drain only")
+        if self._turn.statistics().tasks_waiting >= WAITING_MAX:
+            raise RefusalError(RefusalCode.BUSY, "too many nodes offer their pairs at once")
+        try:
+            async with self._turn:
+                return await self._take(peer_id, message), ()
+        except (QuotaError, DiskFullError) as error:
+            raise RefusalError(RefusalCode.NO_SPACE, str(error)) from error
+        except LeaseError as error:
+            raise RefusalError(RefusalCode.LEASE, str(error)) from error
+        except LocalStorageError as error:
+            raise RefusalError(RefusalCode.DAMAGED, str(error)) from error
+        except (PeerUnavailableError, PeerFaultError, CodingError) as error:
+            log.info("%s did not hand its pairs over: %s", peer_id, error)
+            raise RefusalError(RefusalCode.BUSY, f"the pairs could not be had: {error}") from error
+
+    async def _take(self, peer_id: PeerId, offer: TakeOver) -> TakenOver:
+        context = self._context
+        await context.clock.sleep(self._credit.wait_s(context.clock.monotonic()))
+        view = await self._view(peer_id, offer)
+        shard = ShardIndex(offer.shard)
+        for lost in check_offer(view, offer, leaving=peer_id, own=context.own, stays=self._health.stays):
+            if rank_of(self._health.order(view, lost), context.own, missing=lost.missing) is None:
+                raise RefusalError(RefusalCode.BUSY, "others come before this node for the shard")
+        await context.store.certify(view.certificate, view.lease)
+        for blob_id, _ in await context.store.missing([(blob_id, shard) for blob_id in offer.blob_ids]):
+            await self._fetch(peer_id, view, blob_id, shard)
+        holder = await sign_pairs(context, self._announcer, view, shard, offer.blob_ids)
+        return TakenOver(holder=holder.record)
+
+    async def _view(self, peer_id: PeerId, offer: TakeOver) -> PageView:
+        view = await self._health.survey(offer.page)
+        if view is None or not self._knows(view, peer_id):
+            await learn_page(self._context, self._health, peer_id, offer.page)
+            view = await self._health.survey(offer.page)
+        if view is None:
+            raise RefusalError(RefusalCode.NOT_HELD, "no certificate of this page is in effect as far as is known here")
+        return view
+
+    def _knows(self, view: PageView, peer_id: PeerId) -> bool:
+        """Tell whether we have a part in a page, so that its receipts come here by themselves."""
+        return {self._context.own, peer_id} <= view.receipts.signers()
+
+    async def _fetch(self, peer_id: PeerId, view: PageView, blob_id: BlobId, shard: ShardIndex) -> None:
+        """Fetch one pair and store it."""
+        context = self._context
+        metadata = await self._metadata(peer_id, blob_id)
+        primary = await self._sliver(peer_id, metadata, shard, Axis.PRIMARY)
+        secondary = await self._sliver(peer_id, metadata, shard, Axis.SECONDARY)
+        self._credit.spend(len(primary) + len(secondary), context.clock.monotonic())
+        await context.store.store_pair(blob_id, shard, record_of(metadata), primary, secondary, [view.lease])
+
+    async def _metadata(self, peer_id: PeerId, blob_id: BlobId) -> BlobMetadata:
+        context = self._context
+        held = await context.store.held(blob_id)
+        if held is not None:
+            return await context.offload.run(open_metadata, blob_id, held.metadata)
+        request = GetRecord(blob_id=blob_id, wants_certificates=False)
+        reply = await context.peers.ask(peer_id, "read", request, expect=(BlobRecord, NoRecord))
+        if isinstance(reply.message, NoRecord):
+            message = f"{peer_id} has nothing of blob {blob_id}, which it offers"
+            raise PeerFaultError(message)
+        return await context.offload.run(open_metadata, blob_id, reply.message.metadata)
+
+    async def _sliver(self, peer_id: PeerId, metadata: BlobMetadata, shard: ShardIndex, axis: Axis) -> bytes:
+        """Return one sliver, which is checked before it counts."""
+        context = self._context
+        index = exchange.sliver_of_shard(metadata.blob_id, shard, axis, metadata.n)
+        request = GetSliver(blob_id=metadata.blob_id, axis=axis, index=index)
+        reply = await context.peers.ask(peer_id, "read", request, expect=(SliverData,))
+        await context.offload.run(verify_sliver, metadata, axis, index, reply.payload)
+        return reply.payload
