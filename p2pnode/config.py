@@ -67,6 +67,11 @@ class Profile:
     finds_lan_peers: bool = True
     """Whether a node may look for others on the local network, unless its settings say no."""
 
+    scrub_every_s: float = 14 * DAY_S
+    """How often all that is kept is read from the disk and checked: damage that no audit has met is found by then."""
+    scrub_bytes_per_s: int = 1 << 20
+    """How fast it is read: a hundred GB in a day, and a hundredth of what a disk does."""
+
     request_timeout_s: float = 20.0
     """How long one request may take from its first byte to the end of its answer, payload apart."""
     bytes_per_s_min: int = 64 * 1024
@@ -155,6 +160,7 @@ TESTNET = replace(
     audit_every_s=10,
     asked_again_after_s=(5, 15),
     repair_rank_step_s=2,
+    scrub_every_s=HOUR_S,
     reconnect_every_s=1,
     finds_lan_peers=False,
 )

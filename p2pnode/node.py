@@ -45,7 +45,7 @@ from p2pnode.services.keep import Keeper
 from p2pnode.services.membership import Membership
 from p2pnode.services.node_config import NodeConfig
 from p2pnode.services.nursery import open_nursery
-from p2pnode.services.owner_face import NO_OPTIONS, NodeStatus, OwnedThing, PutOptions, Removed, Renewed
+from p2pnode.services.owner_face import NO_OPTIONS, NodeStatus, OwnedThing, PutOptions, Removed, Renewed, ScrubState
 from p2pnode.services.ownership import Ownership
 from p2pnode.services.peer_rows import peer_rows
 from p2pnode.services.peers import Answer, Handler, Peers, after, answer_or_refuse, by_kind
@@ -68,6 +68,7 @@ from p2pnode.services.results import (
     StoragePlan,
 )
 from p2pnode.services.retract import Retractor
+from p2pnode.services.scrub import Scrubber
 from p2pnode.services.serve_reads import ReadServer
 from p2pnode.services.stat import Statistician
 from p2pnode.services.status import why_of
@@ -139,6 +140,7 @@ class Node:
             await self.evidence.load()
             await self._auditor.load()
             await self.drain.load()
+            await self._scrubber.load()
             async with open_nursery() as nursery:
                 await nursery.start(self._network.run)
                 await nursery.start(self._membership.run)
@@ -148,6 +150,7 @@ class Node:
                 nursery.start_soon(self._traffic.run)
                 nursery.start_soon(self._retractor.run)
                 nursery.start_soon(self.drain.run)
+                nursery.start_soon(self._scrubber.run)
                 nursery.start_soon(self._sync.run)
                 nursery.start_soon(self.evidence.run)
                 if self._config.repairs:
@@ -203,6 +206,7 @@ class Node:
         self._announcer.subscribe()
         health = HealthView(context, self._membership)
         self._repairer = Repairer(context, self._membership, health, self._announcer, self._auditor, self.events)
+        self._scrubber = Scrubber(context, owner_store, self.events, restored=self._membership.restoration.found)
         self._taker = Taker(context, self._membership, health, self._announcer)
         self.drain = Drainer(
             context,
@@ -315,7 +319,8 @@ class Node:
         """See `NodeFace`."""
         found = await self.ownership.status(self.info(), self.reach(), self._traffic.traffic)
         why = why_of(self.evidence.against_us(), self.evidence.reproaches())
-        return replace(found, warnings=(*why, *self.absence.warnings(), *self.drain.warnings(), *found.warnings))
+        told = (*why, *self.absence.warnings(), *self.drain.warnings(), *self._scrubber.warnings())
+        return replace(found, warnings=(*told, *found.warnings))
 
     async def plan(self, size: int, *, shards: int | None) -> StoragePlan:
         """See `NodeFace`."""
@@ -330,6 +335,10 @@ class Node:
     def repairs(self) -> RepairReport:
         """See `NodeFace`."""
         return self._repairer.report()
+
+    def scrub(self) -> ScrubState:
+        """See `NodeFace`."""
+        return self._scrubber.state()
 
     def refused(self) -> dict[str, int]:
         """See `NodeFace`."""

@@ -58,6 +58,7 @@ class OwnerPaths:
             ("GET", "/v1/drain", self.drain),
             ("POST", "/v1/drain", self.begin_drain),
             ("DELETE", "/v1/drain", self.stop_drain),
+            ("GET", "/v1/scrub", self.scrub),
             ("GET", "/v1/status", self.status),
             ("GET", "/v1/events", self.events),
         ):
@@ -123,6 +124,10 @@ class OwnerPaths:
     async def stop_drain(self) -> Response:
         """Stop it: the node stays."""
         return JSONResponse(dataclasses.asdict(await self._node.drain.stop()))
+
+    async def scrub(self) -> Response:
+        """Tell when all that the node keeps was last looked at."""
+        return JSONResponse(dataclasses.asdict(self._node.scrub()))
 
     async def status(self) -> Response:
         """Tell how the node is doing."""

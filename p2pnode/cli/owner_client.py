@@ -18,6 +18,7 @@ from p2pnode.services.owner_face import (
     QuotaState,
     Removed,
     Renewed,
+    ScrubState,
     Space,
     Stored,
     Traffic,
@@ -116,6 +117,11 @@ def begin_drain(daemon: DaemonClient) -> DrainState:
 def stop_drain(daemon: DaemonClient) -> DrainState:
     """Stop it: the node stays."""
     return made(DrainState, daemon.ask("/v1/drain", method="DELETE"))
+
+
+def scrub(daemon: DaemonClient) -> ScrubState:
+    """Tell when all that the node keeps was last looked at."""
+    return made(ScrubState, daemon.ask("/v1/scrub"))
 
 
 def quota(daemon: DaemonClient) -> QuotaState:

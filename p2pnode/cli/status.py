@@ -9,11 +9,12 @@ import typer
 from p2pnode.cli.daemon_client import daemon_of
 from p2pnode.cli.options import HOME_DEFAULT, HomeOption, JsonOption, new_app
 from p2pnode.cli.output import one_line, print_facts, print_json, reporting
+from p2pnode.cli.owner_client import scrub
 from p2pnode.cli.owner_client import status as ask_for_status
 from p2pnode.cli.repair import summary
-from p2pnode.services.owner_face import NodeStatus, Traffic
+from p2pnode.services.owner_face import NodeStatus, ScrubState, Traffic
 from p2pnode.services.results import RepairReport
-from p2pnode.wording import counted, human_bytes, human_duration
+from p2pnode.wording import counted, human_bytes, human_date, human_duration
 
 app = new_app()
 
@@ -29,14 +30,15 @@ def status(*, as_json: JsonOption = False, home: HomeOption = HOME_DEFAULT) -> N
     """Show on one screen how your node is doing, and what to do."""
     with reporting(as_json=as_json):
         daemon = daemon_of(home)
-        found, repairs = ask_for_status(daemon), daemon.repairs()
+        found, repairs, walk = ask_for_status(daemon), daemon.repairs(), scrub(daemon)
         if as_json:
-            print_json({**dataclasses.asdict(found), "repair": dataclasses.asdict(repairs)})
+            parts = {"repair": dataclasses.asdict(repairs), "scrub": dataclasses.asdict(walk)}
+            print_json(dataclasses.asdict(found) | parts)
         else:
-            _print_for_a_person(found, repairs)
+            _print_for_a_person(found, repairs, walk)
 
 
-def _print_for_a_person(found: NodeStatus, repairs: RepairReport) -> None:
+def _print_for_a_person(found: NodeStatus, repairs: RepairReport, walk: ScrubState) -> None:
     space, stored = found.space, found.stored
     share = f" ({100 * space.used // space.quota} %)" if space.quota else ""
     trash = f", {human_bytes(space.trash)} of it in the trash" if space.trash else ""
@@ -49,6 +51,7 @@ def _print_for_a_person(found: NodeStatus, repairs: RepairReport) -> None:
             ("traffic", _traffic_line(found.traffic)),
             ("you stored", _stored_line(found)),
             ("repair", summary(repairs)),
+            ("scrub", _scrub_line(walk)),
         ]
     )
     if stored.untold_removals:
@@ -59,6 +62,16 @@ def _print_for_a_person(found: NodeStatus, repairs: RepairReport) -> None:
     for each in found.warnings:
         print(f"! {one_line(each.message)}")
         print(f"  {one_line(each.advice)}")
+
+
+def _scrub_line(walk: ScrubState) -> str:
+    """Return when all that is kept was last looked at, and what was found."""
+    found = f"{counted(walk.pairs, 'pair')} looked at, {walk.lost or 'none'} of them damaged"
+    if walk.walks:
+        return f"under way, {found}"
+    if walk.finished_at is None:
+        return f"the first one begins {human_date(walk.next_at or 0)}"
+    return f"finished {human_date(walk.finished_at)}, {found}"
 
 
 def _traffic_line(traffic: Traffic) -> str:

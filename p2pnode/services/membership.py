@@ -88,8 +88,8 @@ class Membership:
         self.has_record = trio.Event()
         """Set once our own record is signed, with a number that nobody has seen."""
         self._seeds = tuple(bootstrap)
-        self._restoration = Restoration(context)
-        self.own_record = OwnMemberRecord(context, facts, self._restoration)
+        self.restoration = Restoration(context)
+        self.own_record = OwnMemberRecord(context, facts, self.restoration)
         """Its notice may be set before the first one is signed; `say` it later."""
         self._watch = ClockWatch()
         self.contacts = Contacts(context, self.table, bootstrap=bootstrap, greet=self._greet, on_look=self._look_around)
@@ -98,7 +98,7 @@ class Membership:
 
     async def prepare(self) -> None:
         """Take part in the topic and load the members known before; call it before the network runs."""
-        await self._restoration.prepare()
+        await self.restoration.prepare()
         self._context.network.subscribe(self._topic, self._on_gossip)
         for envelope in await self._context.store.load_members():
             signed = self._open(envelope)
@@ -110,7 +110,7 @@ class Membership:
 
     async def run(self, *, task_status: OnRunning) -> None:
         """Publish, greet, dial and save until cancelled; started once our own record exists."""
-        await self._restoration.ask(self._whom_to_ask())
+        await self.restoration.ask(self._whom_to_ask())
         await self.own_record.renew()
         self.has_record.set()
         task_status.started()
@@ -120,7 +120,6 @@ class Membership:
             nursery.start_soon(self._save_regularly)
             nursery.start_soon(self._admission.run)
             nursery.start_soon(self._watch_own_link)
-            nursery.start_soon(self._restoration.rescan)
 
     @property
     def own(self) -> Signed[MemberRecord]:
@@ -130,7 +129,7 @@ class Membership:
     @property
     def is_restored(self) -> bool:
         """Whether others have seen newer records of ours than our own disk knows of."""
-        return self._restoration.is_restored
+        return self.restoration.is_restored
 
     def is_frozen(self) -> bool:
         """Tell whether our own link seems to be down, so that nobody is declared lost and scores stand still."""
@@ -230,8 +229,8 @@ class Membership:
         """Tell whether a checked record is one of ours, which is news only to a node that was restored."""
         if signed.signer_peer != self._context.own:
             return False
-        self._restoration.saw(signed)
-        if self._restoration.is_behind:
+        self.restoration.saw(signed)
+        if self.restoration.is_behind:
             self._has_news.set()
         return True
 
@@ -310,7 +309,7 @@ class Membership:
     async def _wait_for_renewal(self) -> bool:
         """Wait until it is time for a new record; return whether that is because something of it is wrong by now."""
         self._has_news = trio.Event()
-        if self._restoration.is_behind:
+        if self.restoration.is_behind:
             return True
         with trio.move_on_after(self._context.profile.member_record_every_s):
             await self._has_news.wait()

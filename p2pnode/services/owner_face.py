@@ -149,6 +149,22 @@ class Warning:  # noqa: A001 - the word that the user sees
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScrubState:
+    """The regular look at all that a node keeps. Times are seconds since 1970."""
+
+    walks: bool
+    """Whether one is under way."""
+    pairs: int
+    """Pairs that it has looked at, or the last one has."""
+    lost: int
+    """Those of them that were damaged or gone; they are rebuilt."""
+    finished_at: int | None
+    """When the last one ended; None when none has."""
+    next_at: int | None
+    """When the next one begins; None while one is under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
     """All of it."""
 
@@ -345,6 +361,10 @@ class OwnerFace(Protocol):
 
     async def remove(self, reference: Reference) -> Removed:
         """End our lease on a thing: holders that are away are told when they are back."""
+        ...
+
+    def scrub(self) -> ScrubState:
+        """Tell when all that this node keeps was last looked at, and what was found."""
         ...
 
     async def status(self) -> NodeStatus:

@@ -17,10 +17,9 @@ from collections.abc import Sequence
 import trio
 
 from crypto.signing import BadSignatureError
-from p2pnode.errors import LocalStorageError, P2PNodeError
+from p2pnode.errors import P2PNodeError
 from p2pnode.protocols.members import check_member_record
 from p2pnode.services.context import Context
-from p2pnode.storage.names import PairKey
 from wire.errors import WireError
 from wire.ids import PeerId
 from wire.messages import GetOwnRecord, OwnRecord
@@ -41,9 +40,6 @@ ANSWERS_ENOUGH = 3
 ASK_TIMEOUT_S = 3.0
 """How long a node waits for them, dials included: a line around the world takes two, and an operator hardly notices."""
 
-RESCAN_REST = 1.0
-"""How long the rescan rests after each step, in lengths of that step: half of the disk's time stays for others."""
-
 
 class Restoration:
     """Whether this node was restored from an old disk, and the way out of it."""
@@ -56,12 +52,13 @@ class Restoration:
         self._seen = 0
         """The highest number under our signature that anybody has shown us."""
         self._answers = 0
-        self._found = trio.Event()
+        self.found = trio.Event()
+        """Set once it is known that the disk is an old one: then every pair on it is looked at (`scrub.py`)."""
 
     @property
     def is_restored(self) -> bool:
         """Whether others have seen records of ours that our database does not know."""
-        return self._found.is_set()
+        return self.found.is_set()
 
     @property
     def is_behind(self) -> bool:
@@ -98,8 +95,8 @@ class Restoration:
         if signed.signer_peer != self._context.own or signed.record.sequence <= max(self._seen, self._signed):
             return
         self._seen = signed.record.sequence
-        if not self._found.is_set():
-            self._found.set()
+        if not self.found.is_set():
+            self.found.set()
             log.error(
                 "this node is restored: others know its record number %d, its own disk knows only %d, so the disk was"
                 " put back from an old copy; new numbers begin far above, and what is missing here is told as lost",
@@ -116,22 +113,3 @@ class Restoration:
             self._signed = seen
         self._signed = await store.next_sequence(MEMBER_RECORD)
         return self._signed
-
-    async def rescan(self) -> None:
-        """Once it is known that the disk is an old one, look at every pair that should be on it."""
-        await self._found.wait()
-        clock, store = self._context.clock, self._context.store
-        pairs = lost = 0
-        last: PairKey | None = None
-        while True:
-            started_at = clock.monotonic()
-            try:
-                step = await store.rescan(last)
-            except LocalStorageError as error:
-                log.warning("the rescan ends early, because the disk fails: %s", error)
-                return
-            pairs, lost, last = pairs + step.pairs, lost + step.lost, step.last
-            if last is None:
-                break
-            await clock.sleep(RESCAN_REST * (clock.monotonic() - started_at))
-        log.warning("all %d pairs of the restored disk were looked at: %d are lost", pairs, lost)

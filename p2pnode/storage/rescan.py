@@ -1,7 +1,8 @@
 """Looking at every pair that the index says is held: each file is there, whole, and what it should be.
 
-Reads do that for what they read, and the start for names and sizes. Here it is all bytes of all files, for when the
-whole disk is in doubt. What is damaged or gone counts as lost from then on. Runs in worker threads.
+Reads do that for what they read, and the start for names and sizes. Here it is all bytes of all files, step by step:
+now and then, and at once when the whole disk is in doubt. What is damaged or gone counts as lost from then on. Runs in
+worker threads.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Rescanned:
     """What one call looked at."""
 
     pairs: int
+    file_bytes: int
+    """What was read, as the index says."""
     lost: int
     last: PairKey | None
     """Where to go on; None when all pairs were looked at."""
@@ -34,7 +37,7 @@ def rescan(engine: Engine, after: PairKey | None) -> Rescanned:
         rows = index.held_pairs_after(connection, after, RESCAN_PAIRS_MAX)
     lost = sum(_is_lost(engine, row) for row in rows)
     last = PairKey(rows[-1].blob_id, rows[-1].shard) if len(rows) == RESCAN_PAIRS_MAX else None
-    return Rescanned(pairs=len(rows), lost=lost, last=last)
+    return Rescanned(pairs=len(rows), file_bytes=sum(row.file_bytes for row in rows), lost=lost, last=last)
 
 
 def _is_lost(engine: Engine, row: PairRow) -> bool:

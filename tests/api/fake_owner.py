@@ -15,6 +15,7 @@ from p2pnode.services.owner_face import (
     QuotaState,
     Removed,
     Renewed,
+    ScrubState,
     Space,
     Stored,
     Traffic,
@@ -122,6 +123,7 @@ class FakeOwner:
         self.trash = FakeTrash()
         self.quota = FakeQuota()
         self.absence = FakeAbsence()
+        self.scrub_state = ScrubState(walks=False, pairs=0, lost=0, finished_at=None, next_at=1_801_000_000)
         self.drain = FakeDrain()
         self.owner_asked: list[tuple[object, ...]] = []
         self.renewed_healthy = 10
@@ -160,6 +162,10 @@ class FakeOwner:
             **{name: getattr(self.node_status, name) for name in NodeStatus.__slots__ if name != "warnings"},
             warnings=(Warning(kind=kind, message=message, advice=advice),),
         )
+
+    def scrub(self) -> ScrubState:
+        """Tell."""
+        return self.scrub_state
 
     async def owned(self, *, with_removed: bool = False) -> list[OwnedThing]:
         """List."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from p2pnode.errors import ExitCode
+from p2pnode.services.owner_face import ScrubState
 from tests.api.fake_node import reference_of
 from tests.api.fake_owner import THING_ID
 from tests.cli.conftest import Cli
@@ -102,6 +104,15 @@ def test_status_is_one_screen_and_says_when_all_is_well(cli: Cli, daemon: FakeDa
     assert out.endswith("all is well\n")
     daemon.node.warn("alone", "no other node is connected", "Check the line.")
     assert "! no other node is connected\n  Check the line.\n" in cli("status").out.decode()
+
+
+def test_status_says_when_all_that_is_kept_was_last_looked_at(cli: Cli, daemon: FakeDaemon) -> None:
+    assert "the first one begins 2027-01-26" in cli("status").out.decode()
+    daemon.node.scrub_state = ScrubState(walks=True, pairs=7, lost=1, finished_at=1_800_000_000, next_at=None)
+    assert "under way, 7 pairs looked at, 1 of them damaged" in cli("status").out.decode()
+    daemon.node.scrub_state = replace(daemon.node.scrub_state, walks=False, lost=0, next_at=1_801_000_000)
+    assert "finished 2027-01-15 08:00 UTC, 7 pairs looked at, none of them damaged" in cli("status").out.decode()
+    assert cli("status", "--json").json()["scrub"] == dataclasses.asdict(daemon.node.scrub_state)
 
 
 def test_status_json_has_the_space_in_bytes(cli: Cli, daemon: FakeDaemon) -> None:

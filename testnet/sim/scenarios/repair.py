@@ -172,6 +172,20 @@ async def a_node_leaves_for_good(run: Run) -> None:
     await _finish(run, judge, core)
 
 
+@scenario(FaultKind.BIT_ROT, profile=replace(_QUICK, scrub_every_s=90), repairs=True)
+async def what_nobody_asks_for_rots(run: Run) -> None:
+    """A pair rots that nobody reads or asks for: its holder finds it by itself, and rebuilds it."""
+    await run.start()
+    judge = await _stored(run)
+    (bad,) = run.some(1)
+    ((before, _),) = pair_files(run.machine(bad).files)
+    run.inject.bit_rot(bad, under=["pairs/"])
+    await _until_rebuilt(run, run.names(), 1)
+    if run.machine(bad).files.is_injured(before):
+        raise JudgementError(NAME, "what has rotted is still there", node=bad)
+    await _finish(run, judge, run.names())
+
+
 @scenario(FaultKind.OLD_DISK, profile=_QUICK, repairs=True)
 async def a_disk_is_lost_and_made_whole(run: Run) -> None:
     """A node comes back with a disk from before: it has its pair again, without a command."""
