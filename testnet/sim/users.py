@@ -1,4 +1,4 @@
-"""What users of a node do: store bytes and read them, in the node's own process."""
+"""What users of a node do: store bytes, read them, renew and remove them, in the node's own process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import trio
 
+from p2pnode.services.owner_face import Removed, Renewed
 from p2pnode.services.results import BlobStatus, PutResult
 from testnet.sim.machine import Machine, RunningNode
 from wire.references import Reference
@@ -45,5 +46,26 @@ async def stat(machine: Machine, text: str) -> BlobStatus:
 
     async def work(node: RunningNode) -> BlobStatus:
         return await node.stat(Reference.parse(text))
+
+    return await machine.call(work)
+
+
+async def renew(machine: Machine, text: str) -> Renewed:
+    """Renew something, or take a share in what somebody else stored, as the owner of a machine's node.
+
+    Raises as `get` does.
+    """
+
+    async def work(node: RunningNode) -> Renewed:
+        return await node.renew(Reference.parse(text))
+
+    return await machine.call(work)
+
+
+async def remove(machine: Machine, text: str) -> Removed:
+    """End the lease that the owner of a machine's node has on something. Raises as `get` does."""
+
+    async def work(node: RunningNode) -> Removed:
+        return await node.remove(Reference.parse(text))
 
     return await machine.call(work)

@@ -41,11 +41,15 @@ class RecordInspector:
                 return True
         return False
 
-    def covers(self, files: SimFiles, lease: Digest, key: PairKey) -> bool:
-        """Tell whether some record that survives a power loss puts a pair under a lease."""
+    def covers(self, files: SimFiles, lease: HeldLease, key: PairKey) -> bool:
+        """Tell whether some record that survives a power loss puts a pair under a lease, or a later one in its place.
+
+        An owner's newer lease that ends no earlier makes the older one needless. What a writer signs for itself is
+        heard of with its certificate, and by then it may have renewed again.
+        """
         for data in self._certain_records(files):
             record = _commit(self.read(data))
-            if record is None or lease_digest(record.lease) != lease:
+            if record is None or not _is_as_good(held_lease(record.lease), lease):
                 continue
             if isinstance(record, Certificate):
                 if key.blob_id in record.page.blob_ids:
@@ -135,6 +139,13 @@ def end_of(lease: HeldLease, tombstones: list[tuple[PublicKey, Tombstone]]) -> i
         if is_its and lease.record.is_deletable and tombstone.sequence >= lease.record.sequence:
             end = min(end, tombstone.time)
     return end
+
+
+def _is_as_good(found: HeldLease, lease: HeldLease) -> bool:
+    if found.digest == lease.digest:
+        return True
+    is_of_same = found.owner == lease.owner and found.record.target == lease.record.target
+    return is_of_same and found.record.sequence > lease.record.sequence and found.record.end >= lease.record.end
 
 
 def _commit(record: Record | None) -> CommitLease | Certificate | None:

@@ -203,9 +203,7 @@ class PromiseJudge:
             self._findings.blame(what, node=node, subject=key.blob_id.text())
             return
         is_leased = any(each.digest == lease.digest for each in found.leases)
-        if not (
-            is_leased or self._records.has_lease_record(files, record) or self._records.covers(files, lease.digest, key)
-        ):
+        if not (is_leased or self._records.has_lease_record(files, record) or self._records.covers(files, lease, key)):
             what = f"it signed for shard {key.shard} of {key.blob_id.text()} under a lease that it could still lose"
             self._findings.blame(what, node=node, subject=key.blob_id.text())
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import trio
 
 from p2pnode.config import DAY_S, HOUR_S, MINUTE_S
-from p2pnode.services.results import PutResult
 from p2pnode.storage.names import PAIRS_DIRECTORY, parse_pair_name
 from testnet.sim.admission import SIMULATED
 from testnet.sim.faults import FaultKind
@@ -102,13 +101,13 @@ async def leases_run_out(run: Run) -> None:
     await _flap(run)
     await run.wait(BRIEF.lease_s / 2, BRIEF.lease_s / 2)
     late = await run.must_put(run.rng.choice(run.names()), HEALTHY)
-    await _until(run, early, in_trash=True)
+    await until_ended(run, [each.id for each in early], in_trash=True)
     await run.check()
     for each in stored:
         await run.must_get(run.rng.choice(run.names()), each, "it is in the trash, which is read")
     run.shelf[:] = [each for each in run.shelf if each not in stored]
     await _flap(run)
-    await _until(run, early, in_trash=False)
+    await until_ended(run, [each.id for each in early], in_trash=False)
     assert late.id in {each.id for each in run.shelf}
     await run.heal()
     await run.demand_progress()
@@ -123,9 +122,9 @@ async def _flap(run: Run) -> None:
     await run.world.all_meet()
 
 
-async def _until(run: Run, results: list[PutResult], *, in_trash: bool) -> None:
+async def until_ended(run: Run, texts: list[str], *, in_trash: bool) -> None:
     """Wait until blobs are in the trash, or gone from there, on every node, for as long as collecting may take."""
-    blobs = {Reference.parse(each.id).blob_id for each in results}
+    blobs = {Reference.parse(each).blob_id for each in texts}
     most_s = BRIEF.lease_s + BRIEF.trash_s + BRIEF.collection_after_uptime_s + 2 * HOUR_S
     with trio.move_on_after(most_s) as patience:
         while _is_waited_for(run, blobs, in_trash=in_trash):

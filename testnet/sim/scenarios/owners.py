@@ -11,7 +11,7 @@ from p2pnode.config import MINUTE_S
 from p2pnode.node import Node
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.protocols.renewal import make_tombstone
-from p2pnode.services.owner_face import Removed, Renewed
+from testnet.sim import users
 from testnet.sim.faults import FaultKind
 from testnet.sim.judges import JudgementError
 from testnet.sim.judges.pairs import pair_files
@@ -106,7 +106,7 @@ async def a_removal_is_undone(run: Run) -> None:
     both = list(run.shelf)
     await _renewed(run, other, shared)
     for reference in (shared, own):
-        await run.machine(name).call(partial(_remove, reference=reference))
+        await users.remove(run.machine(name), reference.text())
     (third,) = run.some(1)
     run.inject.kill(third)
     await run.wait(1.0, 60.0)
@@ -137,17 +137,9 @@ def _demand(run: Run, judge: str, *references: Reference, is_held: tuple[bool, .
 
 
 async def _renewed(run: Run, name: str, reference: Reference) -> None:
-    done = await run.machine(name).call(partial(_renew, reference=reference))
+    done = await users.renew(run.machine(name), reference.text())
     if done.healthy < done.n:
         raise JudgementError(BACK, f"{done.healthy} of {done.n} shards are renewed", node=name)
-
-
-async def _renew(node: RunningNode, *, reference: Reference) -> Renewed:
-    return await node.renew(reference)
-
-
-async def _remove(node: RunningNode, *, reference: Reference) -> Removed:
-    return await node.remove(reference)
 
 
 async def _moved(run: Run, name: str) -> None:
