@@ -169,6 +169,8 @@ class Verdict(enum.Enum):
     """News: forward it."""
     IGNORE = "ignore"
     """Nothing new, or not for us now: go no further with it; an honest peer may have sent it."""
+    LATER = "later"
+    """Not known yet: go no further with it until we publish the same bytes, which passes this very message on."""
     REJECT = "reject"
     """No honest peer would have passed it on, because it would have checked: it costs the peer standing."""
 
@@ -272,7 +274,11 @@ class Network(Protocol):
         ...
 
     async def publish(self, topic: str, data: bytes) -> None:
-        """Gossip a message to everyone in the topic; our own handler is not called."""
+        """Gossip a message to everyone in the topic; our own handler is not called.
+
+        Bytes that we heard and decided on `Verdict.LATER` go on as the message that they came in, so that nobody who
+        has it gets it again.
+        """
         ...
 
     async def run(self, *, task_status: OnRunning) -> None:

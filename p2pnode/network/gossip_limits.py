@@ -102,6 +102,10 @@ SERVED_PER_HEARTBEAT_MAX = 256
 SERVED_TIMES_MAX = 3
 """How often one peer gets the same message because it asks: after a lost stream, not for the sake of our upload."""
 
+HELD_MAX = 1_024
+"""Messages that are held until something is decided on them: as many as newcomers wait for the check of their work. The
+records of members have 10 KB at most."""
+
 BACKOFF_S = 60.0
 """How long a peer that was asked to leave a mesh, or left, is not asked in again: what the specification says."""
 

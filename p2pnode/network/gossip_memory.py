@@ -14,6 +14,7 @@ from p2pnode.network import gossip_limits
 from wire.ids import PeerId
 
 Name = TypeVar("Name", bound=Hashable)
+Heard = TypeVar("Heard")
 
 
 class SeenNames:
@@ -146,3 +147,29 @@ class OwedNames(Generic[Name]):
             for name, topic in names.items():
                 offers.setdefault((peer_id, topic), []).append(name)
         return [(peer_id, topic, names) for (peer_id, topic), names in offers.items()]
+
+
+class HeldMessages(Generic[Heard]):
+    """Messages on which nothing is decided yet, by their topic and bytes; the oldest makes room.
+
+    Were they published as messages of our own, each neighbour would take them for new ones, and get as many copies as
+    it has neighbours.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is held."""
+        self._held: dict[tuple[str, bytes], Heard] = {}
+
+    def __len__(self) -> int:
+        """Return how many are held."""
+        return len(self._held)
+
+    def put(self, topic: str, data: bytes, message: Heard) -> None:
+        """Hold a message; of two with the same bytes the first is as good as the second."""
+        self._held.setdefault((topic, data), message)
+        if len(self._held) > gossip_limits.HELD_MAX:
+            del self._held[next(iter(self._held))]
+
+    def take(self, topic: str, data: bytes) -> Heard | None:
+        """Return the message with these bytes, and hold it no more; None when there is none."""
+        return self._held.pop((topic, data), None)

@@ -93,7 +93,9 @@ class Gossip:
                 nursery.start_soon(self._send_to, neighbour, neighbour.sending)
 
     async def publish(self, topic: str, data: bytes) -> None:
-        """Send a message to the mesh; waits while neighbours are behind, but no longer than PUBLISH_S.
+        """Send a message to the mesh, or pass on the held one with these bytes.
+
+        Waits while neighbours are behind, but no longer than PUBLISH_S.
 
         Raises `CallerError` when it is too long or we do not take part in the topic.
         """
@@ -107,6 +109,8 @@ class Gossip:
         with trio.move_on_after(gossip_limits.PUBLISH_S):
             while self._is_behind(topic):
                 await self._room.wait()
+        if self.router.pass_on_held(topic, data, now=trio.current_time()):
+            return
         self._number += 1
         key = self._host.get_private_key()
         signed = sign_message(key, self._own_id, number=self._number, topic=topic, data=data)

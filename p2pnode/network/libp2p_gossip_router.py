@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from p2pnode.network import gossip_limits, gossip_standing
-from p2pnode.network.gossip_memory import OwedNames, RecentMessages, SeenNames
+from p2pnode.network.gossip_memory import HeldMessages, OwedNames, RecentMessages, SeenNames
 from p2pnode.network.gossip_mesh import GraftAnswer, TopicMesh
 from p2pnode.network.gossip_standing import StandingOf, Standings
 from p2pnode.network.libp2p_gossip_streams import Neighbour
@@ -33,6 +33,8 @@ class Router:
         self.seen = SeenNames(now=now)
         self.recent = RecentMessages()
         self.owed = OwedNames[bytes]()
+        self.held = HeldMessages[tuple[PeerId, Message]]()
+        """Each with the peer that brought it."""
         self.drops: Counter[str] = Counter()
         """What was dropped since somebody looked, by the reason."""
 
@@ -154,6 +156,8 @@ class Router:
                 self._pass_on(message, via=neighbour.peer_id)
             case Verdict.REJECT:
                 self.reject(neighbour, BadMessageError(f"rejected in {message.topic}"), now=now)
+            case Verdict.LATER:
+                self.held.put(message.topic, message.data, (neighbour.peer_id, message))
             case Verdict.IGNORE:
                 pass
             case _:
@@ -180,6 +184,16 @@ class Router:
         self.seen.add(message.name, now=now)
         hearers = self.meshes[message.topic].first_hearers(standing=self._standing_at(now), shuffle=self._rng.shuffled)
         self._send(message, [peer_id for peer_id in hearers if peer_id != message.author])
+
+    def pass_on_held(self, topic: str, data: bytes, *, now: float) -> bool:
+        """Pass on the message with these bytes that is held, as if it were accepted now; return whether one was."""
+        held = self.held.take(topic, data)
+        if held is None:
+            return False
+        via, message = held
+        self.standings.brought_news(via, now=now)
+        self._pass_on(message, via=via)
+        return True
 
     def _pass_on(self, message: Message, *, via: PeerId) -> None:
         """Send a message to some of the mesh, and remember to offer it to the others."""

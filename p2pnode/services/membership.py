@@ -280,7 +280,7 @@ class Membership:
                 self._take(checked.signed)
                 return checked.verdict
             case Admitted.WAITS:
-                return Verdict.IGNORE  # Whoever checked it passes it on: `_welcome`.
+                return Verdict.LATER  # Once it is checked it is passed on: `_welcome`.
             case Admitted.NO:
                 return Verdict.REJECT
 

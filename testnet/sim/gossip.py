@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from p2pnode.network import gossip_limits
-from p2pnode.network.gossip_memory import OwedNames
+from p2pnode.network.gossip_memory import HeldMessages, OwedNames
 from p2pnode.network.gossip_mesh import GraftAnswer, TopicMesh
 from p2pnode.seams import GossipHandler, Verdict
 from testnet.sim.fabric import Fabric, Host
@@ -88,6 +88,7 @@ class SimGossip:
         self._seen: dict[MessageId, None] = {}
         self._recent: dict[MessageId, _Recent] = {}
         self._owed = OwedNames[MessageId]()
+        self._held = HeldMessages[tuple[PeerId, MessageId]]()
         self._is_beating = False
 
     @property
@@ -146,7 +147,13 @@ class SimGossip:
     # ------------------------------------------------------------------ messages
 
     def publish(self, topic: str, data: bytes) -> None:
-        """Gossip a message of our own."""
+        """Gossip a message of our own, or pass on the held one with these bytes."""
+        held = self._held.take(topic, data)
+        if held is not None:
+            via, message = held
+            self._keep(message, topic, data)
+            self._pass_on(message, topic, data, via=via)
+            return
         message = MessageId(self.peer_id, self._fabric.new_number())
         for tell in self._fabric.on_publish:
             tell(self._host, topic, data)
@@ -171,12 +178,18 @@ class SimGossip:
 
     def _take(self, message: MessageId, topic: str, data: bytes, *, via: PeerId) -> None:
         self._remember(message, topic, data)
-        if self._hears(self._handlers[topic], via, data, topic) is Verdict.ACCEPT:
-            at_once, later = self._meshes[topic].next_hearers(but=(via, message.author), shuffle=self._shuffled)
-            self._owed.owe(later, message, topic)
-            self._send_all(at_once, message, topic, data)
-        else:
-            self._recent.pop(message, None)  # What we do not pass on, we do not offer either.
+        verdict = self._hears(self._handlers[topic], via, data, topic)
+        if verdict is Verdict.ACCEPT:
+            self._pass_on(message, topic, data, via=via)
+            return
+        self._recent.pop(message, None)  # What we do not pass on, we do not offer either.
+        if verdict is Verdict.LATER:
+            self._held.put(topic, data, (via, message))
+
+    def _pass_on(self, message: MessageId, topic: str, data: bytes, *, via: PeerId) -> None:
+        at_once, later = self._meshes[topic].next_hearers(but=(via, message.author), shuffle=self._shuffled)
+        self._owed.owe(later, message, topic)
+        self._send_all(at_once, message, topic, data)
 
     def forget(self, message: MessageId) -> None:
         """Know no more that a message was seen, as real gossip does not after some minutes."""
@@ -203,6 +216,9 @@ class SimGossip:
         self._seen[message] = None
         if len(self._seen) > SEEN_MAX:
             del self._seen[next(iter(self._seen))]
+        self._keep(message, topic, data)
+
+    def _keep(self, message: MessageId, topic: str, data: bytes) -> None:
         self._recent[message] = _Recent(topic, data, self._fabric.clock.current_time())
         self._beat_soon()
 

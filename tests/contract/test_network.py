@@ -234,6 +234,49 @@ def test_gossip_that_a_node_does_not_want_is_not_forwarded(run_network: Run) -> 
     run_network(claim)
 
 
+def test_gossip_that_is_decided_on_later_is_passed_on_as_the_same_message_once_it_is_published(
+    run_network: Run,
+) -> None:
+    async def claim(lab: Lab) -> None:
+        heard: dict[str, list[bytes]] = {"first": [], "middle": [], "last": []}
+
+        def listen(name: str) -> GossipHandler:
+            def handler(_via: PeerId, data: bytes) -> Verdict:
+                heard[name].append(data)
+                return Verdict.LATER if (name, data[:5]) == ("middle", b"later") else Verdict.ACCEPT
+
+            return handler
+
+        first, middle, last = [(await lab.start(topics={TOPIC: listen(name)})).network for name in heard]
+        await introduce(first, middle)
+        await introduce(middle, last)
+        number = 0
+        while not heard["last"]:
+            await first.publish(TOPIC, b"early %d" % number)
+            number += 1
+            await trio.sleep(0.25)
+        await first.publish(TOPIC, b"later, far")
+        await first.publish(TOPIC, b"next")
+        await wait_until(lambda: b"later, far" in heard["middle"] and b"next" in heard["last"])
+        assert b"later, far" not in heard["last"]
+        await middle.publish(TOPIC, b"later, far")
+        await wait_until(lambda: b"later, far" in heard["last"])
+        # Who has the message already knows it by its name, though another one published it.
+        await introduce(first, last)
+        while b"later, near" not in heard["last"]:
+            await first.publish(TOPIC, b"later, near")
+            await trio.sleep(0.25)
+        await wait_until(lambda: b"later, near" in heard["middle"])
+        copies = heard["last"].count(b"later, near")
+        for data in (b"later, near", b"end"):
+            await middle.publish(TOPIC, data)
+        await wait_until(lambda: b"end" in heard["last"] and b"end" in heard["first"])
+        assert heard["last"].count(b"later, near") == copies
+        assert not {b"later, near", b"later, far"} & set(heard["first"])
+
+    run_network(claim)
+
+
 def test_a_third_node_finds_addresses_by_asking_the_others(run_network: Run) -> None:
     async def claim(lab: Lab) -> None:
         one, hub, other = [(await lab.start()).network for _ in range(3)]

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from p2pnode.network import gossip_limits, gossip_standing
-from p2pnode.network.gossip_memory import OwedNames, RecentMessages, SeenNames
+from p2pnode.network.gossip_memory import HeldMessages, OwedNames, RecentMessages, SeenNames
 from p2pnode.network.gossip_mesh import GraftAnswer, TopicMesh
 from p2pnode.network.gossip_pace import Pace
 from p2pnode.network.gossip_standing import FAULTS_FREE, GRAYLIST_BELOW, HALF_LIFE_S, NEIGHBOURS_FREE, Standings
@@ -325,3 +325,17 @@ def test_our_own_message_goes_to_others_while_the_mesh_is_small() -> None:
     assert mesh.first_hearers(standing=lambda _: -41.0, shuffle=_same) == []
     full = _mesh(10)
     assert full.first_hearers(standing=_good, shuffle=_same) == full.members
+
+
+def test_held_messages_are_known_by_topic_and_bytes_taken_once_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gossip_limits, "HELD_MAX", 3)
+    held = HeldMessages[int]()
+    held.put("t", b"one", 1)
+    held.put("t", b"one", 2)
+    assert held.take("u", b"one") is None
+    assert held.take("t", b"one") == 1
+    assert held.take("t", b"one") is None
+    for number in range(5):
+        held.put("t", bytes([number]), number)
+    assert len(held) == 3
+    assert [held.take("t", bytes([number])) for number in range(5)] == [None, None, 2, 3, 4]
