@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -60,6 +61,19 @@ _DOMAIN_TAGS: dict[type[object], str] = {
 }
 
 
+PEERS_MAX = 16_384
+"""Peer ids that are remembered, about 250 bytes each: more than the members of a full table."""
+
+
+@functools.lru_cache(maxsize=PEERS_MAX)
+def peer_of(signer: PublicKey) -> PeerId:
+    """Return the peer id of a key.
+
+    It is remembered: it is asked for at every look at a record, and the tables of one process share the answer.
+    """
+    return PeerId(peer_id_of(signer))
+
+
 @dataclass(frozen=True, slots=True)
 class Signed(Generic[R]):
     """A record whose signature was checked (or made) here, with the envelope that proves it to others."""
@@ -75,7 +89,7 @@ class Signed(Generic[R]):
     @property
     def signer_peer(self) -> PeerId:
         """The peer id of the key that signed."""
-        return PeerId(peer_id_of(self.envelope.signer))
+        return peer_of(self.envelope.signer)
 
     @property
     def digest(self) -> Digest:

@@ -9,8 +9,10 @@ make room, then one of a crowd, anchors never, and else a newcomer is refused.
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
+from operator import itemgetter
 from statistics import median
 
 from p2pnode.config import Profile
@@ -78,7 +80,7 @@ class MemberTable:
         """What is believed of peers that are no members."""
         self._members: dict[PeerId, Member] = {}
         self._in_order: list[tuple[PeerId, Member]] | None = []
-        """All of them in the order of their ids; None when somebody came or went since it was made."""
+        """All of them in the order of their ids; None when somebody went since it was made."""
         self.summary = Summary()
         """Of the records of all members; for comparing tables."""
         self.anchors: frozenset[PeerId] = frozenset()
@@ -129,7 +131,9 @@ class MemberTable:
         if peer_id in self.condemned:
             member.pulse.tell(Event.CONDEMNED)
         self.summary.flip(peer_id, record.sequence)
-        self._in_order = None
+        if self._in_order is not None:  # Sorting them all for each newcomer would take most of a young node's time.
+            self._in_order = self._in_order.copy()  # Whoever was given the list may still be going through it.
+            bisect.insort(self._in_order, (peer_id, member), key=itemgetter(0))
         self.changes += 1
         return True
 

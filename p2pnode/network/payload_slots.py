@@ -42,8 +42,9 @@ class _Queue:
         self._waiting.append(waiter)
         self._grant()
         try:
-            with trio.fail_after(limits.PAYLOAD_WAIT_S):
-                await waiter.granted.wait()
+            if waiter.reservation is None:
+                with trio.fail_after(limits.PAYLOAD_WAIT_S):
+                    await waiter.granted.wait()
             yield
         finally:
             if waiter.reservation is not None:

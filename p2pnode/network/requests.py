@@ -163,7 +163,10 @@ class Requester:
         try:
             with trio.move_on_after(allowed_s) as deadline:
                 for semaphore in (peer.slots, self._slots):
-                    await semaphore.acquire()
+                    if semaphore.value:  # Mostly there is a slot: then the loop need not go round for it.
+                        semaphore.acquire_nowait()
+                    else:
+                        await semaphore.acquire()
                     held.append(semaphore)
             if deadline.cancelled_caught:
                 text = f"too many requests are under way, one to {peer_id_to_text(peer_id)} waited {allowed_s:.0f} s"

@@ -106,6 +106,17 @@ def test_only_active_members_are_chosen_for_new_data() -> None:
     assert [each for each, _ in members.members()] == sorted([peer_id(1), peer_id(2)])
 
 
+def test_members_are_in_order_whoever_comes_and_a_list_that_was_given_stays_as_it_was() -> None:
+    members = table()
+    for number in (5, 3, 9, 1, 7):
+        given = members.members()
+        before = list(given)
+        members.consider(signed_member(number), now=NOW, wall=TIME)
+        assert given == before
+    assert [each for each, _ in members.members()] == sorted(peer_id(number) for number in (1, 3, 5, 7, 9))
+    assert dict(members.members())[peer_id(9)] is members.get(peer_id(9))
+
+
 def test_silence_counts_from_the_last_contact_and_else_from_our_start() -> None:
     members = table()
     members.contact(peer_id(9), now=NOW + 56, wall=TIME)  # A stranger leaves no trace.
