@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
+from p2pnode.membership.summary import Summary
 from wire.ids import PeerId
 from wire.records import MemberRecord
 from wire.signed import Signed
@@ -112,6 +113,8 @@ class Newcomers:
     def __init__(self) -> None:
         """Nobody waits."""
         self._waiting: dict[_Key, Newcomer] = {}
+        self.summary = Summary()
+        """Of the records that wait: what we have heard need not be told again."""
         self._lanes = {
             True: _Lane(waiting_max=CHOSEN_WAITING_MAX, brought_max=BROUGHT_BY_CHOSEN_MAX),
             False: _Lane(waiting_max=STRANGERS_WAITING_MAX, brought_max=BROUGHT_BY_BLOCK_MAX),
@@ -132,16 +135,19 @@ class Newcomers:
         known = self._waiting.get(key)
         if known is not None:
             if signed.record.sequence > known.signed.record.sequence:
+                self._flip(known)
                 known.signed = signed
+                self._flip(known)
             known.is_for_others |= is_for_others
             return True
         if self._barred.get(bringer.name, now) > now:
             return False
         has_room, leaving = self._lanes[bringer.is_chosen].push(bringer.name, key)
         if leaving is not None:
-            del self._waiting[leaving]
+            self._let_go(leaving)
         if has_room:
-            self._waiting[key] = Newcomer(signed, bringer, is_for_others)
+            self._waiting[key] = newcomer = Newcomer(signed, bringer, is_for_others)
+            self._flip(newcomer)
         return has_room
 
     def next(self) -> Newcomer | None:
@@ -150,7 +156,7 @@ class Newcomers:
             key = self._lanes[is_chosen].pop()
             if key is not None:
                 self._is_turn_of_chosen = not is_chosen
-                return self._waiting.pop(key)
+                return self._let_go(key)
         return None
 
     def failed(self, newcomer: Newcomer, *, now: float) -> None:
@@ -161,4 +167,12 @@ class Newcomers:
         if len(self._barred) > BARRED_MAX:
             self._barred.popitem(last=False)
         for key in self._lanes[bringer.is_chosen].drop(bringer.name):
-            del self._waiting[key]
+            self._let_go(key)
+
+    def _let_go(self, key: _Key) -> Newcomer:
+        newcomer = self._waiting.pop(key)
+        self._flip(newcomer)
+        return newcomer
+
+    def _flip(self, newcomer: Newcomer) -> None:
+        self.summary.flip(newcomer.signed.signer_peer, newcomer.signed.record.sequence)

@@ -28,17 +28,21 @@ class Summary:
 
     def __init__(self) -> None:
         """Start with no record."""
-        self._sums = 0  # All buckets in one number, the first in its lowest bits.
+        self.sums = 0
+        """All buckets in one number, the first in its lowest bits."""
 
     def flip(self, peer_id: PeerId, sequence: int) -> None:
         """Take a record in, or out again: it is the same sum."""
         data = bytes(peer_id) + sequence.to_bytes(_SEQUENCE_BYTES, "big")
         digest = hashlib.blake2b(data, digest_size=_HASH_BYTES, person=b"p2pnode/members").digest()
-        self._sums ^= int.from_bytes(digest, "little") << (_HASH_BITS * bucket_of(peer_id))
+        self.sums ^= int.from_bytes(digest, "little") << (_HASH_BITS * bucket_of(peer_id))
 
-    def digests(self) -> MembersSummary:
-        """Return what another node compares with its own."""
-        return MembersSummary(self._sums.to_bytes(MembersSummary.length, "little"))
+    def digests(self, *others: Summary) -> MembersSummary:
+        """Return what another node compares with its own, with the records of other summaries taken in."""
+        sums = self.sums
+        for other in others:
+            sums ^= other.sums
+        return MembersSummary(sums.to_bytes(MembersSummary.length, "little"))
 
 
 def bucket_of(peer_id: PeerId) -> int:
@@ -48,18 +52,18 @@ def bucket_of(peer_id: PeerId) -> int:
 
 def within(buckets: Collection[int], rows: Iterable[tuple[PeerId, T]]) -> list[tuple[PeerId, T]]:
     """Return the rows whose peer is in one of the buckets; a large table is gone through for each new neighbour."""
-    return [row for row in rows if row[0][-1] in buckets]
+    return [row for row in rows if row[0][-1] in buckets] if buckets else []
 
 
 def differing(ours: MembersSummary, theirs: MembersSummary | None) -> frozenset[int]:
     """Return the buckets in which the two tables differ; all when the other one is not known."""
     if theirs is None:
         return frozenset(range(SUMMARY_BUCKETS))
-    difference = int.from_bytes(ours, "little") ^ int.from_bytes(theirs, "little")
-    buckets = set()
-    while difference:
-        lowest_bit = (difference & -difference).bit_length() - 1
-        bucket = lowest_bit // _HASH_BITS
-        buckets.add(bucket)
-        difference &= -1 << (_HASH_BITS * (bucket + 1))
-    return frozenset(buckets)
+    if ours == theirs:
+        return frozenset()
+    starts = range(0, MembersSummary.length, _HASH_BYTES)
+    return frozenset(
+        start // _HASH_BYTES
+        for start in starts
+        if ours[start : start + _HASH_BYTES] != theirs[start : start + _HASH_BYTES]
+    )

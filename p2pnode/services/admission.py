@@ -16,6 +16,7 @@ from crypto.work import BadWorkError
 from p2pnode.membership.domains import domain_of
 from p2pnode.membership.newcomers import Bringer, Newcomer, Newcomers
 from p2pnode.membership.refusals import Refused
+from p2pnode.membership.summary import Summary
 from p2pnode.membership.table import MemberTable
 from p2pnode.protocols.members import check_admission, check_admission_claim
 from p2pnode.services.context import Context
@@ -48,6 +49,11 @@ class Admission:
         self._welcome = welcome
         self._newcomers = Newcomers()
         self._has_come = trio.Event()
+
+    @property
+    def summary(self) -> Summary:
+        """The summary of the records that wait here."""
+        return self._newcomers.summary
 
     def admit(self, signed: Signed[MemberRecord], *, via: PeerId, is_for_others: bool = False) -> Admitted:
         """Decide on a record that a peer brought; one whose work is not known yet waits for its check.

@@ -133,6 +133,13 @@ class Contacts:
         """Greet all that are connected as if they were new: something may have passed us by."""
         self._greet_at.clear()
 
+    def knows_the_same(self, peer_id: PeerId) -> None:
+        """Take note that a peer has greeted us and knows what we know: it has nothing to answer a greeting of ours.
+
+        Two that meet greet each other at one moment; in a quiet network the second greeting would tell nothing.
+        """
+        self._greet_at[peer_id] = math.inf
+
     def has_news_of(self, peer_id: PeerId) -> None:
         """Take note of a member's new record: it is alive somewhere, perhaps elsewhere than we thought."""
         self._context.network.learn_addresses(peer_id, self._table.addresses(peer_id))

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import trio
 
-from crypto.peer_id import peer_id_of
 from crypto.signing import BadSignatureError
 from crypto.work import BadWorkError
 from p2pnode.errors import LocalStorageError, P2PNodeError
@@ -21,7 +20,7 @@ from p2pnode.membership.liveness import Liveness
 from p2pnode.membership.newcomers import Newcomer
 from p2pnode.membership.notice import Notice
 from p2pnode.membership.refusals import Refused
-from p2pnode.membership.summary import bucket_of, differing, within
+from p2pnode.membership.summary import Summary, bucket_of, differing, within
 from p2pnode.membership.table import MemberTable
 from p2pnode.placement.rendezvous import Candidate
 from p2pnode.protocols.gossip import MEMBERS, GossipGate
@@ -46,7 +45,7 @@ from wire.errors import WireError
 from wire.ids import MembersSummary, PeerId
 from wire.messages import ExchangeMembers, GetOwnRecord, Members, OwnRecord, RefusalCode
 from wire.records import Envelope, MemberRecord, MemberState
-from wire.signed import Signed
+from wire.signed import Signed, peer_of
 
 log = logging.getLogger(__name__)
 
@@ -186,36 +185,36 @@ class Membership:
 
     def _answer_exchange(self, peer_id: PeerId, message: ExchangeMembers) -> Members:
         self._consider(message.record, via=peer_id)
-        buckets = differing(self._summary(), message.known)
-        members = within(buckets, self.table.members()) if buckets else []
-        news = [(each, member.signed.envelope) for each, member in members]
+        buckets = differing(self._summary_with(), message.known)
+        if not buckets:
+            self.contacts.knows_the_same(peer_id)
+        news = [(each, member.signed.envelope) for each, member in within(buckets, self.table.members())]
         if bucket_of(self._context.own) in buckets:
             bisect.insort(news, (self._context.own, self.own.envelope), key=lambda row: row[0])
         return members_page(news, after=message.after)
 
-    def _summary(self) -> MembersSummary:
-        """Return the summary of all that we know, our own record included."""
-        own, sequence = self._context.own, self.own.record.sequence
-        self.table.summary.flip(own, sequence)
-        digests = self.table.summary.digests()
-        self.table.summary.flip(own, sequence)
-        return digests
+    def _summary_with(self, *others: Summary) -> MembersSummary:
+        """Return the summary of all that we know, our own record included, with what other summaries have."""
+        own = Summary()
+        own.flip(self._context.own, self.own.record.sequence)
+        return self.table.summary.digests(own, *others)
 
     def _now(self) -> float:
         return self._context.clock.monotonic()
 
-    def _consider(self, envelope: Envelope, *, via: PeerId) -> None:
-        """Take a record that a peer told us, if it is valid and news. Never raises for bad records."""
-        known = self.table.get(PeerId(peer_id_of(envelope.signer)))
+    def _consider(self, envelope: Envelope, *, via: PeerId) -> bool:
+        """Take a record that a peer told us, if it is valid and news; return whether it was checked. Never raises."""
+        known = self.table.get(peer_of(envelope.signer))
         if known is not None and known.signed.envelope == envelope:
-            return  # Every new neighbour tells us mostly what we know: it need not be checked again.
+            return False  # Every new neighbour tells us mostly what we know: it need not be checked again.
         signed = self._open(envelope)
         if signed is None or self._is_our_own(signed):
-            return
+            return True
         # Of one that brings itself we may be the only acquaintance; two that came at once learn of each other from us.
         is_for_others = signed.signer_peer == via
         if self._admission.admit(signed, via=via, is_for_others=is_for_others) is Admitted.YES:
             self._take(signed)
+        return True
 
     def _open(self, envelope: Envelope) -> Signed[MemberRecord] | None:
         try:
@@ -380,7 +379,8 @@ class Membership:
 
     async def _exchange(self, peer_id: PeerId, *, after: PeerId | None) -> Members:
         """Give a peer our record, and return a page of what it knows."""
-        request = ExchangeMembers(record=self.own.envelope, after=after, known=self._summary())
+        known = self._summary_with(self._admission.summary)  # Else each neighbour tells of all whom we still check.
+        request = ExchangeMembers(record=self.own.envelope, after=after, known=known)
         reply = await self._context.peers.ask(peer_id, "members", request, expect=(Members,))
         assert isinstance(reply.message, Members)
         return reply.message
@@ -391,8 +391,8 @@ class Membership:
         for _ in range(PAGES_MAX):
             page = await self._exchange(peer_id, after=after)
             for envelope in page.records:
-                self._consider(envelope, via=peer_id)
-                await trio.lowlevel.checkpoint()  # A signature check each: let others run between two.
+                if self._consider(envelope, via=peer_id):
+                    await trio.lowlevel.checkpoint()  # A signature check each: let others run between two.
             if not page.has_more or not page.records:
                 break
-            after = PeerId(peer_id_of(page.records[-1].signer))
+            after = peer_of(page.records[-1].signer)

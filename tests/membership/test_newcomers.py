@@ -8,8 +8,9 @@ import pytest
 
 from p2pnode.membership import newcomers as module
 from p2pnode.membership.newcomers import BARRED_S, Bringer, Newcomers
+from p2pnode.membership.summary import Summary
 from tests.factories import key, member_record, peer_id, signed
-from wire.ids import PeerId
+from wire.ids import MembersSummary, PeerId
 from wire.records import MemberRecord
 from wire.signed import Signed
 
@@ -144,3 +145,31 @@ def test_an_honest_newcomer_waits_for_as_many_checks_as_there_are_hostile_blocks
         assert not waiting.offer(record(checks, work=b"false again"), newcomer.bringer, now=checks)
     assert checks == 101
     assert len(waiting) == 0
+
+
+def test_the_summary_is_of_those_that_wait_whoever_comes_goes_or_has_to_make_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def expected(rows: dict[int, int]) -> MembersSummary:
+        summary = Summary()
+        for number, sequence in rows.items():
+            summary.flip(peer_id(number), sequence)
+        return summary.digests()
+
+    monkeypatch.setattr(module, "CHOSEN_WAITING_MAX", 3)
+    waiting = Newcomers()
+    for number in (1, 2, 3):
+        assert waiting.offer(record(number), CHOSEN, now=0)
+    assert waiting.summary.digests() == expected({1: 1, 2: 1, 3: 1})
+    assert waiting.offer(record(2, sequence=4), STRANGER, now=0)
+    assert waiting.summary.digests() == expected({1: 1, 2: 4, 3: 1})
+    assert waiting.offer(record(4), Bringer("another member", is_chosen=True), now=0)
+    assert waiting.summary.digests() == expected({1: 1, 2: 4, 4: 1}), "the last of the longest queue has left"
+    first = waiting.next()
+    assert first is not None
+    assert first.bringer == CHOSEN
+    assert waiting.summary.digests() == expected({2: 4, 4: 1})
+    waiting.failed(first, now=0)
+    assert waiting.summary.digests() == expected({4: 1})
+    assert order(waiting) == [peer_id(4)]
+    assert waiting.summary.digests() == expected({})

@@ -33,6 +33,14 @@ def test_just_the_buckets_differ_in_which_a_record_is_missing_or_older() -> None
     assert differing(theirs, ours) == differing(ours, theirs)
 
 
+def test_summaries_of_parts_are_together_the_summary_of_all() -> None:
+    one, other = Summary(), Summary()
+    one.flip(peer_id(1), 5)
+    other.flip(peer_id(2), 6)
+    assert one.digests(other) == other.digests(one) == summary_of({1: 5, 2: 6})
+    assert one.digests() == summary_of({1: 5})
+
+
 def test_who_says_nothing_of_what_it_knows_is_told_everything() -> None:
     assert differing(summary_of({}), None) == frozenset(range(SUMMARY_BUCKETS))
 

@@ -1,7 +1,9 @@
 """Claims about the exchange of member records: what both know is not told again, and what one lacks is."""
 
+import pytest
 import trio
 
+from p2pnode.services import admission
 from testnet.sim.world import World, run_world
 
 NODES = 10
@@ -9,6 +11,7 @@ REQUEST_BYTES_MAX = 1_600
 """A member record with its signature, and a summary."""
 
 RECORD_BYTES_MIN = 150
+RECORD_BYTES_MAX = 400
 
 
 def test_nodes_that_meet_again_tell_each_other_no_record_that_both_know(seed: int) -> None:
@@ -25,5 +28,22 @@ def test_nodes_that_meet_again_tell_each_other_no_record_that_both_know(seed: in
         # Each greets the other, unless it never noticed that the connection was gone; that is all.
         assert REQUEST_BYTES_MAX / 2 < again < 2 * REQUEST_BYTES_MAX
         assert first > NODES * (NODES - 1) * RECORD_BYTES_MIN, "at first everybody was told of everybody"
+
+    run_world(seed, scenario)
+
+
+def test_what_waits_for_its_check_is_not_told_by_one_neighbour_after_the_other(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(world: World) -> None:
+        await world.start_nodes(NODES)
+        monkeypatch.setattr(admission, "CHECK_SHARE", 0.002)  # A second from one check to the next, or more.
+        newcomer = await world.start_node("late", bootstrap=["n0"])
+        await world.wait_until(lambda: newcomer.node.info().members == NODES)
+        traffic = world.fabric.traffic
+        (kind,) = [each for each in traffic.kinds() if each.endswith("/members") and each.startswith("/")]
+        # Each greets it, and only the first tells it of all others.
+        told = traffic.of("late", kind).received_bytes
+        assert told < NODES * (REQUEST_BYTES_MAX + RECORD_BYTES_MAX)
 
     run_world(seed, scenario)
