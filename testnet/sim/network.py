@@ -281,7 +281,8 @@ class SimNetwork:
 
     async def open_stream(self, peer_id: PeerId, protocol: str) -> Stream:
         """Open a stream, dialling if need be."""
-        await self.connect(peer_id)
+        if peer_id not in self._ends:
+            await self.connect(peer_id)
         end = self._ends.get(peer_id)
         with trio.move_on_after(OPEN_TIMEOUT_S):
             await trio.sleep(self._fabric.round_trip_s(self, None if end is None else end.peer))

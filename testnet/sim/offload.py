@@ -19,7 +19,9 @@ import dataclasses
 import heapq
 import random
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, TypeVar
 
 import outcome
 import trio
@@ -41,6 +43,20 @@ _SHORTEST_S, _LONGEST_S = 0.000_1, 0.005
 
 _DISK_PACKAGES = ("p2pnode.storage.", "testnet.sim.files")
 """Where the functions are that work with a disk."""
+
+
+@dataclass(slots=True, eq=False)
+class _Call(Generic[T]):
+    """A call that waits for its moment; no closure over itself, for a world collects no cycles."""
+
+    work: Callable[[], T]
+    begin: float
+    end: float
+    """When its caller learns of it."""
+    done: trio.Event = field(default_factory=trio.Event)
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    result: outcome.Outcome[T] | None = None
+    is_left: bool = False
 
 
 class SimOffload:
@@ -66,41 +82,37 @@ class SimOffload:
 
     async def run(self, function: Callable[..., T], /, *args: object) -> T:
         """Run the call at its moment, return its result or raise its error. Raises `NodeKilledError` once dead."""
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()  # It waits in any case.
         self._check()
-        results: list[outcome.Outcome[T]] = []
-        done = trio.Event()
-        context = contextvars.copy_context()
         begin, end = self._next_moments(self._stall_of(function))
-        is_left = False
-
-        def work() -> None:
-            if self._late is not None:
-                self._late.append(work)
-            elif not self._is_dead:
-                results.append(context.run(outcome.capture, function, *args))
-                if is_left:
-                    _poison_result(results[0])
-                if end > begin:
-                    self._clock.call_at(end, done.set)
-                else:
-                    done.set()
-
-        self._clock.call_at(begin, work)
+        call = _Call(partial(function, *args), begin, end)
+        self._clock.call_at(begin, partial(self._do, call))
         is_patient = self._rng.random() < 0.5  # noqa: PLR2004 - a fair coin
-        self._waiting[done] = None
+        self._waiting[call.done] = None
         try:
             with trio.CancelScope(shield=is_patient):
-                await done.wait()
+                await call.done.wait()
         finally:
-            del self._waiting[done]
-            if not done.is_set():
-                is_left = True
+            del self._waiting[call.done]
+            if not call.done.is_set():
+                call.is_left = True
                 _poison(args)
-                for result in results:
-                    _poison_result(result)
+                _poison_result(call.result)
         self._check()
-        return results[0].unwrap()
+        assert call.result is not None, "it is done"
+        return call.result.unwrap()
+
+    def _do(self, call: _Call[T]) -> None:
+        if self._late is not None:
+            self._late.append(partial(self._do, call))
+        elif not self._is_dead:
+            call.result = call.context.run(outcome.capture, call.work)
+            if call.is_left:
+                _poison_result(call.result)
+            if call.end > call.begin:
+                self._clock.call_at(call.end, call.done.set)
+            else:
+                call.done.set()
 
     def pause(self) -> None:
         """Do no call from now on."""
@@ -138,7 +150,7 @@ class SimOffload:
             raise NodeKilledError
 
 
-def _poison_result(result: outcome.Outcome[T]) -> None:
+def _poison_result(result: outcome.Outcome[T] | None) -> None:
     """Fill the result of a call that nobody waits for: whoever reads it as well has a buffer that is not his."""
     if isinstance(result, outcome.Value):
         _poison([result.value])

@@ -75,7 +75,8 @@ class Pipe:
 
     async def receive_exactly(self, count: int) -> bytes:
         """Return `count` bytes; see `p2pnode.seams.Stream`."""
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        has_waited = False
         parts: list[memoryview] = []
         missing = count
         while missing:
@@ -90,6 +91,9 @@ class Pipe:
                 raise PeerUnavailableError(f"{self.source.name} ended the stream in the middle, {missing} bytes early")
             else:
                 await self._news.wait()
+                has_waited = True
+        if not has_waited:
+            await trio.lowlevel.cancel_shielded_checkpoint()
         return b"".join(parts)
 
     def discard(self) -> None:

@@ -58,7 +58,7 @@ MEET_TIMEOUT_S = 300.0
 MANY_MEET_TIMEOUT_S = 1200.0
 """The same where there are many, each of which checks the admission work of all others: two periods of records."""
 
-JOIN_EVERY_S = 0.05
+JOIN_EVERY_S = 0.2
 """How soon one newcomer follows the other where there are many: not all machines are switched on at one moment."""
 
 POLL_S = 0.1

@@ -1,13 +1,30 @@
 """What is remembered of signatures in a world is never said of another one."""
 
 import random
+from typing import TypeVar
 
 import pytest
 
 from crypto import signing
 from crypto.keys import SEED_BYTES, SigningKey
 from crypto.signing import BadSignatureError, Domain, sign
-from testnet.sim.memo import BODY_BYTES_MAX, RememberedSignatures, pure_answers_remembered
+from crypto.work import BadWorkError, Task, attempts, check_work
+from p2pnode.protocols import gossip, members
+from testnet.sim.memo import (
+    BODY_BYTES_MAX,
+    RememberedSignatures,
+    RememberedValues,
+    RememberedWork,
+    pure_answers_remembered,
+)
+from tests.factories import signed_member
+from wire import limits
+from wire import signed as signed_module
+from wire.codec import decode, encode
+from wire.errors import WireError
+from wire.records import AnnouncementBatch, Envelope, MemberRecord
+
+T = TypeVar("T")
 
 DOMAIN = Domain("test", "network", 1)
 
@@ -59,11 +76,74 @@ def test_no_more_is_remembered_than_said_and_nothing_that_is_long(rng: random.Ra
     assert len(verify) == 3
 
 
+def test_admission_work_is_checked_once_and_every_other_solution_or_task_by_itself() -> None:
+    task, asked = Task(b"k" * 32, "network", 1), 0
+
+    def real(task: Task, work: bytes) -> None:
+        nonlocal asked
+        asked += 1
+        check_work(task, work)
+
+    work = next(solution for solution in attempts(task, start=0) if solution is not None)
+    check = RememberedWork(real, answers_max=1)
+    for _ in range(3):
+        check(task, work)
+    assert asked == 1
+    wrong = [
+        (Task(b"l" * 32, "network", 1), work),
+        (Task(b"k" * 32, "other", 1), work),
+        (Task(b"k" * 32, "network", 2), work),
+        (task, bytes([work[0] ^ 1]) + work[1:]),
+        (task, b""),
+    ]
+    for other, solution in wrong * 2:
+        with pytest.raises(BadWorkError):
+            check(other, solution)
+    assert asked == 1 + 2 * len(wrong), "only a yes is remembered"
+    assert len(check) == 1
+
+
+def test_the_same_bytes_are_read_once_as_the_same_kinds_and_what_is_refused_each_time() -> None:
+    asked = 0
+
+    def real(data: bytes, *kinds: type[T], bytes_max: int) -> T:
+        nonlocal asked
+        asked += 1
+        return decode(data, *kinds, bytes_max=bytes_max)
+
+    remembered = RememberedValues(real, answers_max=2)
+    body = signed_member(1).envelope.body
+    first = remembered(body, MemberRecord, bytes_max=limits.RECORD_BYTES_MAX)
+    assert first == decode(body, MemberRecord, bytes_max=limits.RECORD_BYTES_MAX)
+    assert remembered(bytes(bytearray(body)), MemberRecord, bytes_max=limits.RECORD_BYTES_MAX) is first
+    assert asked == 1
+    for data, kind, bytes_max in (
+        (body, AnnouncementBatch, limits.RECORD_BYTES_MAX),
+        (body, MemberRecord, len(body) - 1),
+        (body + b"\0", MemberRecord, limits.RECORD_BYTES_MAX),
+    ):
+        for _ in range(2):
+            with pytest.raises(WireError):
+                remembered(data, kind, bytes_max=bytes_max)
+    assert asked == 7
+    for number in (2, 3, 4):
+        remembered(signed_member(number).envelope.body, MemberRecord, bytes_max=limits.RECORD_BYTES_MAX)
+    assert len(remembered) == 2
+    signature = signed_member(1).envelope.signature
+    long = encode(Envelope(body=bytes(BODY_BYTES_MAX), signer=first.owner, signature=signature))
+    for _ in range(2):
+        remembered(long, Envelope, bytes_max=limits.RECORD_BYTES_MAX)
+    assert asked == 12, "what is long is read each time"
+
+
 def test_what_was_remembered_ends_with_the_world() -> None:
-    real = signing.verify
+    places = [(signing, "verify"), (members, "check_work"), (gossip, "decode"), (signed_module, "decode")]
+    real = [getattr(owner, name) for owner, name in places]
     with pure_answers_remembered():
-        first = signing.verify
-        assert isinstance(first, RememberedSignatures)
+        first = [getattr(owner, name) for owner, name in places]
+        assert isinstance(first[0], RememberedSignatures)
+        assert not set(map(id, first)) & set(map(id, real))
     with pure_answers_remembered():
-        assert signing.verify is not first
-    assert signing.verify is real
+        again = [getattr(owner, name) for owner, name in places]
+        assert not set(map(id, first)) & set(map(id, again))
+    assert [getattr(owner, name) for owner, name in places] == real
