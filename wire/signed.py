@@ -61,11 +61,11 @@ _DOMAIN_TAGS: dict[type[object], str] = {
 }
 
 
-PEERS_MAX = 16_384
+PEER_IDS_MAX = 16_384
 """Peer ids that are remembered, about 250 bytes each: more than the members of a full table."""
 
 
-@functools.lru_cache(maxsize=PEERS_MAX)
+@functools.lru_cache(maxsize=PEER_IDS_MAX)
 def peer_of(signer: PublicKey) -> PeerId:
     """Return the peer id of a key.
 
