@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 # Variables that are given on the command line reach the recipes' environment: PYTHON, FILE, CC.
 
-.PHONY: help setup demo test mutants deleted-lines test-deep coverage big interop bench-coding bench-network bench-placement bench-repair bench-scale sanitize check clean
+.PHONY: help setup demo test mutants deleted-lines test-deep coverage big interop bench-coding bench-commitments bench-network bench-placement bench-repair bench-scale sanitize check clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench-scale: setup ## Measure what nodes keep and send among up to 10,000, and l
 
 bench-repair: setup ## Measure how many bytes repair moves for each byte that was lost (a minute).
 	@$(BIN)/python -m benchmarks.repair
+
+bench-commitments: setup ## Measure what an epoch's commitment costs a node with a million pairs (some minutes).
+	@$(BIN)/python -m benchmarks.commitments
 
 bench-placement: setup ## Measure what placement moves and costs, and draw the plot (about a minute).
 	$(BIN)/python -m benchmarks.placement --plot docs/scaling-placement.svg

@@ -54,6 +54,9 @@ class Profile:
     """How often a neighbour is asked to prove that it holds a pair, at most; 0 switches audits off."""
     asked_again_after_s: tuple[float, float]
     """The earliest and the latest that a new receipt is asked about after it came."""
+    commit_after_s: float
+    """How long a node is up before it commits to what it holds: until every epoch is over that an earlier life of it
+    may have signed for, by a clock that was off by as much as ours is now, to the other side."""
     repair_rank_step_s: float
     """How long each candidate for a lost pair waits for the one before it."""
     admission_work: int
@@ -130,6 +133,7 @@ PUBLIC = Profile(
     sync_soon_s=30,
     audit_every_s=30 * MINUTE_S,
     asked_again_after_s=(5 * MINUTE_S, 15 * MINUTE_S),
+    commit_after_s=HOUR_S + 2 * limits.CLOCK_SKEW_SECONDS,
     repair_rank_step_s=30,
     admission_work=16,
     vetting_s=72 * HOUR_S,
@@ -159,6 +163,7 @@ TESTNET = replace(
     sync_soon_s=2,
     audit_every_s=10,
     asked_again_after_s=(5, 15),
+    commit_after_s=60,  # The clocks are one.
     repair_rank_step_s=2,
     scrub_every_s=HOUR_S,
     reconnect_every_s=1,

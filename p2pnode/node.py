@@ -35,6 +35,7 @@ from p2pnode.services.announce import Announcer
 from p2pnode.services.audit import Auditor
 from p2pnode.services.certified import known_certificate, records_about
 from p2pnode.services.collect import collect_regularly
+from p2pnode.services.commitments import CommitmentService
 from p2pnode.services.context import Context
 from p2pnode.services.drain import Drainer
 from p2pnode.services.events import Events
@@ -157,6 +158,7 @@ class Node:
                     nursery.start_soon(self._repairer.run)
                 if self._config.profile.audit_every_s:
                     nursery.start_soon(self._auditor.run)
+                    nursery.start_soon(self.commitments.run)
                 nursery.start_soon(collect_regularly, self._context, self._membership.table)
                 if self._config.minds_own_things:
                     nursery.start_soon(self.ownership.run)
@@ -199,9 +201,11 @@ class Node:
         )
         self._relaying = RelayingService(context, self._membership.table, reach=lambda: self._reach.found)
         self._retractor = Retractor(context)
-        self.evidence = EvidenceService(context, self._membership.table, self.events)
+        table = self._membership.table
+        self.commitments = CommitmentService(context, table)
+        self.evidence = EvidenceService(context, table, self.events, self.commitments)
         self.evidence.subscribe()
-        self._auditor = Auditor(context, self._membership.table, self.evidence, is_frozen=self._membership.is_frozen)
+        self._auditor = Auditor(context, table, self.evidence, self.commitments, is_frozen=self._membership.is_frozen)
         self._announcer = Announcer(context, on_written=self._auditor.certified)
         self._announcer.subscribe()
         health = HealthView(context, self._membership)
@@ -237,7 +241,7 @@ class Node:
     def _routes(self, context: Context) -> Mapping[str, Mapping[tuple[type, ...], Handler]]:
         """Return who answers each kind of request of each protocol."""
         keeper = Keeper(context, self._membership.table, on_certified=self._auditor.certified)
-        prover = Prover(context, self._membership.table, self._retractor)
+        prover = Prover(context, self._membership.table, self._retractor, self.commitments)
         # What signs numbers, or places pairs, waits for our own record, numbered above all that others know.
         numbered = self._membership.has_record
         audits: dict[tuple[type, ...], Handler] = {
@@ -346,7 +350,7 @@ class Node:
 
     def info(self) -> NodeInfo:
         """See `NodeFace`."""
-        usage = self._store.usage()
+        usage, committed = self._store.usage(), self.commitments.latest
         own = peer_id_to_text(self._network.peer_id)
         return NodeInfo(
             peer_id=own,
@@ -362,6 +366,8 @@ class Node:
             reach=self._reach.report().reach,
             frozen=self._membership.is_frozen(),
             restored=self._membership.is_restored,
+            committed_epoch=None if committed is None else committed.epoch,
+            committed_pairs=None if committed is None else committed.count,
         )
 
     async def audit(self, peer_id: PeerId) -> Audited:

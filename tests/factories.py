@@ -7,12 +7,14 @@ A number picks one of many: `key(3)` is the same key in every test and every run
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from crypto.hashing import tagged_hash
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_of, peer_id_to_text
 from p2pnode.protocols.leases import BlobGroup, blob_page
 from p2pnode.protocols.receipts import make_batch, pairs_of, shard_set
+from wire.commitments import Commitment
 from wire.ids import BlobId, Digest, FileSalt, LeaseTarget, PeerId, PublicKey, ShardIndex
 from wire.messages import BlobRecord, Certify, CommitLease, ExchangeMembers, Members, StorePair
 from wire.protocol_ids import NetworkNames, SharedParameters
@@ -265,6 +267,12 @@ def announcement_batch(count: int = 1) -> AnnouncementBatch:
     return AnnouncementBatch(
         sequence=1, time=TIME, announcements=tuple(announcement(number) for number in range(count))
     )
+
+
+def commitment(**fields: object) -> Commitment:
+    """Return a commitment with some fields as said; its holder signs."""
+    base = Commitment(epoch=1, time=TIME, root=digest(1), count=0, pair_bytes=0, secrets=digest(2))
+    return replace(base, **fields)  # type: ignore[arg-type]  # the fields of one type
 
 
 def envelope() -> Envelope:

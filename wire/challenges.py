@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wire import limits
-from wire.codec import Fixed, ListOf, Nested, Raw, UInt, wire_type
+from wire.codec import Fixed, ListOf, Maybe, Nested, Raw, UInt, wire_type
+from wire.commitments import CommittedBucket, Reveal
 from wire.ids import BlobId, Digest, PeerId
 from wire.records import Envelope, Path, Receipt, Time, Version1
 
@@ -20,20 +21,26 @@ PairHashes = Annotated[bytes, Raw(64, low=64)]
 @wire_type(0x70)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """Prove that you hold the pair that you signed this receipt for. What is asked follows from all of the fields."""
+    """Prove that you hold the pair that you signed this receipt for. What is asked follows from all of the fields.
+
+    With the digest of a commitment of the prover, that one is what is asked on, and the receipt shows who may ask.
+    """
 
     receipt: Annotated[Receipt, Nested(Receipt)]
     number: Annotated[int, UInt(limits.UINT64_MAX)]
     secret: Annotated[Digest, Fixed(Digest)]
     deadline: Time
+    commitment: Annotated[Digest | None, Maybe(Fixed(Digest))] = None
+    reveal: Annotated[Reveal | None, Maybe(Nested(Reveal))] = None
 
 
 @wire_type(0x71)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proven:
-    """The signed answer to a challenge."""
+    """The signed answer to a challenge, and what the commitment that it was asked on says of the pair."""
 
     proof: Annotated[Envelope, Nested(Envelope)]
+    bucket: Annotated[CommittedBucket | None, Maybe(Nested(CommittedBucket))] = None
 
 
 @wire_type(0x72)
@@ -42,6 +49,7 @@ class Absent:
     """The pair is not here any more; this retraction ends the receipt."""
 
     retraction: Annotated[Envelope, Nested(Envelope)]
+    bucket: Annotated[CommittedBucket | None, Maybe(Nested(CommittedBucket))] = None
 
 
 @wire_type(0x73)
@@ -63,7 +71,7 @@ class StorageProof:
 
     version: Version1 = 1
     challenger: Annotated[PeerId, Fixed(PeerId)]
-    receipt: Annotated[Digest, Fixed(Digest)]
+    base: Annotated[Digest, Fixed(Digest)]
     number: Annotated[int, UInt(limits.UINT64_MAX)]
     secret: Annotated[Digest, Fixed(Digest)]
     deadline: Time

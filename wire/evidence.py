@@ -20,6 +20,8 @@ class EvidenceKind(enum.IntEnum):
 
     FALSE_PROOF = 0
     """A signed StorageProof that is no proof."""
+    TWO_COMMITMENTS = 1
+    """Two different signed Commitments for one epoch."""
 
 
 class Failure(enum.IntEnum):

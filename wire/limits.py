@@ -102,6 +102,9 @@ CHALLENGE_SYMBOLS_MAX = 4
 """Symbols that one challenge asks for. Who kept half of a sliver knows a third of its n symbols, and all four of
 them in one challenge of eighty; who kept nothing knows none."""
 
+NEIGHBOURS_MAX = 2
+"""Entries that a commitment is shown to have beside the place of a pair that it has not: one before, one behind."""
+
 EVIDENCE_BYTES_MAX = 128 * 1024
 """Evidence with a false proof of the longest symbol has 70 KB. Whoever signs a longer one, with more symbols than were
 asked for, has given no proof all the same: only its asker scores it."""

@@ -13,6 +13,7 @@ from crypto.peer_id import peer_id_of
 from wire import limits
 from wire.challenges import StorageProof
 from wire.codec import decode, encode
+from wire.commitments import Commitment
 from wire.errors import WireError
 from wire.ids import Digest, PeerId, PublicKey, Signature
 from wire.ownership import CatalogueHead, OwnedRecord, Succession
@@ -41,6 +42,7 @@ SignedRecord = (
     | Succession
     | StorageProof
     | RepairIntent
+    | Commitment
 )
 
 R = TypeVar("R", bound=SignedRecord)
@@ -58,6 +60,7 @@ _DOMAIN_TAGS: dict[type[object], str] = {
     Succession: "succession",
     StorageProof: "storage proof",
     RepairIntent: "repair intent",
+    Commitment: "commitment",
 }
 
 

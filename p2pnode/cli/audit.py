@@ -77,6 +77,7 @@ def _print_one(audited: Audited, *, as_json: bool) -> None:
         [
             ("peer", audited.peer_id),
             ("asked for", f"shard {audited.shard} of {audited.blob_id}"),
+            ("on", audited.asked_on),
             ("verdict", f"{audited.verdict}: {one_line(audited.reason)}"),
             ("answer", f"{human_bytes(audited.answer_bytes)} after {audited.seconds:.2f} s"),
             ("score", f"{audited.score:.3f}"),

@@ -52,7 +52,7 @@ def evidence(
 def _print_for_a_person(found: Convicted) -> None:
     whom = f"{found.accused} (this node)" if found.is_us else found.accused
     print(f"{human_date(found.heard_at)}  {one_line(whom)}")
-    print(f"  {one_line(found.kind)} about shard {found.shard} of {one_line(found.blob_id)}")
+    print(f"  {one_line(found.kind)} about {one_line(found.about)}")
     print(f"  {one_line(found.reason)}")
     print(f"  id {one_line(found.id)}")
 

@@ -82,14 +82,15 @@ def verify_certificate(
 
 def _print_evidence(data: bytes, *, network: str, as_json: bool) -> None:
     found = verify_evidence(data, network=network)
-    accused, kind = peer_id_to_text(found.accused), found.kind.name.lower().replace("_", " ")
+    accused = peer_id_to_text(found.accused)
     if as_json:
         print_json(
             {
                 "valid": True,
                 "accused": accused,
-                "kind": kind,
-                "blob_id": found.blob_id.text(),
+                "kind": found.kind_text,
+                "about": found.about,
+                "blob_id": None if found.blob_id is None else found.blob_id.text(),
                 "shard": found.shard,
                 "signed_about": found.signed_about,
                 "reason": found.reason,
@@ -99,7 +100,7 @@ def _print_evidence(data: bytes, *, network: str, as_json: bool) -> None:
     print_facts(
         [
             ("signature", f"valid: {accused} has signed it"),
-            ("evidence", f"{kind} about shard {found.shard} of {found.blob_id.text()}"),
+            ("evidence", f"{found.kind_text} about {found.about}"),
             ("why", one_line(found.reason)),
         ]
     )

@@ -1,4 +1,4 @@
-"""Challenges on receipts: what is asked, how it is answered, and how anybody checks an answer (PROTOCOL section 8).
+"""Challenges on receipts and commitments: what is asked, how it is answered, how anybody checks it (PROTOCOL 8).
 
 Rules: which sliver of the pair and which of its n symbols are asked follows from a hash over all that the two sides
 bring, so neither steers it alone. A sliver has only S or P symbols of its own; the others come from extending it, so
@@ -24,10 +24,12 @@ from p2pnode.coding import (
     symbol_bytes,
 )
 from p2pnode.errors import CorruptSliverError, PeerFaultError
+from p2pnode.protocols.entry_tree import Entry, check_bucket
 from p2pnode.protocols.receipts import check_receipt
 from p2pnode.protocols.retractions import open_retraction, pair_of
 from wire import limits
 from wire.challenges import Absent, Challenge, Proven, ProvenSymbol, StorageProof
+from wire.commitments import Commitment
 from wire.errors import WireError
 from wire.ids import Axis, BlobId, Digest, PairIndex, PeerId, ShardIndex
 from wire.records import ReceiptBatch, Retraction
@@ -46,6 +48,8 @@ class Question:
     """The checked batch that its receipt stands in."""
     challenger: PeerId
     network: str
+    commitment: Commitment | None = None
+    """What the prover has committed to, where the asker asks on that and not on the receipt."""
 
     @property
     def blob_id(self) -> BlobId:
@@ -63,13 +67,18 @@ class Question:
         return self.batch.signer_peer
 
     @property
+    def base(self) -> Digest:
+        """The digest of what the prover has signed and is asked on."""
+        return self.batch.digest if self.challenge.commitment is None else self.challenge.commitment
+
+    @property
     def seed(self) -> bytes:
         """What decides on the sliver and its symbols."""
         return _seed(
             self.network,
             challenger=self.challenger,
             prover=self.prover,
-            receipt=self.batch.digest,
+            base=self.base,
             pair=(self.blob_id, self.shard),
             number=self.challenge.number,
             secret=self.challenge.secret,
@@ -110,14 +119,14 @@ def _seed(
     *,
     challenger: PeerId,
     prover: PeerId,
-    receipt: Digest,
+    base: Digest,
     pair: tuple[BlobId, ShardIndex],
     number: int,
     secret: Digest,
 ) -> bytes:
     blob_id, shard = pair
     numbers = (shard.to_bytes(2, "big"), number.to_bytes(8, "big"))
-    return tagged_hash(b"p2pnode/challenge", network.encode(), challenger, prover, receipt, blob_id, *numbers, secret)
+    return tagged_hash(b"p2pnode/challenge", network.encode(), challenger, prover, base, blob_id, *numbers, secret)
 
 
 def seed_of(proof: StorageProof, *, prover: PeerId, network: str) -> bytes:
@@ -126,7 +135,7 @@ def seed_of(proof: StorageProof, *, prover: PeerId, network: str) -> bytes:
         network,
         challenger=proof.challenger,
         prover=prover,
-        receipt=proof.receipt,
+        base=proof.base,
         pair=(proof.blob_id, ShardIndex(proof.shard)),
         number=proof.number,
         secret=proof.secret,
@@ -171,7 +180,7 @@ def _statement(question: Question, metadata: BlobMetadata, symbols: tuple[Proven
     challenge = question.challenge
     return StorageProof(
         challenger=question.challenger,
-        receipt=question.batch.digest,
+        base=question.base,
         number=challenge.number,
         secret=challenge.secret,
         deadline=challenge.deadline,
@@ -202,14 +211,23 @@ def check_answer(answer: Proven, question: Question) -> Signed[StorageProof]:
         message = f"a proof that nobody signed: {error}"
         raise PeerFaultError(message) from error
     proof, challenge = signed.record, question.challenge
-    wanted = (question.prover, question.challenger, question.batch.digest, question.blob_id, question.shard)
-    given = (signed.signer_peer, proof.challenger, proof.receipt, proof.blob_id, proof.shard)
+    wanted = (question.prover, question.challenger, question.base, question.blob_id, question.shard)
+    given = (signed.signer_peer, proof.challenger, proof.base, proof.blob_id, proof.shard)
     echoed = (proof.number, proof.secret, proof.deadline)
     if given != wanted or echoed != (challenge.number, challenge.secret, challenge.deadline):
         message = f"a proof of {signed.signer_peer} that answers another question"
         raise PeerFaultError(message)
     check_proof(proof, prover=question.prover, network=question.network)
     return signed
+
+
+def check_shown(answer: Proven | Absent, question: Question) -> Entry | None:
+    """Return what the commitment that was asked on has for the pair, None for no entry. Raises `PeerFaultError`."""
+    assert question.commitment is not None, "asked on a commitment"
+    if answer.bucket is None:
+        message = f"{question.prover} does not show what its commitment for epoch {question.commitment.epoch} says"
+        raise PeerFaultError(message)
+    return check_bucket(answer.bucket, question.commitment, (question.blob_id, question.shard))
 
 
 def check_proof(proof: StorageProof, *, prover: PeerId, network: str) -> None:

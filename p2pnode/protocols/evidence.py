@@ -3,7 +3,8 @@
 Rules: evidence convicts by its bytes alone, whoever brings it, without a clock and without anything that the checker
 has; and no honest node ever signs what convicts. A false proof is of that kind, because a prover checks its own answer,
 as every asker will, before it signs. One piece of evidence for a signer and a kind says all that there is to say:
-further ones are neither kept nor passed on, so nobody makes the network carry more by signing more.
+further ones are neither kept nor passed on, so nobody makes the network carry more by signing more. Two commitments
+for one epoch are of that kind too: a node makes sure that it signs one (`commitments.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from crypto.hashing import tagged_hash
 from crypto.peer_id import peer_id_of
@@ -21,10 +23,16 @@ from p2pnode.seams import Verdict
 from wire import limits
 from wire.challenges import Proven, StorageProof
 from wire.codec import decode, encode
+from wire.commitments import Commitment
 from wire.errors import WireError
 from wire.evidence import Evidence, EvidenceKind, EvidenceList
 from wire.ids import BlobId, Digest, PeerId, ShardIndex
-from wire.signed import open_envelope
+from wire.records import Envelope
+from wire.signed import Signed, open_envelope
+
+R = TypeVar("R", StorageProof, Commitment)
+
+_TWO = 2
 
 EVIDENCE_SECONDS = limits.LEASE_SECONDS_MAX + 2 * limits.CLOCK_SKEW_SECONDS
 """How long evidence counts after it came: by then whatever its signer had promised before is over by itself. Nothing is
@@ -42,11 +50,19 @@ class Conviction:
 
     accused: PeerId
     kind: EvidenceKind
-    blob_id: BlobId
-    shard: ShardIndex
+    about: str
+    """What was signed about, in words."""
     signed_about: int
-    """When the accused signed, in seconds since 1970, by the clock of who asked it."""
+    """When the accused signed, in seconds since 1970, by the clock of who asked it, or by its own."""
     reason: str
+    blob_id: BlobId | None = None
+    shard: ShardIndex | None = None
+    """The pair that a false proof was about."""
+
+    @property
+    def kind_text(self) -> str:
+        """The kind, in words."""
+        return self.kind.name.lower().replace("_", " ")
 
     @property
     def name(self) -> Digest:
@@ -67,14 +83,16 @@ def name_of(evidence: Evidence) -> Digest:
 
 def open_evidence(evidence: Evidence, *, network: str) -> Conviction:
     """Check a piece of evidence by itself. Raises `PeerFaultError` when it convicts nobody."""
+    if evidence.kind == EvidenceKind.TWO_COMMITMENTS:
+        return _open_two_commitments(evidence, network)
+    return _open_false_proof(evidence, network)
+
+
+def _open_false_proof(evidence: Evidence, network: str) -> Conviction:
     if len(evidence.statements) != 1:
         message = f"evidence of a false proof with {len(evidence.statements)} statements"
         raise PeerFaultError(message)
-    try:
-        signed = open_envelope(evidence.statements[0], StorageProof, network=network)
-    except (WireError, BadSignatureError) as error:
-        message = f"evidence that nobody signed: {error}"
-        raise PeerFaultError(message) from error
+    signed = _opened(evidence.statements[0], StorageProof, network)
     proof = signed.record
     try:
         check_proof(proof, prover=signed.signer_peer, network=network)
@@ -82,13 +100,44 @@ def open_evidence(evidence: Evidence, *, network: str) -> Conviction:
         return Conviction(
             accused=signed.signer_peer,
             kind=EvidenceKind.FALSE_PROOF,
-            blob_id=proof.blob_id,
-            shard=ShardIndex(proof.shard),
+            about=f"shard {proof.shard} of {proof.blob_id.text()}",
             signed_about=proof.deadline,
             reason=str(error),
+            blob_id=proof.blob_id,
+            shard=ShardIndex(proof.shard),
         )
     message = f"evidence against {signed.signer_peer} whose proof is true"
     raise PeerFaultError(message)
+
+
+def _open_two_commitments(evidence: Evidence, network: str) -> Conviction:
+    if len(evidence.statements) != _TWO:
+        message = f"evidence of two commitments with {len(evidence.statements)} statement"
+        raise PeerFaultError(message)
+    one, other = (_opened(each, Commitment, network) for each in evidence.statements)
+    # In this order, so that one contradiction is one piece of evidence, byte for byte.
+    if one.signer != other.signer or one.record.epoch != other.record.epoch or one.digest >= other.digest:
+        message = f"evidence against {one.signer_peer} whose commitments do not contradict each other"
+        raise PeerFaultError(message)
+    epoch = one.record.epoch
+    return Conviction(
+        accused=one.signer_peer,
+        kind=EvidenceKind.TWO_COMMITMENTS,
+        about=f"epoch {epoch}",
+        signed_about=max(one.record.time, other.record.time),
+        reason=(
+            f"two commitments of {one.signer_peer} for epoch {epoch}: {one.record.count} pairs under root"
+            f" {one.record.root}, {other.record.count} pairs under root {other.record.root}"
+        ),
+    )
+
+
+def _opened(envelope: Envelope, kind: type[R], network: str) -> Signed[R]:
+    try:
+        return open_envelope(envelope, kind, network=network)
+    except (WireError, BadSignatureError) as error:
+        message = f"evidence that nobody signed: {error}"
+        raise PeerFaultError(message) from error
 
 
 def evidence_in(answer: Proven, *, network: str) -> Evidence | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import trio
 
@@ -23,11 +24,12 @@ from p2pnode.errors import (
 from p2pnode.membership.table import MemberTable
 from p2pnode.protocols.audit_schedule import AuditSchedule, Due, whom_to_ask
 from p2pnode.protocols.audit_targets import Promised, choose_promise, holders_of, may_ask
-from p2pnode.protocols.challenge import Question, check_absence, check_answer
+from p2pnode.protocols.challenge import Question, check_absence, check_answer, check_shown
 from p2pnode.protocols.page_digests import EMPTY, differing_buckets
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.receipt_set import Pair
 from p2pnode.reputation.scores import Verdict
+from p2pnode.services.commitments import CommitmentService
 from p2pnode.services.context import Context
 from p2pnode.services.evidence import FAILURES, EvidenceService
 from p2pnode.services.nursery import open_nursery
@@ -36,7 +38,7 @@ from wire import limits
 from wire.challenges import Absent, Challenge, Proven
 from wire.codec import encode
 from wire.ids import Digest, PeerId, PublicKey
-from wire.messages import GetOwnRecord, OwnRecord
+from wire.messages import GetOwnRecord, OwnRecord, RefusalCode
 from wire.records import Certificate
 from wire.signed import Signed
 
@@ -48,24 +50,42 @@ AUDITS_AT_ONCE_MAX = 4
 """Questions under way at a time: a silent peer holds its place until its request has timed out."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What came of one question."""
+
+    question: Question
+    verdict: Verdict
+    reason: str
+    answer: Proven | Absent | None
+    is_unanswered: bool = False
+    """Whether the peer does not answer for the commitment that it was asked on."""
+
+
 class Auditor:
     """Asks others for what they promised."""
 
     def __init__(
-        self, context: Context, table: MemberTable, evidence: EvidenceService, *, is_frozen: Callable[[], bool]
+        self,
+        context: Context,
+        table: MemberTable,
+        evidence: EvidenceService,
+        commitments: CommitmentService,
+        *,
+        is_frozen: Callable[[], bool],
     ) -> None:
         """Nothing is asked before `run`; while our own link seems to be down nothing is scored.
 
-        Failures, and what convicts, go to `evidence`.
+        Failures, and what convicts, go to `evidence`; `commitments` knows what a peer can be asked on.
         """
         profile = context.profile
         self._context = context
         self._table = table
         self._evidence = evidence
+        self._commitments = commitments
         self._is_frozen = is_frozen
         self._schedule = AuditSchedule(every_s=profile.audit_every_s, soon_s=profile.asked_again_after_s)
         self._slots = trio.CapacityLimiter(AUDITS_AT_ONCE_MAX)
-        self._number = 0
 
     async def load(self) -> None:
         """Take in the scores of earlier lives."""
@@ -145,16 +165,21 @@ class Auditor:
         """Ask about a receipt. Who is too busy for an audit that is not due, but was asked for, loses nothing by it."""
         context = self._context
         started = context.clock.monotonic()
-        question = self._question(promised)
-        verdict, reason, answer = await self._ask(question)
+        asked = await self._ask(self._question(promised))
+        if asked.is_unanswered:  # It does not answer for its commitment: then on the receipt, which never changes.
+            self._commitments.not_answered(peer_id)
+            self._score(peer_id, Verdict.BUSY, is_due=is_due)  # As a node that began anew may say now and then.
+            asked = await self._ask(self._question(promised))
+        verdict = asked.verdict
         if verdict is Verdict.TIMEOUT and await self._answers_others(peer_id):
-            question = self._question(promised)  # It may have begun anew in the middle: it has a second chance.
-            verdict, reason, answer = await self._ask(question)
+            asked = await self._ask(self._question(promised))  # It may have begun anew: it has a second chance.
+            verdict = asked.verdict
         elif verdict is Verdict.TIMEOUT:
             verdict = Verdict.OFFLINE
         now = context.clock.monotonic()
-        if not self._is_frozen() and (is_due or verdict is not Verdict.BUSY):
-            verdict = context.scores.note(peer_id, verdict, now=now)
+        question, reason, answer = asked.question, asked.reason, asked.answer
+        if not self._is_frozen():
+            verdict = self._score(peer_id, verdict, is_due=is_due)
             if verdict is Verdict.OK:
                 self._table.audit_passed(peer_id)
             if verdict in (Verdict.OK, Verdict.WRONG, Verdict.ABSENT):
@@ -167,6 +192,7 @@ class Auditor:
             peer_id=str(peer_id),
             verdict=verdict.value,
             reason=reason,
+            asked_on=_words_of(question),
             blob_id=question.blob_id.text(),
             shard=question.shard,
             answer_bytes=0 if answer is None else len(encode(answer)),
@@ -174,19 +200,34 @@ class Auditor:
             score=context.scores.of(peer_id).value,
         )
 
+    def _score(self, peer_id: PeerId, verdict: Verdict, *, is_due: bool) -> Verdict:
+        """Let a verdict count, and return what it counted as."""
+        if self._is_frozen() or (verdict is Verdict.BUSY and not is_due):
+            return verdict
+        return self._context.scores.note(peer_id, verdict, now=self._context.clock.monotonic())
+
     def _question(self, promised: Promised) -> Question:
-        """Make a challenge that nobody could foresee."""
-        context = self._context
-        self._number += 1
+        """Make a challenge that nobody could foresee: on the peer's last commitment, where the pair should be in it."""
+        context, batch = self._context, promised.batch
+        base = self._commitments.base_for(batch.signer_peer, signed_at=batch.record.time)
+        asked_with = self._commitments.asked_with(base)
         challenge = Challenge(
             receipt=promised.receipt,
-            number=self._number,
-            secret=Digest(context.rng.random_bytes(Digest.length)),
+            number=asked_with.number,
+            secret=asked_with.secret,
             deadline=int(context.clock.wall() + context.profile.request_timeout_s),
+            commitment=None if base is None else base.digest,
+            reveal=asked_with.reveal,
         )
-        return Question(challenge=challenge, batch=promised.batch, challenger=context.own, network=context.network_name)
+        return Question(
+            challenge=challenge,
+            batch=batch,
+            challenger=context.own,
+            network=context.network_name,
+            commitment=None if base is None else base.record,
+        )
 
-    async def _ask(self, question: Question) -> tuple[Verdict, str, Proven | Absent | None]:
+    async def _ask(self, question: Question) -> _Asked:
         context = self._context
         timeout_s = context.profile.request_timeout_s
         answer: Proven | Absent | None = None
@@ -198,17 +239,20 @@ class Auditor:
             answer = reply.message
             if isinstance(answer, Absent):
                 check_absence(answer, question)
-                return Verdict.ABSENT, "it has lost the pair and ended its receipt", answer
+                return _Asked(question, Verdict.ABSENT, "it has lost the pair and ended its receipt", answer)
             check_answer(answer, question)
-            return Verdict.OK, "proven", answer
+            # A pair that was away for a while, or came back from the trash, is held and was not committed to.
+            is_committed = question.commitment is None or check_shown(answer, question) is not None
+            return _Asked(question, Verdict.OK, "proven" if is_committed else "proven, but not committed to", answer)
         except PeerFaultError as error:
-            return Verdict.WRONG, str(error), answer
+            return _Asked(question, Verdict.WRONG, str(error), answer)
         except PeerRefusedError as error:
-            return Verdict.BUSY, str(error), None
+            is_unanswered = question.commitment is not None and error.code == RefusalCode.NOT_HELD
+            return _Asked(question, Verdict.BUSY, str(error), None, is_unanswered=is_unanswered)
         except PeerSilentError as error:
-            return Verdict.TIMEOUT, str(error), None
+            return _Asked(question, Verdict.TIMEOUT, str(error), None)
         except PeerUnavailableError as error:
-            return Verdict.OFFLINE, str(error), None
+            return _Asked(question, Verdict.OFFLINE, str(error), None)
 
     async def _must_choose(self, peer_id: PeerId, page: Digest | None, only: Pair | None = None) -> Promised:
         promised = await self._choose(peer_id, page, only)
@@ -256,6 +300,10 @@ class Auditor:
 
     def _chance(self) -> float:
         return self._context.rng.uniform(0.0, 1.0)
+
+
+def _words_of(question: Question) -> str:
+    return "receipt" if question.commitment is None else f"commitment for epoch {question.commitment.epoch}"
 
 
 def _choose_promise(

@@ -16,11 +16,13 @@ from p2pnode.errors import LocalStorageError, NotFoundError, P2PNodeError, PeerF
 from p2pnode.membership.refusals import Refused
 from p2pnode.membership.table import MemberTable
 from p2pnode.protocols.challenge import Question
+from p2pnode.protocols.commitments import is_envelope
 from p2pnode.protocols.evidence import Conviction, Convictions, Kept, evidence_in, evidence_page, name_of
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.reputation.reproaches import Reproach, Reproaches
 from p2pnode.reputation.scores import Verdict as AuditVerdict
 from p2pnode.seams import Verdict
+from p2pnode.services.commitments import TOPIC, CommitmentService
 from p2pnode.services.context import Context
 from p2pnode.services.events import Events
 from p2pnode.services.peers import Answer
@@ -35,7 +37,6 @@ from wire.messages import RefusalCode
 log = logging.getLogger(__name__)
 
 AUDIT = "audit"
-TOPIC = "evidence"
 
 REQUESTS = (TellVerdict, ListEvidence)
 """The requests of the `audit` protocol that this service answers."""
@@ -57,15 +58,18 @@ FAILURES = {
 class EvidenceService:
     """What this node knows of evidence."""
 
-    def __init__(self, context: Context, table: MemberTable, events: Events) -> None:
-        """Nothing is known before `load`."""
+    def __init__(self, context: Context, table: MemberTable, events: Events, commitments: CommitmentService) -> None:
+        """Nothing is known before `load`. Of two `commitments` for one epoch evidence is made here."""
         self._context = context
         self._table = table
         self._events = events
+        self._commitments = commitments
         self._topic = context.names.topic(TOPIC)
         self._convictions = Convictions(network=context.network_name)
         self._reproaches = Reproaches()
         self._unsaved, self._to_save = trio.open_memory_channel[tuple[Conviction, Evidence]](UNSAVED_MAX)
+        self._found: set[Digest] = set()
+        """The names of what we have found in gossip and not told yet."""
 
     def subscribe(self) -> None:
         """Take part in the topic; call it before the network runs."""
@@ -116,9 +120,10 @@ class EvidenceService:
         return Convicted(
             id=found.name.hex(),
             accused=peer_id_to_text(found.accused),
-            kind=found.kind.name.lower().replace("_", " "),
+            kind=found.kind_text,
+            about=found.about,
             reason=found.reason,
-            blob_id=found.blob_id.text(),
+            blob_id=None if found.blob_id is None else found.blob_id.text(),
             shard=found.shard,
             signed_about=found.signed_about,
             heard_at=kept.heard_at,
@@ -174,7 +179,19 @@ class EvidenceService:
 
     def _on_gossip(self, via: PeerId, data: bytes) -> Verdict:
         """Take a piece that is good and news; only such a one is passed on."""
-        return self._hear(data, via=via)
+        return self._hear_commitment(data, via=via) if is_envelope(data) else self._hear(data, via=via)
+
+    def _hear_commitment(self, data: bytes, *, via: PeerId) -> Verdict:
+        heard = self._commitments.hear(data)
+        if heard.verdict is Verdict.REJECT:
+            log.info("a bad commitment came by way of %s: %s", via, heard.reason)
+            self._context.refusals.count(Refused.BAD_RECORD)
+        if heard.contradiction is not None:
+            conviction = self._convictions.take(heard.contradiction, wall=self._context.clock.wall())
+            if conviction is not None:
+                self._found.add(conviction.name)
+                self._convicted_by(conviction, heard.contradiction)
+        return heard.verdict
 
     def _hear(self, data: bytes, *, via: PeerId) -> Verdict:
         clock = self._context.clock
@@ -229,6 +246,7 @@ class EvidenceService:
         try:
             self._unsaved.send_nowait((conviction, evidence))
         except trio.WouldBlock:
+            self._found.discard(conviction.name)
             log.warning("evidence against %s is not saved: too much waits for the disk", whom)
 
     def _condemn(self, conviction: Conviction) -> None:
@@ -241,9 +259,12 @@ class EvidenceService:
                 self._table.pardon(each.accused)
 
     async def _save(self) -> None:
-        """Make the disk say what we know: also that something is forgotten."""
+        """Make the disk say what we know, also that something is forgotten; and tell what we found ourselves."""
         store = self._context.store
         async for conviction, evidence in self._to_save:
+            if conviction.name in self._found:  # Gossip comes while nobody can wait: it is told from here.
+                self._found.discard(conviction.name)
+                await self._context.network.publish(self._topic, encode(evidence))
             try:
                 await store.save_evidence(conviction.name, evidence, heard_at=self._context.wall_seconds())
                 kept = frozenset(self._convictions.names())

@@ -6,6 +6,7 @@ Nothing false is ever signed: an answer that does not fold to the blob's own id 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from p2pnode.errors import CorruptSliverError, LocalStorageError, NotFoundError, PeerFaultError
 from p2pnode.membership.table import MemberTable
@@ -15,6 +16,7 @@ from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.prover_budget import ProverBudget
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.protocols.store import open_metadata
+from p2pnode.services.commitments import CommitmentService
 from p2pnode.services.context import Context
 from p2pnode.services.peers import Answer
 from p2pnode.services.retract import Retractor
@@ -35,11 +37,14 @@ log = logging.getLogger(__name__)
 class Prover:
     """Answers the requests of the `audit` protocol."""
 
-    def __init__(self, context: Context, table: MemberTable, retractor: Retractor) -> None:
+    def __init__(
+        self, context: Context, table: MemberTable, retractor: Retractor, commitments: CommitmentService
+    ) -> None:
         """Prove from the node's own store; `table` tells whose leases an asker's are."""
         self._context = context
         self._table = table
         self._retractor = retractor
+        self._commitments = commitments
         self._budget = ProverBudget(epoch_s=context.profile.epoch_s)
 
     async def answer(self, peer_id: PeerId, message: object, payload: bytes) -> Answer:
@@ -50,12 +55,16 @@ class Prover:
         if not self._budget.take_question(peer_id, now=self._context.clock.monotonic()):
             raise RefusalError(RefusalCode.BUSY, "too many challenges of this peer in one epoch")
         question = self._open(peer_id, message)
+        tree = self._commitments.tree_for(peer_id, message)
         try:
-            return await self._prove_or_retract(question), ()
+            answer = await self._prove_or_retract(question)
         except (
             LocalStorageError
         ) as error:  # A full disk too: it cannot note that the pair is lost, so nothing is signed.
             raise RefusalError(RefusalCode.DAMAGED, str(error)) from error
+        if tree is not None:
+            answer = replace(answer, bucket=tree.show((question.blob_id, question.shard)))
+        return answer, ()
 
     async def _prove_or_retract(self, question: Question) -> Proven | Absent:
         try:

@@ -112,6 +112,8 @@ class Audited:
     verdict: str
     """ok, wrong, absent or timeout, which are scored; offline or busy, which are not."""
     reason: str
+    asked_on: str
+    """What the question was about that it signed: `receipt`, or `commitment for epoch 500000`."""
     blob_id: str
     shard: int
     answer_bytes: int
@@ -139,12 +141,15 @@ class Convicted:
     accused: str
     """Whose signature convicts it."""
     kind: str
-    """`false proof`."""
+    """`false proof` or `two commitments`."""
+    about: str
+    """What was signed about: `shard 3 of <blob id>`, or `epoch 500000`."""
     reason: str
-    blob_id: str
-    shard: int
+    blob_id: str | None
+    shard: int | None
+    """The pair that a false proof is about."""
     signed_about: int
-    """When it was signed, by the clock of who asked, in seconds since 1970."""
+    """When it was signed, by the clock of who asked or of who signed, in seconds since 1970."""
     heard_at: int
     """When this node learned of it, in seconds since 1970."""
     is_us: bool
@@ -227,6 +232,10 @@ class NodeInfo:
     """Whether its own link seems to be down, so that it declares nobody lost for now."""
     restored: bool = False
     """Whether its disk was put back from an old copy, since when it looks for what is missing."""
+    committed_epoch: int | None = None
+    """The epoch of its last commitment since it started; None before the first one."""
+    committed_pairs: int | None = None
+    """How many pairs that one says are held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

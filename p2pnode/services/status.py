@@ -111,14 +111,18 @@ _FAILED = {
 
 def _of_conviction(found: Convicted) -> Warning:
     message = (
-        f"on {human_date(found.signed_about)} this node signed a {found.kind} about shard {found.shard} of"
-        f" {found.blob_id}: whoever sees it counts all that is kept here as lost, until {human_date(_ends(found))}"
+        f"on {human_date(found.signed_about)} this node signed {_SIGNED.get(found.kind, found.kind)} about"
+        f" {found.about}: whoever sees it counts all that is kept here as lost, until {human_date(_ends(found))}"
     )
     advice = (
         "'p2pnode evidence' shows it. Check memory and disk, and that nobody else has this node's key; a new node"
         " ('p2pnode init') can take part at once. What you stored with other nodes is not touched."
     )
     return Warning(kind="convicted", message=message, advice=advice)
+
+
+_SIGNED = {"false proof": "a false proof"}
+"""Kinds of evidence that need an article."""
 
 
 def _ends(found: Convicted) -> int:

@@ -32,6 +32,7 @@ from p2pnode.storage import (
 from p2pnode.storage import evidence as keep_evidence
 from p2pnode.storage import scores as keep_scores
 from p2pnode.storage.collection import Collected
+from p2pnode.storage.commitment_store import CommitmentStore
 from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.engine import DirectoriesChangedError, Engine
 from p2pnode.storage.names import PairKey
@@ -80,6 +81,8 @@ class SliverStore:
         self._writes = trio.CapacityLimiter(WRITES_MAX)
         self.receipts = ReceiptStore(engine, self._call, reads=self._reads, writes=self._writes)
         """What is kept of the set of receipts."""
+        self.commitments = CommitmentStore(engine, self._call, reads=self._reads, writes=self._writes)
+        """What commitments need."""
 
     @classmethod
     async def open(

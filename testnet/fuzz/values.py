@@ -32,6 +32,7 @@ from wire.codec import (
     tag_of,
     wire_types,
 )
+from wire.commitments import Commitment
 from wire.errors import WireError
 from wire.ids import PublicKey
 from wire.ownership import CatalogueHead, OwnedRecord, Succession
@@ -68,6 +69,7 @@ SIGNED_KINDS: tuple[type[SignedRecord], ...] = (
     Succession,
     StorageProof,
     RepairIntent,
+    Commitment,
 )
 _KIND_OF_TAG: dict[int, type[SignedRecord]] = {tag_of(kind): kind for kind in SIGNED_KINDS}
 

@@ -242,6 +242,7 @@ class FakeNode(FakeOwner):
             peer_id=PEER_ID,
             verdict=self.verdict,
             reason="as it was told",
+            asked_on="receipt",
             blob_id="A" * 43,
             shard=3,
             answer_bytes=1_500,

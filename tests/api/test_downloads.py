@@ -163,6 +163,8 @@ async def test_status_peers_and_node_are_told_exactly(served: Served) -> None:
         "reach": "unknown",
         "frozen": False,
         "restored": False,
+        "committed_epoch": None,
+        "committed_pairs": None,
     }
 
 

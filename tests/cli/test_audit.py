@@ -17,6 +17,7 @@ def test_json_has_exactly_these_fields(cli: Cli, daemon: FakeDaemon) -> None:
         "peer_id": PEER_ID,
         "verdict": "ok",
         "reason": "as it was told",
+        "asked_on": "receipt",
         "blob_id": "A" * 43,
         "shard": 3,
         "answer_bytes": 1500,

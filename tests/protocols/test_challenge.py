@@ -19,12 +19,14 @@ from p2pnode.protocols.challenge import (
     check_absence,
     check_answer,
     check_proof,
+    check_shown,
     draw,
     make_proof,
     open_challenge,
     seed_of,
     sliver_of,
 )
+from p2pnode.protocols.entry_tree import Entry, EntryTree
 from p2pnode.protocols.receipts import receipt_for
 from p2pnode.protocols.retractions import make_retraction
 from tests import factories
@@ -94,6 +96,30 @@ def test_a_holder_of_the_sliver_proves_it_to_anybody(rng: random.Random, n: int,
     assert axes == set(Axis)
 
 
+def test_a_question_on_a_commitment_has_another_seed_and_its_answer_shows_the_entry(rng: random.Random) -> None:
+    question, blob = example(rng)
+    entry = Entry(blob_id=blob.blob_id, shard=SHARD, pair_bytes=1, lease_end=factories.TIME)
+    tree = EntryTree().changed({(blob.blob_id, SHARD): entry})
+    commitment = factories.signed(factories.commitment(root=tree.root), key(HOLDER))
+    on_it = replace(
+        question,
+        challenge=replace(question.challenge, commitment=commitment.digest),
+        commitment=commitment.record,
+    )
+    assert (question.base, on_it.base) == (question.batch.digest, commitment.digest)
+    assert on_it.seed != question.seed
+    answer = answer_of(on_it, blob)
+    check_answer(answer, on_it)
+    with pytest.raises(PeerFaultError, match="answers another question"):
+        check_answer(answer, question)
+    with pytest.raises(PeerFaultError, match="does not show what its commitment"):
+        check_shown(answer, on_it)
+    assert check_shown(replace(answer, bucket=tree.show((blob.blob_id, SHARD))), on_it) == entry
+    other = EntryTree().changed({(blob.blob_id, SHARD): None})
+    with pytest.raises(PeerFaultError, match="does not say this"):
+        check_shown(replace(answer, bucket=other.show((blob.blob_id, SHARD))), on_it)
+
+
 def test_what_is_asked_is_spread_over_both_slivers_and_all_n_symbols() -> None:
     axes: Counter[Axis] = Counter()
     indices: Counter[int] = Counter()
@@ -118,7 +144,7 @@ def test_every_part_of_a_question_changes_what_is_asked(rng: random.Random) -> N
     proof = proof_of(answer_of(question, blob))
     changes: list[StorageProof] = [
         replace(proof, challenger=peer_id(51)),
-        replace(proof, receipt=factories.digest(9)),
+        replace(proof, base=factories.digest(9)),
         replace(proof, blob_id=factories.blob_id(9)),
         replace(proof, shard=3),
         replace(proof, number=2),
@@ -202,7 +228,7 @@ def test_the_pair_of_another_shard_is_refused(rng: random.Random) -> None:
     question, blob = example(rng)
     kept = ShardIndex(3)
     other = proof_of(answer_of(question_of(blob.blob_id, n=7, shard=kept), blob))
-    refuse(replace(other, shard=question.shard, receipt=question.batch.digest), "ends at|4 were asked")
+    refuse(replace(other, shard=question.shard, base=question.batch.digest), "ends at|4 were asked")
 
 
 @pytest.mark.parametrize("n", [5, 7, 10, 13, 100])

@@ -113,7 +113,7 @@ def reproach(by: int, failure: Failure, at: int = 1_800_000_000) -> Reproach:
 def test_who_is_thought_ill_of_sees_when_about_what_and_what_to_do() -> None:
     assert why_of([], []) == ()
     convicted = Convicted(
-        id="", accused="", kind="false proof", reason="", blob_id="BLOB", shard=3,
+        id="", accused="", kind="false proof", about="shard 3 of BLOB", reason="", blob_id="BLOB", shard=3,
         signed_about=1_800_000_000, heard_at=1_800_000_000, is_us=True,
     )  # fmt: skip
     told = [reproach(1, Failure.TIMEOUT), reproach(2, Failure.ABSENT), reproach(3, Failure.TIMEOUT, 1_800_000_060)]

@@ -329,6 +329,7 @@ def test_evidence_against_an_honest_node_is_found(seed: int, monkeypatch: pytest
             id="",
             accused=accused,
             kind="",
+            about="",
             reason="planted",
             blob_id="",
             shard=0,

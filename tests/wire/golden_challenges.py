@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.wire.golden import Golden
+from tests.wire.golden_commitments import EMPTY_BUCKET, REVEAL
 from tests.wire.golden_records import BLOB, DIGEST, ENVELOPE, PEER
 from wire.challenges import Absent, Challenge, Proven, ProvenSymbol, StorageProof
 from wire.records import Receipt
@@ -14,7 +15,7 @@ CHALLENGES = (
     Golden(
         Challenge(receipt=RECEIPT, number=7, secret=DIGEST, deadline=1_800_000_000),
         """
-        95                 # array of 5
+        97                 # array of 7
           70               # tag: Challenge
           97               # receipt: array of 7
             15             # tag: Receipt
@@ -32,30 +33,89 @@ CHALLENGES = (
           07               # number: 7
           c4 20 d1*32      # secret
           ce 6b49d200      # deadline: 1,800,000,000
+          c0               # commitment: nil
+          c0               # reveal: nil
+        """,
+    ),
+    Golden(
+        Challenge(
+            receipt=RECEIPT,
+            number=7,
+            secret=DIGEST,
+            deadline=1_800_000_000,
+            commitment=DIGEST,
+            reveal=REVEAL,
+        ),
+        """
+        97                 # array of 7
+          70               # tag: Challenge
+          97               # receipt: array of 7
+            15             # tag: Receipt
+            01             # version: 1
+            94             # batch: array of 4
+              01           # tag: Envelope
+              c4 02 b0d7   # body
+              c4 20 0e*32  # signer
+              c4 40 51*64  # signature
+            c4 20 ab*32    # blob id
+            02             # shard: 2
+            01             # index: 1
+            91             # path: array of 1
+              c4 20 d1*32  # Digest
+          07               # number: 7
+          c4 20 d1*32      # secret
+          ce 6b49d200      # deadline: 1,800,000,000
+          c4 20 d1*32      # commitment
+          93               # reveal: array of 3
+            7d             # tag: Reveal
+            c4 20 d1*32    # commitment
+            91             # path: array of 1
+              c4 20 d1*32  # Digest
         """,
     ),
     Golden(
         Proven(proof=ENVELOPE),
         """
-        92               # array of 2
+        93               # array of 3
           71             # tag: Proven
           94             # proof: array of 4
             01           # tag: Envelope
             c4 02 b0d7   # body
             c4 20 0e*32  # signer
             c4 40 51*64  # signature
+          c0             # bucket: nil
         """,
     ),
     Golden(
-        Absent(retraction=ENVELOPE),
+        Absent(retraction=ENVELOPE, bucket=EMPTY_BUCKET),
         """
-        92               # array of 2
+        93               # array of 3
           72             # tag: Absent
           94             # retraction: array of 4
             01           # tag: Envelope
             c4 02 b0d7   # body
             c4 20 0e*32  # signer
             c4 40 51*64  # signature
+          95             # bucket: array of 5
+            7c           # tag: CommittedBucket
+            00           # count: 0
+            c4 20 d1*32  # root
+            91           # path: array of 1
+              c4 20 d1*32  # Digest
+            90           # entries: array of 0
+        """,
+    ),
+    Golden(
+        Absent(retraction=ENVELOPE),
+        """
+        93               # array of 3
+          72             # tag: Absent
+          94             # retraction: array of 4
+            01           # tag: Envelope
+            c4 02 b0d7   # body
+            c4 20 0e*32  # signer
+            c4 40 51*64  # signature
+          c0             # bucket: nil
         """,
     ),
     Golden(
@@ -71,7 +131,7 @@ CHALLENGES = (
     Golden(
         StorageProof(
             challenger=PEER,
-            receipt=DIGEST,
+            base=DIGEST,
             number=7,
             secret=DIGEST,
             deadline=1_800_000_000,
@@ -90,7 +150,7 @@ CHALLENGES = (
           74                        # tag: StorageProof
           01                        # version: 1
           c4 26 002408011220 9e*32  # challenger
-          c4 20 d1*32               # receipt
+          c4 20 d1*32               # base
           07                        # number: 7
           c4 20 d1*32               # secret
           ce 6b49d200               # deadline: 1,800,000,000

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from hypothesis import strategies as st
 
-from wire import challenges, evidence, invitations, messages, ownership, protocol_ids, records, repair
+from wire import challenges, commitments, evidence, invitations, messages, ownership, protocol_ids, records, repair
 from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, fields_of, wire_types
 
 KINDS = tuple(
@@ -15,6 +15,7 @@ KINDS = tuple(
     if kind.__module__
     in {
         challenges.__name__,
+        commitments.__name__,
         evidence.__name__,
         invitations.__name__,
         messages.__name__,

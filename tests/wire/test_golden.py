@@ -6,6 +6,7 @@ import pytest
 
 from tests.wire.golden import Golden, from_hex
 from tests.wire.golden_challenges import CHALLENGES
+from tests.wire.golden_commitments import COMMITMENTS
 from tests.wire.golden_evidence import EVIDENCE
 from tests.wire.golden_messages import MESSAGES
 from tests.wire.golden_ownership import OWNERSHIP
@@ -16,7 +17,7 @@ from tests.wire.strategies import KINDS
 from wire import limits
 from wire.codec import decode, encode, tag_of
 
-GOLDEN = RECORDS + MESSAGES + SYNC + OWNERSHIP + CHALLENGES + EVIDENCE + REPAIR
+GOLDEN = RECORDS + MESSAGES + SYNC + OWNERSHIP + CHALLENGES + COMMITMENTS + EVIDENCE + REPAIR
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
@@ -49,7 +50,8 @@ def test_tags_are_distinct_and_in_their_ranges() -> None:
             "wire.messages": (*range(0x20, 0x40), *range(0x48, 0x60)),
             "wire.ownership": range(0x60, 0x70),
             "wire.challenges": range(0x70, 0x75),
-            "wire.evidence": range(0x75, 0x80),
+            "wire.evidence": range(0x75, 0x7A),
+            "wire.commitments": range(0x7A, 0x80),
             "wire.repair": range(0x87, 0x90),
             "wire.protocol_ids": parts,
             "wire.invitations": parts,

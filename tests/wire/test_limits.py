@@ -14,7 +14,7 @@ import pytest
 from tests import factories
 from tests.wire.strategies import KINDS
 from tests.wire.test_golden import GOLDEN
-from wire import challenges, codec, evidence, invitations, limits, messages, protocol_ids, repair
+from wire import challenges, codec, commitments, evidence, invitations, limits, messages, protocol_ids, repair
 from wire.codec import ListOf, Nested, decode, encode, to_plain, wire_type
 from wire.errors import WireError
 from wire.framing import message_bytes, pieces
@@ -55,6 +55,7 @@ EVIDENCE = evidence.Evidence(kind=evidence.EvidenceKind.FALSE_PROOF, statements=
 WANTED = repair.WantedSymbol(blob=0, axis=0, index=0)
 RECOVERED = repair.RecoveredSymbol(wanted=0, path=(DIGEST,))
 SYMBOL = challenges.ProvenSymbol(data=bytes(2), path=())
+ENTRY = commitments.CommittedEntry(blob_id=BLOB, shard=0, pair_bytes=1, lease_end=0, index=0, path=())
 
 HOLDER_RECORD = HolderRecord(lease=ENVELOPE, page=GroupPage(page_index=0, blob_ids=(BLOB,), path=()), holder=HOLDER)
 
@@ -150,6 +151,11 @@ CASES = (
     Case("PATH_NODES_MAX", challenges.ProvenSymbol, "path", many(DIGEST)),
     Case("SYMBOL_BYTES_MAX", challenges.ProvenSymbol, "data", raw),
     Case("CHALLENGE_SYMBOLS_MAX", challenges.StorageProof, "symbols", many(SYMBOL)),
+    Case("NEIGHBOURS_MAX", commitments.CommittedBucket, "entries", many(ENTRY)),
+    Case("PATH_NODES_MAX", commitments.CommittedBucket, "path", many(DIGEST)),
+    Case("PATH_NODES_MAX", commitments.CommittedEntry, "path", many(DIGEST)),
+    Case("PATH_NODES_MAX", commitments.Reveal, "path", many(DIGEST)),
+    Case("SHARDS_MAX", commitments.CommittedEntry, "shard", offset=-1),
     Case("EVIDENCE_STATEMENTS_MAX", evidence.Evidence, "statements", many(ENVELOPE)),
     Case("EVIDENCE_KEPT_MAX", evidence.ListEvidence, "known", many(DIGEST)),
     Case("EVIDENCE_PER_MESSAGE_MAX", evidence.EvidenceList, "evidence", many(EVIDENCE)),
@@ -320,7 +326,7 @@ def test_invitation_bytes_max_and_chars_max_have_room_for_the_longest_invitation
         invitations.Invitation.parse(too_long)
 
 
-@wire_type(0x7D)
+@wire_type(0x6F)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swarm:
     """A type of the tests, with the shortest items that a list can have: two bytes each, and an array."""

@@ -10,6 +10,7 @@ from crypto.keys import SigningKey
 from crypto.signing import BadSignatureError
 from tests import factories
 from tests.wire.golden_challenges import CHALLENGES
+from tests.wire.golden_commitments import COMMITMENTS
 from tests.wire.golden_evidence import EVIDENCE
 from tests.wire.golden_messages import MESSAGES
 from tests.wire.golden_ownership import OWNERSHIP
@@ -19,6 +20,7 @@ from tests.wire.golden_sync import SYNC
 from wire import limits, signed
 from wire.challenges import StorageProof
 from wire.codec import encode
+from wire.commitments import Commitment
 from wire.errors import WireError
 from wire.ids import PublicKey, Signature
 from wire.ownership import CatalogueHead, OwnedRecord, Succession
@@ -52,6 +54,7 @@ KINDS: tuple[type[SignedRecord], ...] = (
     Succession,
     StorageProof,
     RepairIntent,
+    Commitment,
 )
 
 SIGNATURES: dict[type[SignedRecord], str] = {
@@ -103,6 +106,10 @@ SIGNATURES: dict[type[SignedRecord], str] = {
         "9bbe0c6985284b6f5ac00c1827814b078cf139f4b1e6407a7491aaf76f36cd55"
         "ab92fea74a72e34ab1dfbc4344887b0faee79c4ef8491af2a817f96a57b46503"
     ),
+    Commitment: (
+        "6b508070bca60d2235c40d55df1efed092b40008e8d4063a29c3c9df3d89df2f"
+        "832686b66b4a7ef23d9a649e72dce473311557ffa7d039708f4159c839c6b80a"
+    ),
 }
 """Of the first golden value of each kind. Ed25519 is deterministic, so a change of a domain tag, of the network or of a
 version shows here; so would a change of the record's bytes."""
@@ -120,13 +127,16 @@ DIGESTS: dict[type[SignedRecord], str] = {
     Succession: "6e7b2f8f84c195f4fff7cc1e5045b140bac90d0bb6079b18062139d7e292c043",
     StorageProof: "2b0e01614738c8a17557b1971ea5e89e33a051c58802699295858cb4466ff6e6",
     RepairIntent: "b41c2876c870fea9cef8d8003c9b9d0666235996cd159e000e71c2f29c180bea",
+    Commitment: "0edf943a5e341623555edd4377c093ede64c5ac596c645f5306c4dede05cc0c0",
 }
 """`Signed.digest` of the same."""
 
 
 def example(kind: type[SignedRecord]) -> SignedRecord:
     """Return the first golden value of one kind."""
-    value = next(golden.value for golden in RECORDS + OWNERSHIP + CHALLENGES + REPAIR if type(golden.value) is kind)
+    value = next(
+        golden.value for golden in RECORDS + OWNERSHIP + CHALLENGES + COMMITMENTS + REPAIR if type(golden.value) is kind
+    )
     assert isinstance(value, SignedRecord)
     return value
 

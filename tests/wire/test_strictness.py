@@ -12,6 +12,7 @@ from tests.wire.golden import Golden
 from tests.wire.strategies import KINDS
 from tests.wire.test_golden import GOLDEN
 from wire import limits
+from wire.challenges import Absent, Challenge, Proven
 from wire.codec import decode, encode, tag_of
 from wire.errors import WireError
 from wire.evidence import TellVerdict
@@ -35,6 +36,10 @@ ABSENT: set[tuple[type[object], Path]] = {
     (ListPages, (2,)),
     (Lease, (5,)),
     (TellVerdict, (4,)),
+    (Challenge, (5,)),
+    (Challenge, (6,)),
+    (Proven, (2,)),
+    (Absent, (2,)),
 }
 """Where nothing may stand."""
 

@@ -14,6 +14,7 @@ from testnet.sim.machine import Life, Machine
 from testnet.sim.world import World
 from wire import limits
 from wire.codec import decode
+from wire.commitments import Commitment
 from wire.errors import WireError
 from wire.evidence import Evidence
 from wire.ids import PeerId
@@ -54,19 +55,21 @@ class NumberJudge:
                 return  # It has no number: what it says of its subject others have signed.
             assert isinstance(envelope, Envelope)
             body = envelope.body
-            record = decode(body, MemberRecord, AnnouncementBatch, bytes_max=_BYTES_MAX)
+            record = decode(body, MemberRecord, AnnouncementBatch, Commitment, bytes_max=_BYTES_MAX)
         except WireError as error:
             self._findings.blame(f"it gossiped {kind} that nobody can read: {error}", node=host.name)
             return
-        assert isinstance(record, MemberRecord | AnnouncementBatch)  # The codec returns one of what it was given.
+        # The codec returns one of what it was given; the number of a commitment is the epoch that it is for.
+        assert isinstance(record, MemberRecord | AnnouncementBatch | Commitment)
+        number = record.epoch if isinstance(record, Commitment) else record.sequence
         if peer_id_of(envelope.signer) != self._world.machines[host.name].peer_id:
             return  # A newcomer's, which it checked and passes on.
         highest, signed = self._given.get((host.name, kind), (-1, b""))
-        if record.sequence < highest or (record.sequence == highest and body != signed):
-            what = f"it signed {kind} with number {record.sequence} after it had used number {highest}"
+        if number < highest or (number == highest and body != signed):
+            what = f"it signed {kind} with number {number} after it had used number {highest}"
             self._findings.blame(what, node=host.name, subject=kind)
         else:
-            self._given[host.name, kind] = (record.sequence, body)
+            self._given[host.name, kind] = (number, body)
 
     def _check_members(self, machine: Machine) -> int:
         if machine.habit is not None or machine.life is None or not isinstance(machine.node, Node):

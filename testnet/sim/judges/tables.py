@@ -14,7 +14,7 @@ from types import FunctionType, MethodType
 from p2pnode.membership import contact as contacts_kept
 from p2pnode.membership import newcomers
 from p2pnode.network import limits as network_limits
-from p2pnode.protocols import audit_schedule, gossip, heads, prover_budget, reach, sync
+from p2pnode.protocols import audit_schedule, commitments, entry_tree, gossip, heads, prover_budget, reach, sync
 from p2pnode.protocols.repair import budget, intents
 from p2pnode.reputation import passed, reproaches, scores
 from p2pnode.services import announce, burying, claims, contacts, events, health, herald, losses, recover
@@ -59,6 +59,7 @@ TABLES: dict[str, int] = {
     "CheckBudget._accounts": sync.PAYERS_MAX,
     "ClaimAuditor._again_at": claims.SIGNERS_MAX,
     "ClaimAuditor._waiting": claims.SIGNERS_MAX,
+    "CommitmentBook._signers": limits.MEMBERS_KEPT_MAX,
     "CommitteeDigests._counts": limits.MEMBERS_KEPT_MAX,
     "CommitteeDigests._sums": limits.MEMBERS_KEPT_MAX,
     "Contacts._absent": limits.MEMBERS_KEPT_MAX,
@@ -73,6 +74,7 @@ TABLES: dict[str, int] = {
     "Drainer._failed": _PAGES,
     "Drainer._pages": _PAGES,
     "Drainer._proven": _PAGES,
+    "EntryTree._buckets": entry_tree.BUCKETS,
     "Engine._directories": _DIRECTORIES,
     "Engine.ceilings": recordfile.PURPOSES_MAX,
     "Engine.changed_pages": page_store.CHANGED_PAGES_MAX,
@@ -113,6 +115,7 @@ TABLES: dict[str, int] = {
     "Requester._peers": network_limits.IDLE_STREAMS_MAX + network_limits.REQUESTS_MAX,
     "Scores._peers": scores.SCORES_MAX,
     "_Seen.presences": limits.MEMBERS_KEPT_MAX,
+    "SecretSheet._secrets": commitments.SECRETS,
     "ServedSymbols._served": budget.SERVED_MAX,
     "SyncSchedule._due": network_limits.CONNECTIONS_MAX,
     "_Watched.presences": limits.MEMBERS_KEPT_MAX,

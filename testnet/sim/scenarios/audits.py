@@ -17,6 +17,7 @@ from testnet.sim.habits.false_accuser import FalseAccuser
 from testnet.sim.habits.half_slivers import Bluff, HalfSlivers
 from testnet.sim.habits.replayed_proofs import ReplayedProofs
 from testnet.sim.habits.sign_and_drop import SignAndDrop
+from testnet.sim.habits.two_commitments import TwoCommitments
 from testnet.sim.judges import JudgementError
 from testnet.sim.judges.pairs import pair_files
 from testnet.sim.run import HEALTHY, Run
@@ -26,6 +27,12 @@ NAME = "audits"
 
 _OFTEN = replace(PRIVATE, name="audited-often", audit_every_s=60, asked_again_after_s=(5, 15))
 """In a minute what takes half an hour elsewhere."""
+
+_COMMITTING = replace(_OFTEN, name="committing", epoch_s=60, commit_after_s=240)
+"""An epoch is a minute, and clocks are off by a minute and a half at most: so long a node waits before it commits."""
+
+_WRONG_S = 90.0
+"""How far a clock is set back where everybody commits."""
 
 _PUTS = 2
 
@@ -176,6 +183,61 @@ async def an_old_disk_under_audit(run: Run) -> None:
     _demand_nobody_convicted(run)
     await run.heal()
     await run.demand_progress()
+
+
+@scenario(FaultKind.BYZANTINE, nodes=5, profile=_COMMITTING)
+async def two_commitments_for_one_epoch(run: Run) -> None:
+    """One signs two commitments for each epoch: all learn of it, and by its own signatures."""
+    writer = "n0"
+    await run.world.start_node(writer)
+    names = [f"n{number}" for number in range(1, run.nodes)]
+    liar = run.rng.choice(names)
+    habit = TwoCommitments() if run.log.may_inject(FaultKind.BYZANTINE, liar, TwoCommitments.name) else None
+    async with trio.open_nursery() as nursery:
+        for name in names:
+            bent = habit if name == liar else None
+            nursery.start_soon(partial(run.world.start_node, name, bootstrap=[writer], habit=bent))
+    await run.world.all_meet()
+    await run.must_put(writer, HEALTHY)
+    await run.wait(_COMMITTING.commit_after_s + 30.0, _COMMITTING.commit_after_s + 60.0)
+    honest = [name for name in (writer, *names) if run.world.is_honest(name)]
+    if habit is not None and habit.done:
+        for name in honest:
+            _demand(run, name, _knows_evidence(run, name, liar), f"it knows no evidence against {liar}")
+    _demand_commitments(run, honest)
+    await run.heal(honest)
+    await run.demand_progress(honest)
+
+
+@scenario(FaultKind.OLD_DISK, FaultKind.CLOCK_JUMP, FaultKind.KILL, nodes=4, profile=_COMMITTING)
+async def commitments_of_a_restored_node(run: Run) -> None:
+    """A disk is put back from before a commitment, the clock set back into its epoch: no epoch is signed for twice."""
+    await run.start()
+    await run.must_put("n1", HEALTHY)
+    restored, killed = run.some(2)
+    image = run.inject.image(restored)
+    await run.wait(_COMMITTING.commit_after_s + 10.0, _COMMITTING.commit_after_s + 40.0)
+    _demand_commitments(run, run.names())
+    await run.must_put(run.rng.choice(run.others([restored])), HEALTHY)
+    run.inject.kill(killed)
+    run.inject.old_disk(restored, image)
+    run.inject.jump(restored, -run.rng.uniform(0.0, _WRONG_S))
+    await run.restart(restored)
+    await run.restart(killed)
+    await run.world.all_meet()
+    await run.until_fired(FaultKind.CLOCK_JUMP)
+    await run.wait(_COMMITTING.commit_after_s + 60.0, _COMMITTING.commit_after_s + 120.0)
+    _demand_commitments(run, run.running())
+    _demand_nobody_convicted(run)
+    await run.heal()
+    await run.demand_progress()
+
+
+def _demand_commitments(run: Run, names: Sequence[str]) -> None:
+    """Each node has committed to what it holds."""
+    for name in names:
+        is_made = run.machine(name).node.info().committed_epoch is not None
+        _demand(run, name, is_made, "it has not committed to anything")
 
 
 def _demand_nobody_convicted(run: Run) -> None:
