@@ -1,14 +1,16 @@
 """Which data directories a home has: their marker files, the list of their ids in the home, and opening them.
 
 A directory that the list knows is the one with its id, wherever `config.toml` says that it is. One without its marker
-is away, never empty: it is not begun anew. New ones get a marker first and are listed then; in between a crash leaves
-a marker that says it is ours. What is listed but not in `config.toml` any more is away until it is forgotten.
+is away, never empty: it is not begun anew, unless it is seen that there is another disk in its place, and an empty one,
+or that somebody has removed it from the home. New ones get a marker first and are listed then; in between a crash
+leaves a marker that says it is ours. What is listed but not in `config.toml` any more is away until it is forgotten.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -24,6 +26,8 @@ from p2pnode.storage.home import CONFIG_FILE, Home, read_text, replace_file, rew
 from p2pnode.storage.names import is_temporary, temporary_name
 from p2pnode.storage.settings import with_data_dirs
 from p2pnode.storage.spread_files import MARKER_NAME, DataDirectory, DirectoryAwayError, SpreadFiles
+
+log = logging.getLogger(__name__)
 
 DirectoryId = NewType("DirectoryId", str)
 """The id of a data directory, in hex; it moves with its content."""
@@ -67,11 +71,12 @@ def open_directories(home: Home, rng: Rng) -> SpreadFiles:
     Raises `HomeError` when the first one is away, or one is not what it should be.
     """
     check_apart(home.data_paths)
-    before = listed(home)
-    found = _identify(home, before, rng)
+    known = listed(home)
+    before = _without_lost(home, known)
+    found = _identify(home, before, rng, is_first_lost=before[:1] != known[:1])
     left_out = [each for each in before if each.directory_id not in {one.directory_id for one in found}]
     now = [*found, *left_out]
-    if now != before:
+    if now != known:
         _write_list(home, now)
     directories = [_directory(home, each, is_configured=True) for each in found]
     directories += [_directory(home, each, is_configured=False) for each in left_out]
@@ -176,7 +181,32 @@ def has_only(path: Path, names: Sequence[str]) -> bool:
     return all(name in {*names, *_NOT_OURS} or is_temporary(name) for name in found)
 
 
-def _identify(home: Home, known: Sequence[Listed], rng: Rng) -> list[Listed]:
+def _without_lost(home: Home, known: Sequence[Listed]) -> list[Listed]:
+    """Return the list without the directories that are lost for good; it is written when new ones are marked."""
+    paths = set(home.data_paths)
+    lost = [each for each in known if each.path in paths and _is_lost(home, each.path)]
+    for each in lost:
+        log.error("%s is a new, empty disk: what was kept there is lost, and rebuilt from other nodes", each.path)
+    return [each for each in known if each not in lost]
+
+
+def _is_lost(home: Home, path: Path) -> bool:
+    """Tell whether what was in a data directory is lost: an unmounted disk leaves an empty directory of the disk above.
+
+    So it is when an empty disk is mounted in its place, and when the directory is gone from the home itself, where
+    nothing but our own data can have been: a mount point would still be there.
+    """
+    if os.path.lexists(path) and not has_only(path, ()):
+        return False
+    if path.parent == home.path and not os.path.lexists(path):
+        return True
+    there = path.resolve()
+    while not there.exists():
+        there = there.parent
+    return there.is_mount() and there != there.parent
+
+
+def _identify(home: Home, known: Sequence[Listed], rng: Rng, *, is_first_lost: bool) -> list[Listed]:
     """Find out which directory lies at each path of `config.toml`."""
     markers = [read_marker(home, path) for path in home.data_paths]
     found: list[Listed] = []
@@ -186,7 +216,7 @@ def _identify(home: Home, known: Sequence[Listed], rng: Rng) -> list[Listed]:
             raise HomeError(message)
         was = next((each for each in known if each.path == path and each.directory_id not in markers), None)
         directory_id = marker or (was.directory_id if was is not None else None)
-        if known and not found and directory_id != known[0].directory_id:
+        if known and not found and not is_first_lost and directory_id != known[0].directory_id:
             raise _first_is_away(known[0].path)
         if directory_id is None:
             directory_id = _begin(home, path, rng, is_first=not found)

@@ -86,6 +86,64 @@ def test_an_unmounted_disk_is_never_taken_for_an_empty_one(home: Home, sim_rng: 
     assert list(first.iterdir()) == []
 
 
+def test_an_empty_disk_in_the_place_of_another_is_begun_anew_without_a_command(
+    home: Home, sim_rng: SimRng, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_directories(home, sim_rng)
+    before = listed(home)
+    first, second = home.data_paths
+    _unmount(second)
+    (second / "lost+found").mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path in (first, second))
+    assert open_directories(home, sim_rng).away() == ()
+    (same, other) = listed(home)
+    assert same == before[0]
+    assert (other.path, other.directory_id == before[1].directory_id) == (second, False)
+    assert open_directories(home, sim_rng).away() == ()
+    assert listed(home) == [same, other]
+
+
+def test_a_new_first_disk_takes_the_others_as_they_are(
+    home: Home, sim_rng: SimRng, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_directories(home, sim_rng)
+    before = listed(home)
+    first, second = home.data_paths
+    DiskFiles(second).write_new("pairs-of-ours", [b"content"])
+    _unmount(first)
+    first.rmdir()  # The directory on the disk; the disk itself is mounted above it.
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == first.parent)
+    assert open_directories(home, sim_rng).away() == ()
+    assert listed(home)[0].directory_id != before[0].directory_id
+    assert listed(home)[1] == before[1]
+
+
+def test_beside_a_new_first_disk_one_that_is_not_mounted_stays_away(
+    home: Home, sim_rng: SimRng, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_directories(home, sim_rng)
+    before = listed(home)
+    first, second = home.data_paths
+    _unmount(first)
+    _unmount(second)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == first)
+    assert open_directories(home, sim_rng).away() == (str(second),)
+    assert list(second.iterdir()) == []
+    assert listed(home)[1] == before[1]
+
+
+def test_a_directory_that_was_removed_from_the_home_is_begun_anew(tmp_path: Path, sim_rng: SimRng) -> None:
+    home = create_home(tmp_path / "home", settings=HomeSettings(), rng=sim_rng)
+    open_directories(home, sim_rng)
+    before = listed(home)
+    shutil.rmtree(home.data_path)
+    assert open_directories(home, sim_rng).away() == ()
+    assert listed(home)[0].directory_id != before[0].directory_id
+    _unmount(home.data_path)
+    with pytest.raises(HomeError, match="first data directory"):
+        open_directories(home, sim_rng)
+
+
 def test_a_mount_point_that_is_gone_is_not_made(home: Home, sim_rng: SimRng) -> None:
     open_directories(home, sim_rng)
     second = home.data_paths[1]
