@@ -211,7 +211,7 @@ class Node:
         health = HealthView(context, self._membership)
         self._repairer = Repairer(context, self._membership, health, self._announcer, self._auditor, self.events)
         self._scrubber = Scrubber(context, owner_store, self.events, restored=self._membership.restoration.found)
-        self._taker = Taker(context, self._membership, health, self._announcer)
+        self._taker = Taker(context, self._membership, health, self._announcer, metadata=self._repairer.metadata)
         self.drain = Drainer(
             context,
             self._membership,
@@ -250,7 +250,7 @@ class Node:
         }
         return {
             STORE: {keep.REQUESTS: after(numbered, keeper.answer)},
-            READ: {serve_reads.REQUESTS: ReadServer(context).answer},
+            READ: {serve_reads.REQUESTS: ReadServer(context, made=self._repairer.rescuer.sliver).answer},
             MEMBERS: {membership.REQUESTS: self._membership.answer},
             REACH: {reach.REQUESTS: self._reach.answer},
             OWNER: {owner_server.REQUESTS: self.ownership.server.answer},

@@ -113,7 +113,7 @@ class LossNoted:
 @wire_type(0x8F)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeOver:
-    """I leave for good: take my pairs of this shard of these blobs of a page over.
+    """I leave for good, or have made what is missing: take the pairs of this shard of these blobs of a page over.
 
     The asked node fetches the records of the page, the metadata and both slivers from me, whole, and answers when it
     has signed for the pairs.

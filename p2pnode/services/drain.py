@@ -14,9 +14,7 @@ import trio
 
 from p2pnode.errors import LocalStorageError, NotFoundError, PeerFaultError, PeerUnavailableError
 from p2pnode.membership.notice import Notice
-from p2pnode.protocols.page_records import NamedHolder, PageRecords, check_holder_record
-from p2pnode.protocols.receipt_set import Pair, View
-from p2pnode.protocols.receipts import pairs_of
+from p2pnode.protocols.receipt_set import Pair
 from p2pnode.protocols.repair import exchange, handing
 from p2pnode.protocols.repair.ranks import ranks_honoured
 from p2pnode.protocols.repair.survey import LostShard, PageView
@@ -24,6 +22,7 @@ from p2pnode.reputation.scores import Verdict
 from p2pnode.services.audit import Auditor
 from p2pnode.services.context import Context
 from p2pnode.services.events import Events
+from p2pnode.services.handed import ask_to_take
 from p2pnode.services.health import HealthView
 from p2pnode.services.membership import Membership
 from p2pnode.services.owner_face import DrainState, Warning  # noqa: A004 - the word that the user sees
@@ -32,7 +31,7 @@ from p2pnode.storage.owner_store import OwnerStore
 from p2pnode.wording import counted
 from wire import limits
 from wire.ids import BlobId, Digest, PeerId, ShardIndex
-from wire.repair import TakenOver, TakeOver
+from wire.repair import TakeOver
 
 log = logging.getLogger(__name__)
 
@@ -252,37 +251,18 @@ class Drainer:
         self, view: PageView, shard: ShardIndex, blob_ids: Sequence[BlobId], order: Sequence[PeerId], state: _Page
     ) -> None:
         """Offer some pairs to one candidate after the other, until one has signed for them."""
-        context, profile = self._context, self._context.profile
         offer = TakeOver(page=view.page, blob_ids=tuple(blob_ids), shard=shard)
         size = sum([await self._pair_bytes(each) for each in blob_ids])
         state.why = "no other node may take it"
         for candidate in order:
             try:
-                reply = await context.peers.ask(
-                    candidate,
-                    "repair",
-                    offer,
-                    expect=(TakenOver,),
-                    timeout_s=2 * (profile.request_timeout_s + size / profile.bytes_per_s_min),
-                )
-                await self._keep(view, candidate, offer, reply.message)
+                await ask_to_take(self._context, view, candidate, offer, pair_bytes=size)
             except (PeerUnavailableError, PeerFaultError) as error:
                 state.why = str(error)
                 log.info("%s does not take shard %d of %d blobs over: %s", candidate, shard, len(blob_ids), error)
             else:
                 state.why = ""
                 return
-
-    async def _keep(self, view: PageView, heir: PeerId, offer: TakeOver, taken: TakenOver) -> None:
-        """Keep the receipt of one that took pairs over. Raises `PeerFaultError` when it is for something else."""
-        context = self._context
-        holder = await context.offload.run(_check_holder, taken, context.network_name)
-        signed = set(pairs_of(holder.record.page, holder.record.holder.shard_sets))
-        wanted = {(blob_id, ShardIndex(offer.shard)) for blob_id in offer.blob_ids}
-        if holder.signer != heir or not wanted <= signed or holder.record.page != view.group:
-            message = f"{heir} signed for something else than it was offered"
-            raise PeerFaultError(message)
-        await context.store.receipts.merge_page(view.page, PageRecords(holders=(holder,)), View(ranks={heir: 0}))
 
     async def _prove(self, view: PageView, pairs: Sequence[Pair], state: _Page) -> None:
         """Ask each heir for one of the pairs that it took of a shard, drawn at random."""
@@ -320,7 +300,3 @@ class Drainer:
         self._is_done = True
         if dropped:  # After a restart there is nothing to give up any more.
             self._events.tell("drain", f"{counted(dropped, 'pair')} are with other nodes now: this node may be stopped")
-
-
-def _check_holder(taken: TakenOver, network: str) -> NamedHolder:
-    return check_holder_record(taken.holder, network=network)

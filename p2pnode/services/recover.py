@@ -140,7 +140,7 @@ class Recoverer:
         """Go on where an earlier try has ended, with the symbols that came then; all sources are tried again."""
         recovery = self._unfinished.pop((blob_id, shard), None)
         if recovery is None:
-            recovery = PairRecovery(await self._metadata(view, blob_id), shard)
+            recovery = PairRecovery(await self.metadata(view, blob_id), shard)
         recovery.bad.clear()
         self._unfinished[blob_id, shard] = recovery
         while len(self._unfinished) > UNFINISHED_MAX:
@@ -153,7 +153,7 @@ class Recoverer:
         retracted = await self._context.store.receipts.retracted(own, pairs)
         return tuple(each.envelope for each in retracted.values())
 
-    async def _metadata(self, view: PageView, blob_id: BlobId) -> BlobMetadata:
+    async def metadata(self, view: PageView, blob_id: BlobId) -> BlobMetadata:
         """Return the metadata of a blob, ours or a holder's; it proves itself. Raises `TooFewPairsError`."""
         context = self._context
         held = await context.store.held(blob_id)

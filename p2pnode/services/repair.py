@@ -31,6 +31,7 @@ from p2pnode.services.health import HealthView
 from p2pnode.services.losses import LossTeller
 from p2pnode.services.membership import Membership
 from p2pnode.services.recover import Recoverer
+from p2pnode.services.rescue import Rescuer
 from p2pnode.services.results import RepairReport, RepairTask
 from p2pnode.services.serve_repair import RepairServer
 from wire import limits
@@ -108,6 +109,8 @@ class Repairer:
         self._health = health
         self._intents = IntentBook(yields_after_s=profile.repair_rank_step_s)
         self._recoverer = Recoverer(context, health, announcer)
+        self.rescuer = Rescuer(context, health, announcer, self._recoverer)
+        self.metadata = self._recoverer.metadata
         self._claims = ClaimAuditor(context, health, auditor, on_changed=self.changed)
         self._teller = LossTeller(context, health, on_changed=self.changed)
         self.server = RepairServer(context, health, self._intents, on_told=self._teller.hear)
@@ -289,7 +292,10 @@ class Repairer:
         moved = self._recoverer.moved.moved_bytes
         pairs = self._recoverer.moved.pairs
         try:
-            await self._recoverer.recover(view, shard, blob_ids)
+            if lost.first is not None:  # A blob at a time: all its slivers are in memory.
+                await self.rescuer.rescue(view, blob_ids[0])
+            else:
+                await self._recoverer.recover(view, shard, blob_ids)
         except LocalStorageError as error:
             self._failed(page, shard, error)
             raise

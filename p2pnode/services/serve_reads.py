@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
+from p2pnode.coding import Sliver
 from p2pnode.errors import CorruptSliverError, LocalStorageError, NotFoundError
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.refusal import RefusalError
@@ -12,7 +14,7 @@ from p2pnode.services.context import Context
 from p2pnode.services.peers import Answer
 from wire import limits
 from wire.codec import encode
-from wire.ids import Axis, PeerId
+from wire.ids import Axis, BlobId, PeerId
 from wire.messages import BlobRecord, GetRecord, GetSliver, NoRecord, RefusalCode, SliverData
 from wire.records import Envelope, MetadataRecord
 
@@ -28,9 +30,10 @@ _ANSWER_HEAD_BYTES = 4096
 class ReadServer:
     """Answers the requests of the `read` protocol."""
 
-    def __init__(self, context: Context) -> None:
-        """Serve from the node's own store."""
+    def __init__(self, context: Context, *, made: Callable[[BlobId, Axis, int], Sliver | None]) -> None:
+        """Serve from the node's own store, and what it has `made` of a blob that it rescues."""
         self._context = context
+        self._made = made
 
     async def answer(self, peer_id: PeerId, message: object, payload: bytes) -> Answer:
         """Answer one request. Raises `RefusalError`."""
@@ -69,6 +72,9 @@ class ReadServer:
         try:
             data = await self._context.store.read_sliver(request.blob_id, Axis(request.axis), request.index)
         except NotFoundError as error:
+            made = self._made(request.blob_id, Axis(request.axis), request.index)
+            if made is not None:
+                return SliverData(sliver_bytes=len(made.data)), (made.data,)
             raise RefusalError(RefusalCode.NOT_HELD, str(error)) from error
         except CorruptSliverError as error:
             log.warning("damage on this node's disk: %s", error)

@@ -1,8 +1,12 @@
-"""Taking pairs over from a node that leaves for good: each is fetched whole from it, checked, stored and signed for."""
+"""Taking pairs over from a node that leaves for good, or has read a blob whole to make what is missing of it.
+
+Each is fetched whole from it, checked, stored and signed for.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -14,14 +18,15 @@ from p2pnode.errors import (
     PeerFaultError,
     PeerUnavailableError,
     QuotaError,
+    TooFewPairsError,
 )
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.protocols.repair import exchange
 from p2pnode.protocols.repair.budget import Credit
-from p2pnode.protocols.repair.handing import check_offer
+from p2pnode.protocols.repair.handing import check_offer, check_rescued
 from p2pnode.protocols.repair.ranks import rank_of
-from p2pnode.protocols.repair.survey import PageView
-from p2pnode.protocols.store import open_metadata, record_of
+from p2pnode.protocols.repair.survey import LostShard, PageView
+from p2pnode.protocols.store import record_of
 from p2pnode.services.announce import Announcer
 from p2pnode.services.context import Context
 from p2pnode.services.health import HealthView
@@ -30,7 +35,7 @@ from p2pnode.services.membership import Membership
 from p2pnode.services.peers import Answer
 from p2pnode.services.signing import sign_pairs
 from wire.ids import Axis, BlobId, PeerId, ShardIndex
-from wire.messages import BlobRecord, GetRecord, GetSliver, NoRecord, RefusalCode, SliverData
+from wire.messages import GetSliver, RefusalCode, SliverData
 from wire.repair import TakenOver, TakeOver
 
 log = logging.getLogger(__name__)
@@ -45,13 +50,22 @@ WAITING_MAX = 8
 class Taker:
     """Answers offers of nodes that drain."""
 
-    def __init__(self, context: Context, membership: Membership, health: HealthView, announcer: Announcer) -> None:
-        """Nothing was offered yet."""
+    def __init__(
+        self,
+        context: Context,
+        membership: Membership,
+        health: HealthView,
+        announcer: Announcer,
+        *,
+        metadata: Callable[[PageView, BlobId], Awaitable[BlobMetadata]],
+    ) -> None:
+        """Nothing was offered yet; `metadata` finds that of a blob at any of its holders."""
         profile, now = context.profile, context.clock.monotonic()
         self._context = context
         self._membership = membership
         self._health = health
         self._announcer = announcer
+        self._metadata = metadata
         self._turn = trio.Lock()
         self._credit = Credit(per_s=profile.repair_bytes_per_s, carried_s=profile.repair_credit_s, now=now)
 
@@ -60,8 +74,6 @@ class Taker:
         del payload
         if not isinstance(message, TakeOver):
             raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no offer")
-        if not self._membership.table.is_draining(peer_id):
-            raise RefusalError(RefusalCode.INVALID, "pairs are taken over from nodes that drain only")
         if self._turn.statistics().tasks_waiting >= WAITING_MAX:
             raise RefusalError(RefusalCode.BUSY, "too many nodes offer their pairs at once")
         try:
@@ -73,7 +85,7 @@ class Taker:
             raise RefusalError(RefusalCode.LEASE, str(error)) from error
         except LocalStorageError as error:
             raise RefusalError(RefusalCode.DAMAGED, str(error)) from error
-        except (PeerUnavailableError, PeerFaultError, CodingError) as error:
+        except (PeerUnavailableError, PeerFaultError, CodingError, TooFewPairsError) as error:
             log.info("%s did not hand its pairs over: %s", peer_id, error)
             raise RefusalError(RefusalCode.BUSY, f"the pairs could not be had: {error}") from error
 
@@ -82,7 +94,7 @@ class Taker:
         await context.clock.sleep(self._credit.wait_s(context.clock.monotonic()))
         view = await self._view(peer_id, offer)
         shard = ShardIndex(offer.shard)
-        for lost in check_offer(view, offer, leaving=peer_id, own=context.own, stays=self._health.stays):
+        for lost in self._checked(peer_id, view, offer):
             if rank_of(self._health.order(view, lost), context.own, missing=lost.missing) is None:
                 raise RefusalError(RefusalCode.BUSY, "others come before this node for the shard")
         await context.store.certify(view.certificate, view.lease)
@@ -90,6 +102,12 @@ class Taker:
             await self._fetch(peer_id, view, blob_id, shard)
         holder = await sign_pairs(context, self._announcer, view, shard, offer.blob_ids)
         return TakenOver(holder=holder.record)
+
+    def _checked(self, peer_id: PeerId, view: PageView, offer: TakeOver) -> list[LostShard]:
+        """Return what is offered as our own view has it, or would have it soon. Raises `RefusalError`."""
+        if self._membership.table.is_draining(peer_id):
+            return check_offer(view, offer, leaving=peer_id, own=self._context.own, stays=self._health.stays)
+        return check_rescued(view, offer)
 
     async def _view(self, peer_id: PeerId, offer: TakeOver) -> PageView:
         view = await self._health.survey(offer.page)
@@ -107,23 +125,11 @@ class Taker:
     async def _fetch(self, peer_id: PeerId, view: PageView, blob_id: BlobId, shard: ShardIndex) -> None:
         """Fetch one pair and store it."""
         context = self._context
-        metadata = await self._metadata(peer_id, blob_id)
+        metadata = await self._metadata(view, blob_id)
         primary = await self._sliver(peer_id, metadata, shard, Axis.PRIMARY)
         secondary = await self._sliver(peer_id, metadata, shard, Axis.SECONDARY)
         self._credit.spend(len(primary) + len(secondary), context.clock.monotonic())
         await context.store.store_pair(blob_id, shard, record_of(metadata), primary, secondary, [view.lease])
-
-    async def _metadata(self, peer_id: PeerId, blob_id: BlobId) -> BlobMetadata:
-        context = self._context
-        held = await context.store.held(blob_id)
-        if held is not None:
-            return await context.offload.run(open_metadata, blob_id, held.metadata)
-        request = GetRecord(blob_id=blob_id, wants_certificates=False)
-        reply = await context.peers.ask(peer_id, "read", request, expect=(BlobRecord, NoRecord))
-        if isinstance(reply.message, NoRecord):
-            message = f"{peer_id} has nothing of blob {blob_id}, which it offers"
-            raise PeerFaultError(message)
-        return await context.offload.run(open_metadata, blob_id, reply.message.metadata)
 
     async def _sliver(self, peer_id: PeerId, metadata: BlobMetadata, shard: ShardIndex, axis: Axis) -> bytes:
         """Return one sliver, which is checked before it counts."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import trio
 
-from crypto.peer_id import peer_id_of
 from p2pnode.config import TESTNET
 from p2pnode.errors import CallerError, PeerRefusedError
 from p2pnode.membership.notice import Notice
@@ -18,7 +17,7 @@ from testnet.sim.world import World
 from tests.services.simulated import get, pair_files, put, simulate
 from tests.services.test_absence import node_of, states_of
 from tests.services.test_repair import report_of, total
-from wire.ids import Digest, PeerId
+from wire.ids import Digest
 from wire.references import Reference
 from wire.repair import TakenOver, TakeOver
 
@@ -120,19 +119,20 @@ def test_offers_of_one_that_does_not_drain_are_refused(rng: random.Random) -> No
     async def body(world: World, machines: list[Machine]) -> None:
         del world
         result = await put(machines[0], rng.randbytes(SIZE), shards=4)
-        pretender = next(each for each in machines if pair_files(each))
-        peers = node_of(pretender)._context.peers
+        pretender, *others = [each for each in machines if pair_files(each)]
+        context = node_of(pretender)._context
         blob_id = Reference.parse(result.id).blob_id
-        offer = TakeOver(page=Digest(bytes(32)), blob_ids=(blob_id,), shard=0)
-        for each in machines:
-            if each is not pretender:
-                with pytest.raises(PeerRefusedError, match="nodes that drain only"):
-                    await peers.ask(PeerId(peer_id_of(each.identity.public)), "repair", offer, expect=(TakenOver,))
+        (page,) = await node_of(pretender)._repairer._health.pages_shared(context.own)
+        for shard in range(4):
+            offer = TakeOver(page=page, blob_ids=(blob_id,), shard=shard)
+            for each in others:
+                with pytest.raises(PeerRefusedError, match="is not missing here"):
+                    await context.peers.ask(each.peer_id, "repair", offer, expect=(TakenOver,))
         await node_of(pretender)._membership.say(Notice(is_draining=True))
-        for each in machines:
-            if each is not pretender:
-                with pytest.raises(PeerRefusedError, match="no certificate of this page"):
-                    await peers.ask(PeerId(peer_id_of(each.identity.public)), "repair", offer, expect=(TakenOver,))
+        unknown = TakeOver(page=Digest(bytes(32)), blob_ids=(blob_id,), shard=0)
+        for each in others:
+            with pytest.raises(PeerRefusedError, match="no certificate of this page"):
+                await context.peers.ask(each.peer_id, "repair", unknown, expect=(TakenOver,))
 
     simulate(rng, 5, body, profile=CALM)
 

@@ -2,7 +2,8 @@
 
 The same order as for a lost shard, with the one that leaves counted as lost already; so nothing is to be repaired
 afterwards, and no byte moves but those of the pairs. Who takes one checks by its own view that there is something to
-take: a live receipt of the one that leaves, and nobody else who keeps the pair.
+take: a live receipt of the one that leaves, and nobody else who keeps the pair. Pairs of a blob that one node had to
+read whole, to make what was missing of it, are handed over in the same way.
 """
 
 from __future__ import annotations
@@ -54,6 +55,22 @@ def as_if_lost(view: PageView, pairs: Collection[Pair], leaving: PeerId) -> list
         )
         together.setdefault(lost, []).append(blob_id)
     return [replace(lost, blob_ids=tuple(blob_ids)) for lost, blob_ids in together.items()]
+
+
+def check_rescued(view: PageView, offer: TakeOver) -> list[LostShard]:
+    """Check an offer of one that has read blobs whole, because too few of their pairs are left. Raises `RefusalError`.
+
+    The pairs are missing as we see it too, and their symbols are not to be had.
+    """
+    shard = ShardIndex(offer.shard)
+    found: list[LostShard] = []
+    for blob_id in offer.blob_ids:
+        lost = view.lost_shard(blob_id, shard) if blob_id in view.blobs and shard < view.n else None
+        if lost is None or lost.first is None:
+            message = f"shard {shard} of blob {blob_id} is not missing here, or to be rebuilt from symbols"
+            raise RefusalError(RefusalCode.BUSY, message)
+        found.append(lost)
+    return found
 
 
 def check_offer(

@@ -70,6 +70,16 @@ class Health:
     """The shards that are to be rebuilt at this level."""
 
     @property
+    def first_of_whole(self) -> ShardIndex | None:
+        """The first missing shard, when too few pairs are here to rebuild one alone, and enough to read the blob.
+
+        Whoever comes first for it reads the blob and makes all missing pairs. What is lost at leisure waits for those
+        that are away for a moment instead.
+        """
+        is_readable = bft.primary_source(self.n) <= self.reachable < bft.secondary_source(self.n)
+        return self.missing[0] if is_readable and self.missing and self.level > Level.NORMAL else None
+
+    @property
     def margin(self) -> int:
         """How many more pairs may go before the blob cannot be read; negative when that is so now."""
         return self.reachable - bft.primary_source(self.n)

@@ -19,6 +19,7 @@ class Wait(enum.StrEnum):
     NO_CANDIDATE = "other nodes are to rebuild it"
     FROZEN = "this node's own link seems to be down"
     FEW_HERE = "this node sees fewer than half of the members that it relies on"
+    WHOLE = "too few pairs are here to rebuild one alone: one node reads the blob and makes all of them"
     RETRY = "the last try failed"
     TURN = "nodes that come before this one have their turn"
     INTENT = "another node is at work on it"
@@ -59,13 +60,20 @@ def why_not(lost: LostShard, mine: Candidacy, situation: Situation, profile: Pro
         return Wait.FROZEN
     if situation.sees_few and not (is_urgent and not mine.shards_held):
         return Wait.FEW_HERE
+    if lost.first not in (None, lost.shard):
+        return Wait.WHOLE
     if mine.retry_in_s > 0:
         return Wait.RETRY
-    if mine.waited_s < mine.rank * profile.repair_rank_step_s:
+    steps = mine.rank if lost.first is None else mine.rank * WHOLE_STEPS
+    if mine.waited_s < steps * profile.repair_rank_step_s:
         return Wait.TURN
     if mine.is_busy:
         return Wait.INTENT
     return None if situation.has_credit or is_urgent else Wait.CREDIT
+
+
+WHOLE_STEPS = 4
+"""To read a blob and hand its pairs on takes longer than to rebuild one: so many times as long the next node waits."""
 
 
 def retry_after_s(failures: int, profile: Profile) -> float:

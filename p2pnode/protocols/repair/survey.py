@@ -75,6 +75,8 @@ class LostShard:
     """Who held it and has lost its pair; it may rebuild it."""
     holders: tuple[PeerId | None, ...]
     """The best holder of each shard of the blobs."""
+    first: ShardIndex | None = None
+    """`Health.first_of_whole`: the shard whose candidates read the blobs whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,7 @@ class PageView:
             blob_ids=(blob_id,),
             former=self._former((blob_id, shard)),
             holders=tuple(peers[0] if peers else None for peers in view.holders),
+            first=health.first_of_whole,
         )
 
     def lost_shards(self) -> list[LostShard]:

@@ -114,6 +114,28 @@ async def as_many_as_may_are_lost_at_once(run: Run) -> None:
     await _finish(run, judge, core)
 
 
+@scenario(FaultKind.LEFT_FOR_EVER, profile=_QUICK, repairs=True)
+async def more_than_may_are_lost_at_once(run: Run) -> None:
+    """One node more than may be missing never comes back: a blob is read whole once, and made whole again."""
+    await run.start()
+    result = await run.must_put(run.rng.choice(run.names()), HEALTHY, ONE_SEGMENT_BYTES)
+    await run.wait(1.0, 10.0)
+    lost = run.some(run.spare() + 1)
+    run.inject.lose_for_ever(*lost)
+    core = run.others(lost)
+    with trio.move_on_after(_WITHIN_S):
+        while sum(each.pairs_rebuilt for each in _reports(run, core)) < len(lost):  # noqa: ASYNC110 - it has no event
+            await trio.sleep(_POLL_S)
+    found = _reports(run, core)
+    if (done := sum(each.pairs_rebuilt for each in found)) != len(lost):
+        raise JudgementError(NAME, f"{done} pairs were made where {len(lost)} were lost")
+    moved, rebuilt = sum(each.bytes_moved for each in found), sum(each.bytes_rebuilt for each in found)
+    if moved > _MOVED_MAX * (rebuilt + result.size):
+        raise JudgementError(NAME, f"{moved} bytes were moved for {rebuilt} of a blob of {result.size}")
+    await run.heal(core)
+    await run.demand_progress(core)
+
+
 @scenario(FaultKind.KILL, profile=_QUICK, repairs=True)
 async def a_return_within_the_grace(run: Run) -> None:
     """A node is away for less than the long grace: nothing is rebuilt for it."""

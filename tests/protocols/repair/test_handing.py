@@ -9,8 +9,8 @@ import pytest
 from p2pnode.protocols.page_records import make_holder_record
 from p2pnode.protocols.receipts import shard_set
 from p2pnode.protocols.refusal import RefusalError
-from p2pnode.protocols.repair.handing import as_if_lost, check_offer, heirs, promised_until, promises_of
-from p2pnode.protocols.repair.health import Presence
+from p2pnode.protocols.repair.handing import as_if_lost, check_offer, check_rescued, heirs, promised_until, promises_of
+from p2pnode.protocols.repair.health import Level, Presence
 from p2pnode.protocols.repair.survey import RECEIPTS_PER_SHARD_COUNT, PageView
 from tests import factories
 from tests.factories import NETWORK, TIME, blob_id, key, peer_id
@@ -91,3 +91,21 @@ def test_a_blob_with_as_many_receipts_as_it_may_have_gets_no_more() -> None:
     more += [holder(50 + at, at) for at in range(N * (RECEIPTS_PER_SHARD_COUNT - 1) - len(more))]
     with pytest.raises(RefusalError, match="as many receipts"):
         check(look(with_records(*more)))
+
+
+def test_what_one_has_read_whole_is_taken_only_where_symbols_are_not_to_be_had() -> None:
+    few = dict.fromkeys(range(1, 7), Presence.SUSPECT)  # 4 of 10 are here: P is 4, and S is 7.
+    view = look(seen=eyes(few))
+    (lost, other) = check_rescued(view, OFFER)
+    assert (lost.first, lost.level, lost.shard) == (ShardIndex(0), Level.URGENT, SHARD)
+    assert other.blob_ids == (BLOBS[1],)
+    enough = look(seen=eyes(dict.fromkeys(range(1, 4), Presence.ABSENT)))
+    for seen, offer in (
+        (look(), OFFER),
+        (enough, OFFER),
+        (view, replace(OFFER, shard=8)),
+        (view, replace(OFFER, shard=N)),
+        (view, replace(OFFER, blob_ids=(blob_id(99),))),
+    ):
+        with pytest.raises(RefusalError, match="not missing here"):
+            check_rescued(seen, offer)

@@ -101,3 +101,13 @@ def test_a_holder_that_fares_worse_never_makes_repair_less_urgent(holders: list[
     worse = data.draw(st.sampled_from([each for each in Presence if each >= holders[at]]))
     after = health_of([*holders[:at], worse, *holders[at + 1 :]])
     assert after.level >= health_of(holders).level
+
+
+def test_where_fewer_than_s_pairs_are_here_the_first_missing_shard_names_who_reads_the_blob() -> None:
+    few = health_of(presences(10, suspect=5))
+    assert (few.level, few.first_of_whole) == (Level.URGENT, 0)
+    assert health_of(presences(10, absent=4)).first_of_whole == 0
+    assert health_of(presences(10, lost=1, suspect=3)).first_of_whole is None, "those that are away may be back soon"
+    assert health_of(presences(10, absent=3)).first_of_whole is None, "S pairs give symbols"
+    assert health_of(presences(10, suspect=7)).first_of_whole is None, "it cannot be read"
+    assert health_of(presences(10)).first_of_whole is None

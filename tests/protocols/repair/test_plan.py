@@ -8,7 +8,7 @@ import pytest
 
 from p2pnode.config import PUBLIC
 from p2pnode.protocols.repair.health import Level
-from p2pnode.protocols.repair.plan import RETRY_S_MAX, Candidacy, Situation, Wait, retry_after_s, why_not
+from p2pnode.protocols.repair.plan import RETRY_S_MAX, WHOLE_STEPS, Candidacy, Situation, Wait, retry_after_s, why_not
 from p2pnode.protocols.repair.survey import LostShard
 from tests.factories import blob_id
 from wire.ids import ShardIndex
@@ -47,6 +47,14 @@ def test_whoever_has_waited_for_its_turn_rebuilds() -> None:
 )
 def test_what_a_repair_waits_for(mine: Candidacy, situation: Situation, why: Wait) -> None:
     assert why_not(LOST, mine, situation, PUBLIC) is why
+
+
+def test_of_a_blob_that_is_read_whole_one_shard_has_the_turn_and_its_candidates_wait_longer() -> None:
+    whole = replace(LOST, first=ShardIndex(2))
+    assert why_not(replace(whole, first=ShardIndex(0)), MINE, CALM, PUBLIC) is Wait.WHOLE
+    assert why_not(whole, MINE, CALM, PUBLIC) is Wait.TURN
+    assert why_not(whole, replace(MINE, waited_s=WHOLE_STEPS * MINE.waited_s), CALM, PUBLIC) is None
+    assert why_not(whole, replace(MINE, rank=0, waited_s=0.0), CALM, PUBLIC) is None
 
 
 def test_an_urgent_repair_freezes_never_and_needs_no_credit() -> None:
