@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 # Variables that are given on the command line reach the recipes' environment: PYTHON, FILE, CC.
 
-.PHONY: help setup demo test mutants deleted-lines test-deep coverage big interop bench-coding bench-commitments bench-network bench-placement bench-repair bench-scale sanitize check clean
+.PHONY: help setup demo test mutants deleted-lines test-deep big-sim coverage big interop bench-coding bench-commitments bench-network bench-placement bench-repair bench-scale sanitize check clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test: setup ## Run the tests, with a short simulation.
 
 test-deep: setup ## Simulate, plant bugs, crash disks and fuzz at full volume, for half an hour (SEED=...).
 	@$(BIN)/python -m testnet.deep $${SEED:+--seed "$$SEED"}
+
+big-sim: setup ## Simulate a thousand nodes that form a network, store, lose a third, and read (SEED=...).
+	@$(BIN)/python -m testnet sim --scenario a-thousand-nodes --seed $${SEED:-0}
 
 coverage: setup ## Run the tests of the pure packages and demand every branch.
 	$(BIN)/python -m pytest tests/wire tests/crypto tests/coding tests/placement tests/membership \

@@ -48,7 +48,7 @@ class SimPlaces:
 
     def break_through(self, relay_id: PeerId) -> None:
         """End the connections that led through a relay which is gone."""
-        for _, each in sorted(self._ends.items()):
-            if each.route.endswith(f"/p2p/{peer_id_to_text(relay_id)}{SUFFIX}"):
-                each.break_now()
-                each.break_other_later()
+        end = f"/p2p/{peer_id_to_text(relay_id)}{SUFFIX}"
+        for _, each in sorted((peer_id, each) for peer_id, each in self._ends.items() if each.route.endswith(end)):
+            each.break_now()
+            each.break_other_later()
