@@ -1,6 +1,7 @@
 """What is remembered of signatures in a world is never said of another one."""
 
 import random
+from contextlib import nullcontext
 from typing import TypeVar
 
 import pytest
@@ -10,6 +11,7 @@ from crypto.keys import SEED_BYTES, SigningKey
 from crypto.signing import BadSignatureError, Domain, sign
 from crypto.work import BadWorkError, Task, attempts, check_work
 from p2pnode.protocols import gossip, members
+from testnet.sim.admission import AUDITING
 from testnet.sim.memo import (
     BODY_BYTES_MAX,
     RememberedSignatures,
@@ -17,6 +19,8 @@ from testnet.sim.memo import (
     RememberedWork,
     pure_answers_remembered,
 )
+from testnet.sim.run import Run
+from testnet.sim.world import World, run_world
 from tests.factories import signed_member
 from wire import limits
 from wire import signed as signed_module
@@ -147,3 +151,14 @@ def test_what_was_remembered_ends_with_the_world() -> None:
         again = [getattr(owner, name) for owner, name in places]
         assert not set(map(id, first)) & set(map(id, again))
     assert [getattr(owner, name) for owner, name in places] == real
+
+
+def test_a_world_that_remembers_nothing_has_the_same_trace(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(world: World) -> None:
+        run = Run(world, nodes=5)
+        await run.start()
+        await run.put("n0")
+
+    with_memo = run_world(seed, scenario, profile=AUDITING)
+    monkeypatch.setattr("testnet.sim.world.pure_answers_remembered", nullcontext)
+    assert run_world(seed, scenario, profile=AUDITING) == with_memo
