@@ -22,14 +22,17 @@ from wire.ids import PeerId
 from wire.records import MemberRecord
 from wire.signed import Signed
 
-CHOSEN_WAITING_MAX = 1_024
-"""Newcomers that wait for all whom we chose together: two full answers about members. Each takes 1 to 10 KB."""
+CHOSEN_WAITING_MAX = 4_096
+"""Newcomers that wait for all whom we chose together: all members of a network of some thousands. Each takes 1 to 10
+KB."""
 
 STRANGERS_WAITING_MAX = 256
 """The same of strangers, who mostly bring themselves: as many blocks of addresses may wait at a time."""
 
-BROUGHT_BY_CHOSEN_MAX = 512
-"""Of one peer that we chose: a whole answer about members, when we are new and it knows everybody."""
+BROUGHT_BY_CHOSEN_MAX = 2_048
+"""Of one peer that we chose: four whole answers about members, when we are new and it knows everybody. What finds no
+place is told again by each neighbour that we meet, and read and refused again: with 512 that was most of what a node
+did that came to a network of eight hundred."""
 
 BROUGHT_BY_BLOCK_MAX = 8
 """From one failure domain of strangers: a household's machines may come at once."""
