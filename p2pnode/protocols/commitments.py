@@ -36,6 +36,10 @@ SECRETS = 1 << SECRETS_HEIGHT
 ANSWERED_EPOCHS = 2
 """A node answers for its last commitments, so many of them."""
 
+KEPT_EPOCHS = ANSWERED_EPOCHS + 1
+"""Commitments that are kept, ours and those of each member: what is asked on may be the last but one, while its signer
+has not come to the next, and the secret was bound before it."""
+
 COMMITMENT_BYTES_MAX = 512
 """The longest envelope with a commitment has about 250 bytes."""
 
@@ -150,7 +154,7 @@ class HeardCommitment:
 @dataclass(slots=True)
 class _Signer:
     kept: list[Signed[Commitment]]
-    """At most ANSWERED_EPOCHS, the latest last."""
+    """At most KEPT_EPOCHS, the latest last."""
     has_contradicted: bool = False
     is_given_up: bool = False
     """Whether it does not answer for the last one."""
@@ -222,7 +226,7 @@ class CommitmentBook:
                 contradiction=contradiction_of(other, signed),
             )
         ordered = sorted([*signer.kept, signed], key=lambda each: each.record.epoch)
-        signer.kept = ordered[-ANSWERED_EPOCHS:]
+        signer.kept = ordered[-KEPT_EPOCHS:]
         signer.is_given_up &= signer.kept[-1] is not signed
         self._signers[peer_id] = signer
         self._signers.move_to_end(peer_id)
@@ -241,7 +245,7 @@ def _is_needed(signer: _Signer, record: Commitment) -> bool:
         return False
     if any(each.record.epoch == record.epoch for each in signer.kept):
         return not signer.has_contradicted
-    return len(signer.kept) < ANSWERED_EPOCHS or record.epoch > signer.kept[0].record.epoch
+    return len(signer.kept) < KEPT_EPOCHS or record.epoch > signer.kept[0].record.epoch
 
 
 def contradiction_of(one: Signed[Commitment], other: Signed[Commitment]) -> Evidence:

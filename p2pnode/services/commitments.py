@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from p2pnode.errors import LocalStorageError, PeerFaultError
 from p2pnode.membership.table import MemberTable
 from p2pnode.protocols.commitments import (
-    ANSWERED_EPOCHS,
+    KEPT_EPOCHS,
     CommitGate,
     CommitmentBook,
     HeardCommitment,
@@ -71,7 +71,7 @@ class CommitmentService:
         self._gate = CommitGate(epoch_s=profile.epoch_s, wait_s=profile.commit_after_s)
         self._book = CommitmentBook(network=context.network_name, epoch_s=profile.epoch_s)
         self._answered: list[_Answered] = []
-        """Ours, the latest last; at most ANSWERED_EPOCHS."""
+        """Ours, the latest last; at most KEPT_EPOCHS."""
         self._tree: EntryTree | None = None
         """What was held when we looked last."""
         self._last = 0
@@ -107,7 +107,7 @@ class CommitmentService:
         signed = make_commitment(
             tree, epoch=epoch, time=time, secrets=sheet.root, key=context.identity, network=context.network_name
         )
-        self._answered = [*self._answered, _Answered(signed, tree, sheet)][-ANSWERED_EPOCHS:]
+        self._answered = [*self._answered, _Answered(signed, tree, sheet)][-KEPT_EPOCHS:]
         data = encode(signed.envelope)
         self.hear(data)  # Should anybody else sign with our key, we notice as all others do.
         await context.network.publish(self._topic, data)

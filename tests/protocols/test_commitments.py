@@ -210,19 +210,23 @@ def test_the_largest_commitment_fits_into_its_bound() -> None:
     assert len(encode(factories.signed(record, key(SIGNER)).envelope)) <= COMMITMENT_BYTES_MAX
 
 
-def test_the_last_two_of_a_member_are_kept_and_passed_on_once(book: CommitmentBook) -> None:
+def test_the_last_three_of_a_member_are_kept_and_passed_on_once(book: CommitmentBook) -> None:
     one, two, three = (signed(EPOCH + each) for each in (-2, -1, 0))
+    late = WALL + limits.CLOCK_SKEW_SECONDS
     assert book.latest(peer_id(SIGNER), wall=WALL) is None
     assert book.find(peer_id(SIGNER), one.digest) is None
     for each in (two, one, three):  # In any order.
         assert hear(book, each).verdict is Verdict.ACCEPT
         assert hear(book, each).verdict is Verdict.IGNORE
-    assert hear(book, one).reason.startswith("known already, or older")
     assert book.latest(peer_id(SIGNER), wall=WALL) == three
     kept = [book.find(peer_id(SIGNER), each.digest) for each in (one, two, three)]
-    assert kept == [None, two, three]
+    assert kept == [one, two, three]
+    four = signed(EPOCH + 1)
+    assert hear(book, four, wall=late).verdict is Verdict.ACCEPT
+    assert hear(book, one).reason.startswith("known already, or older")
+    assert [book.find(peer_id(SIGNER), each.digest) for each in (one, two, four)] == [None, two, four]
     assert len(book) == 1
-    assert book.latest(peer_id(SIGNER), wall=WALL + 3 * EPOCH_S + limits.CLOCK_SKEW_SECONDS) is None
+    assert book.latest(peer_id(SIGNER), wall=WALL + 4 * EPOCH_S + limits.CLOCK_SKEW_SECONDS) is None
 
 
 def test_whose_last_one_is_not_answered_for_is_asked_on_the_next_one(book: CommitmentBook) -> None:
