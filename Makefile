@@ -26,7 +26,7 @@ big-sim: setup ## Simulate a thousand nodes that form a network, store, lose a t
 
 coverage: setup ## Run the tests of the pure packages and demand every branch.
 	$(BIN)/python -m pytest tests/wire tests/crypto tests/coding tests/placement tests/membership \
-		tests/protocols tests/reputation tests/test_bft.py tests/test_config.py tests/test_errors.py --cov
+		tests/protocols tests/reputation tests/test_wording.py tests/test_bft.py tests/test_config.py tests/test_errors.py --cov
 
 big: setup ## Run the long tests and show their figures.
 	$(BIN)/python -m pytest -m big -rP

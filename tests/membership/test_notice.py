@@ -29,6 +29,10 @@ def test_one_that_leaves_is_excused_for_what_it_announced_before_and_nothing_mor
     assert Notice(until=WALL + 60, is_leaving=True).said(wall=WALL) == (MemberState.MAINTENANCE, WALL + 60)
 
 
+def test_one_that_hands_over_for_good_asks_nobody_to_wait_whatever_it_announced() -> None:
+    assert Notice(until=WALL + 60, is_draining=True).said(wall=WALL) == (MemberState.DRAINING, 0)
+
+
 @pytest.mark.parametrize("for_s", [0, -1, MAINTENANCE_S_MAX + 1])
 def test_longer_than_anybody_waits_is_refused_with_the_reason(for_s: int) -> None:
     with pytest.raises(CallerError, match="at most 24 h: after that the others rebuild"):

@@ -104,6 +104,7 @@ def test_only_active_members_are_chosen_for_new_data() -> None:
     members.consider(signed(draining, key(2)), now=NOW, wall=TIME)
     assert [each for each, _ in members.fresh(now=NOW)] == [peer_id(1)]
     assert [each for each, _ in members.members()] == sorted([peer_id(1), peer_id(2)])
+    assert [members.is_draining(peer_id(number)) for number in (1, 2, 3)] == [False, True, False]
 
 
 def test_members_are_in_order_whoever_comes_and_a_list_that_was_given_stays_as_it_was() -> None:
