@@ -33,6 +33,7 @@ from p2pnode.services.coding_jobs import run_job
 from p2pnode.services.context import Context
 from p2pnode.services.handed import ask_to_take
 from p2pnode.services.health import HealthView
+from p2pnode.services.losses import learn_page
 from p2pnode.services.recover import Recoverer
 from p2pnode.services.signing import sign_pairs
 from wire.ids import Axis, BlobId, PeerId, ShardIndex
@@ -67,6 +68,8 @@ class Rescuer:
         writer encoded wrongly, `QuotaError`, or as the store does.
         """
         context = self._context
+        if self._health.is_told(view.page) and not await self._is_still_short(view, blob_id):
+            return
         metadata = await self._recoverer.metadata(view, blob_id)
         slivers = await self._read(view, metadata)
         started = context.clock.monotonic()
@@ -84,6 +87,18 @@ class Rescuer:
                 await self._place(view, blob_id, shard)
         finally:
             self._encoded = None
+
+    async def _is_still_short(self, view: PageView, blob_id: BlobId) -> bool:
+        """Look once more at a page that we were told of: nobody tells us when others have made what was missing."""
+        blob = view.blobs[blob_id]
+        for shard in sources_of(blob, self._health.presence, without=ShardIndex(-1)):
+            try:
+                await learn_page(self._context, self._health, blob.holders[shard][0], view.page)
+                break
+            except (PeerUnavailableError, PeerFaultError) as error:
+                log.debug("no newer records of a page from %s: %s", blob.holders[shard][0], error)
+        now = await self._health.survey(view.page)
+        return now is not None and now.blobs[blob_id].health.first_of_whole is not None
 
     async def _read(self, view: PageView, metadata: BlobMetadata) -> list[Sliver]:
         """Return P verified primary slivers, each from the holder of its pair. Raises `TooFewPairsError`."""
