@@ -13,7 +13,7 @@ from testnet.sim.judges.wiretap import Told, Wiretap
 from testnet.sim.world import World
 from wire import limits
 from wire.codec import decode
-from wire.ids import BlobId
+from wire.ids import Axis, BlobId
 from wire.messages import GetSliver, SliverData
 from wire.repair import RecoveredSymbols, RecoverSymbols, RepairIntent
 
@@ -30,7 +30,8 @@ class RepairJudge:
         """Watch a world in which all blobs have n shards."""
         self._world = world
         self._n = n
-        self._slivers: Counter[tuple[str, BlobId]] = Counter()
+        self._slivers: dict[tuple[str, BlobId], set[int]] = {}
+        """Different primary slivers: one that takes a pair over may fetch its own again."""
         self._symbols: Counter[tuple[str, BlobId, int]] = Counter()
         wiretap.listeners.append(self._hear)
 
@@ -38,8 +39,8 @@ class RepairJudge:
         if not self._world.is_honest(told.asker):
             return
         match told.question, told.answer:
-            case GetSliver() as question, SliverData():
-                self._slivers[told.asker, question.blob_id] += 1
+            case GetSliver() as question, SliverData() if question.axis == Axis.PRIMARY:
+                self._slivers.setdefault((told.asker, question.blob_id), set()).add(question.index)
             case RecoverSymbols() as request, RecoveredSymbols() as answer:
                 intent = decode(request.intent.body, RepairIntent, bytes_max=limits.RECORD_BYTES_MAX)
                 for symbol in answer.symbols:
@@ -50,7 +51,8 @@ class RepairJudge:
 
     def check(self) -> int:
         """Return how many pairs were given symbols for. Raises `JudgementError`."""
-        for (node, blob_id), count in self._slivers.items():
+        for (node, blob_id), indices in self._slivers.items():
+            count = len(indices)
             if count >= bft.primary_source(self._n):
                 what = f"it fetched {count} whole slivers though symbols were to be had"
                 raise JudgementError(NAME, what, node=node, subject=blob_id.text())
