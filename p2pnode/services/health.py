@@ -134,6 +134,7 @@ class HealthView:
                 records = records.joined(more)
         blobs = [blob_id for _, group in records.pages() for blob_id in group.blob_ids]
         eyes = Eyes(
+            own=context.own,
             presence=self._look().of,
             audited=context.passed.of(blobs),
             is_believed=lambda claim: self._patience.get(claim[1], math.inf) > now,

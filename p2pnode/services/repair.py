@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import trio
@@ -291,36 +291,45 @@ class Repairer:
         processor_s = self._recoverer.processor_s
         moved = self._recoverer.moved.moved_bytes
         pairs = self._recoverer.moved.pairs
+        is_rescue = lost.first is not None
         try:
-            if lost.first is not None:  # A blob at a time: all its slivers are in memory.
+            if is_rescue:  # A blob at a time: all its slivers are in memory.
                 await self.rescuer.rescue(view, blob_ids[0])
             else:
                 await self._recoverer.recover(view, shard, blob_ids)
         except LocalStorageError as error:
-            self._failed(page, shard, error)
+            self._failed(page, shard, str(error))
             raise
         except P2PNodeError as error:
-            self._failed(page, shard, error)
+            self._failed(page, shard, str(error))
+            done: Sequence[BlobId] = ()
         else:
-            self._failures.pop((page, shard), None)
+            done = blob_ids
         finally:
             now = context.clock.monotonic()
             self._line.spend(self._recoverer.moved.moved_bytes - moved, now)
             self._processor.spend(self._recoverer.processor_s - processor_s, now)
             self._rebuilt_in_a_row += self._recoverer.moved.pairs - pairs
-        await self._survey(page)
+        view = await self._survey(page)
+        if not done:
+            return
+        if not is_rescue and view is not None and _are_missing(view, shard, done):
+            # Whatever the reason is, doing it over and over at once is no remedy.
+            self._failed(page, shard, "it was rebuilt, and still counts as missing")
+        else:
+            self._failures.pop((page, shard), None)
 
-    def _failed(self, page: Digest, shard: ShardIndex, error: P2PNodeError) -> None:
+    def _failed(self, page: Digest, shard: ShardIndex, reason: str) -> None:
         context = self._context
         failure = self._failures.setdefault((page, shard), _Failure())
         wait_s = plan.retry_after_s(failure.count, context.profile)
         failure.count += 1
         failure.again_at = context.clock.monotonic() + wait_s
-        failure.message = str(error)
+        failure.message = reason
         if self._health.is_told(page):  # It may have been rebuilt since: we are told again if it was not.
             self._health.forget(page)
             self.changed([page])
-        log.warning("shard %d of a page is not rebuilt, next try in %.0f s: %s", shard, wait_s, error)
+        log.warning("shard %d of a page is not rebuilt, next try in %.0f s: %s", shard, wait_s, reason)
 
     def _tell(self) -> None:
         """Tell candidates that have no part in a blob yet of what they may rebuild."""
@@ -366,6 +375,10 @@ class Repairer:
             waits_for="" if why is None else why.value,
             last_failure=self._failure(page, lost).message,
         )
+
+
+def _are_missing(view: PageView, shard: ShardIndex, blob_ids: Collection[BlobId]) -> bool:
+    return any(each.shard == shard and not set(blob_ids).isdisjoint(each.blob_ids) for each in view.lost_shards())
 
 
 def _name(view: PageView, blob_id: BlobId, shard: ShardIndex) -> Loss:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import pytest
 import trio
 
 from p2pnode.config import TESTNET
 from p2pnode.node import Node
+from p2pnode.services.health import HealthView
+from p2pnode.services.keep import RECEIPTS
 from p2pnode.services.results import RepairReport
 from testnet.sim.machine import Machine
 from testnet.sim.world import World
@@ -166,5 +170,56 @@ def test_a_lost_disk_is_made_whole_without_a_command(rng: random.Random) -> None
             world.kill(name)
         for result, each in zip(results, data, strict=True):
             assert await get(machines[5], result.id) == each
+
+    simulate(rng, 10, body, profile=UNHURRIED, repairs=True)
+
+
+def test_a_node_need_not_prove_to_itself_what_it_has_rebuilt(rng: random.Random, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It audits nobody with success, so it doubts all claims after a while: its own pair is there all the same."""
+    monkeypatch.setattr(HealthView, "claim_audited", lambda *_args, **_named: None)
+
+    async def body(world: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(SIZE), shards=7)
+        lost = next(each for each in machines[1:] if pair_files(each))
+        world.kill(lost.name)
+        rest = [each for each in machines if each is not lost]
+        with trio.fail_after(600.0):
+            while not total(rest).pairs:  # noqa: ASYNC110 - counts have no event
+                await trio.sleep(1.0)
+        newcomer = next(each for each in rest if report_of(each).pairs_rebuilt)
+        await trio.sleep(2.0)
+        signed = await newest_number(newcomer)
+        for _ in range(12):
+            await trio.sleep(AUDITED.audit_every_s)
+            assert report_of(newcomer).pairs_missing == 0
+        assert await newest_number(newcomer) == signed + 1
+
+    simulate(rng, 8, body, profile=AUDITED, repairs=True)
+
+
+async def newest_number(machine: Machine) -> int:
+    """Return the number with which a node would sign next, and use it up."""
+    node = machine.node
+    assert isinstance(node, Node)
+    return await node._store.take_number(RECEIPTS)
+
+
+def test_a_repair_that_changes_nothing_is_not_tried_over_and_over(rng: random.Random) -> None:
+    async def body(world: World, machines: list[Machine]) -> None:
+        tries: list[str] = []
+        for machine in machines:
+            recoverer = machine.node._repairer._recoverer
+
+            async def pretend(*_args: object, name: str = machine.name) -> int:
+                tries.append(name)
+                return 0
+
+            recoverer.recover = pretend
+        await put(machines[0], rng.randbytes(SIZE))
+        world.kill("n9")
+        await trio.sleep(UNHURRIED.long_grace_s + 200)
+        assert 0 < max(Counter(tries).values()) <= 6, "each wait is twice as long as the one before"
+        reports = [report_of(each) for each in machines if each.is_running]
+        assert any("still counts as missing" in task.last_failure for report in reports for task in report.tasks)
 
     simulate(rng, 10, body, profile=UNHURRIED, repairs=True)
