@@ -174,7 +174,9 @@ def test_a_lost_disk_is_made_whole_without_a_command(rng: random.Random) -> None
     simulate(rng, 10, body, profile=UNHURRIED, repairs=True)
 
 
-def test_a_node_need_not_prove_to_itself_what_it_has_rebuilt(rng: random.Random, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_need_not_prove_to_itself_what_it_has_rebuilt(
+    rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It audits nobody with success, so it doubts all claims after a while: its own pair is there all the same."""
     monkeypatch.setattr(HealthView, "claim_audited", lambda *_args, **_named: None)
 
@@ -204,17 +206,20 @@ async def newest_number(machine: Machine) -> int:
     return await node._store.take_number(RECEIPTS)
 
 
-def test_a_repair_that_changes_nothing_is_not_tried_over_and_over(rng: random.Random) -> None:
+def test_a_repair_that_changes_nothing_is_not_tried_over_and_over(
+    rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def body(world: World, machines: list[Machine]) -> None:
         tries: list[str] = []
         for machine in machines:
+            assert isinstance(machine.node, Node)
             recoverer = machine.node._repairer._recoverer
 
             async def pretend(*_args: object, name: str = machine.name) -> int:
                 tries.append(name)
                 return 0
 
-            recoverer.recover = pretend
+            monkeypatch.setattr(recoverer, "recover", pretend)
         await put(machines[0], rng.randbytes(SIZE))
         world.kill("n9")
         await trio.sleep(UNHURRIED.long_grace_s + 200)
