@@ -12,7 +12,7 @@ from p2pnode.errors import P2PNodeError
 from p2pnode.services.commit import CertifiedPage, Committer
 from p2pnode.services.put import Putter, Written
 from p2pnode.storage.quota import Reservation
-from testnet.sim.admission import SIMULATED
+from testnet.sim.admission import AUDITING, SIMULATED
 from testnet.sim.directory import Tree
 from testnet.sim.judges import Bench, puts, readable, space, tables
 from testnet.sim.judges.pairs import pair_files
@@ -185,11 +185,11 @@ def test_every_table_that_is_named_exists_in_a_node(seed: int) -> None:
         def missing() -> set[str]:
             return set(tables.TABLES) - {table for table, _ in tables.tables_of(life.node, *life.network.handlers)}
 
-        with contextlib.suppress(trio.TooSlowError):  # Some come with the first comparison of receipts.
+        with contextlib.suppress(trio.TooSlowError):  # Some come with the first comparison of receipts, or commitment.
             await court.world.wait_until(lambda: not missing())
         assert missing() == set()
 
-    hold_court(seed, play)
+    hold_court(seed, play, profile=replace(AUDITING, epoch_s=60, commit_after_s=120))
 
 
 def test_streams_that_are_not_let_go_of_are_found(seed: int) -> None:
