@@ -88,10 +88,12 @@ async def a_disk_loses_a_pair(run: Run) -> None:
 async def a_clique_that_signs_for_everything(run: Run) -> None:
     """A third brings receipts and retractions of strangers, and in others' names: what counts is what is held."""
     honest = await start_among(run, [ForeignReceipts() for _ in range(run.spare())])
+    await run.world.all_meet()  # The clique too: a blob of fewer shards would have some of it for spares.
     result = await run.must_put(run.rng.choice(honest), "all peers keep what they are sent")
     stored = run.shelf[-1]
     await counted.demand_counted(run.world, honest, stored.id, result.n)
-    healthy = result.n - await _lose_a_pair(run, run.rng.choice(honest), stored)
+    holders = [name for name in honest if any(pair_files(run.machine(name).files))]  # One may have two, another none.
+    healthy = result.n - await _lose_a_pair(run, run.rng.choice(holders), stored)
     await counted.demand_counted(run.world, honest, stored.id, healthy)
     files = {name: {file for file, _ in pair_files(run.machine(name).files)} for name in honest}
     async with run.load(puts_every_s=20.0, gets_every_s=10.0, among=honest) as load:
