@@ -97,8 +97,9 @@ class Recoverer:
         before = self.moved.moved_bytes
         store = self._context.store
         missing = [blob_id for blob_id, _ in await store.missing([(blob_id, shard) for blob_id in blob_ids])]
-        await store.certify(view.certificate, view.lease)
         done = [blob_id for blob_id in blob_ids if blob_id not in missing]
+        if done:
+            await store.certify(view.certificate, view.lease)
         try:
             if missing:
                 await self._rebuild(view, shard, missing, done)
@@ -132,6 +133,8 @@ class Recoverer:
         else:
             message = f"shard {shard} of {len(blob_ids)} blobs: {ROUNDS_MAX} rounds of sources were not enough"
             raise TooFewPairsError(message)
+        # Not before: who keeps a certificate, and no pair, takes no receipts of others, and misses what they rebuild.
+        await context.store.certify(view.certificate, view.lease)
         for recovery in batch.recoveries:
             await self._store(view, recovery)
             done.append(recovery.metadata.blob_id)

@@ -18,6 +18,7 @@ from testnet.sim.judges.repairs import NAME, RepairJudge
 from testnet.sim.run import HEALTHY, ONE_SEGMENT_BYTES, Run
 from testnet.sim.scenarios import scenario
 from testnet.sim.scenarios.byzantine import start_among
+from wire.repair import TellLoss
 
 _QUICK = replace(
     TESTNET,
@@ -65,6 +66,9 @@ async def _until_rebuilt(run: Run, names: Sequence[str], pairs: int) -> None:
         while sum(each.pairs_rebuilt for each in _reports(run, names)) < pairs:  # noqa: ASYNC110 - it has no event
             await trio.sleep(_POLL_S)
     await trio.sleep(_CALM_S)
+    with trio.move_on_after(2 * _QUICK.sync_every_s):  # Some hear of it with a comparison of receipts only.
+        while any(each.pairs_missing for each in _reports(run, names)):  # noqa: ASYNC110 - it has no event
+            await trio.sleep(_POLL_S)
     found = _reports(run, names)
     done = sum(each.pairs_rebuilt for each in found)
     if done != pairs:
@@ -210,7 +214,14 @@ async def what_nobody_asks_for_rots(run: Run) -> None:
 
 @scenario(FaultKind.OLD_DISK, profile=_QUICK, repairs=True)
 async def a_disk_is_lost_and_made_whole(run: Run) -> None:
-    """A node comes back with a disk from before: it has its pair again, without a command."""
+    """A node comes back with a disk from before: it is told, and its pair is made again without a command.
+
+    Mostly by itself, as its turn comes first; by another when that had begun before.
+    """
+    told: set[str] = set()
+    run.bench.wiretap.listeners.append(
+        lambda each: told.add(each.node) if isinstance(each.question, TellLoss) else None
+    )
     await run.start()
     (bad,) = run.some(1)
     every_s = _QUICK.member_record_every_s
@@ -222,8 +233,11 @@ async def a_disk_is_lost_and_made_whole(run: Run) -> None:
     await run.restart(bad)
     await run.world.all_meet()
     await _until_rebuilt(run, run.names(), 1)
-    if run.has_fired(FaultKind.OLD_DISK) and not list(pair_files(run.machine(bad).files)):
-        raise JudgementError(NAME, "it has no pair, though it had one", node=bad)
+    shards = {key.shard for name in run.names() for _, key in pair_files(run.machine(name).files)}
+    if len(shards) != run.shelf[0].n:
+        raise JudgementError(NAME, f"{len(shards)} of {run.shelf[0].n} shards are on some disk", node=bad)
+    if run.has_fired(FaultKind.OLD_DISK) and bad not in told:
+        raise JudgementError(NAME, "nobody has told it what it has lost", node=bad)
     await _finish(run, judge, run.names())
 
 
