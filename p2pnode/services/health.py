@@ -134,10 +134,9 @@ class HealthView:
                 records = records.joined(more)
         blobs = [blob_id for _, group in records.pages() for blob_id in group.blob_ids]
         eyes = Eyes(
-            own=context.own,
             presence=self._look().of,
             audited=context.passed.of(blobs),
-            is_believed=lambda claim: self._patience.get(claim[1], math.inf) > now,
+            is_believed=lambda claim: claim[1] == context.own or self._patience.get(claim[1], math.inf) > now,
             wall=context.clock.wall(),
             missing_min=context.profile.repair_missing_min,
         )

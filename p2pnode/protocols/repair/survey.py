@@ -3,7 +3,6 @@
 A receipt that is named in a certificate, or has passed an audit of ours, counts. Any other one is a claim: it holds
 repair up for a while, so that a pair that was just rebuilt is not rebuilt again, and is to be audited meanwhile; if it
 never passes, the shard is missing after all. So whoever signs for what it does not hold delays a repair and no more.
-What the node that looks has signed for itself counts for it: it need not prove anything to itself.
 """
 
 from __future__ import annotations
@@ -31,8 +30,6 @@ Claim = tuple[Pair, PeerId]
 class Eyes:
     """How one node sees the holders."""
 
-    own: PeerId
-    """The node itself."""
     presence: Callable[[PeerId], Presence]
     audited: Mapping[Pair, frozenset[PeerId]]
     is_believed: Callable[[Claim], bool]
@@ -178,7 +175,7 @@ def survey(page: Digest, records: PageRecords, eyes: Eyes) -> PageView | None:
             ((blob_id, ShardIndex(at)), peer)
             for at, peers in enumerate(view.holders)
             for peer in peers
-            if not _counts(receipts, (blob_id, ShardIndex(at)), peer, eyes) and eyes.presence(peer) is Presence.HERE
+            if not receipts.view.counts(peer, (blob_id, ShardIndex(at))) and eyes.presence(peer) is Presence.HERE
         ]
     return PageView(
         page=page,
@@ -196,10 +193,6 @@ def _lease_of(certificate: Signed[Certificate]) -> Signed[Lease]:
     return Signed(decode(envelope.body, Lease, bytes_max=limits.RECORD_BYTES_MAX), envelope)
 
 
-def _counts(receipts: ReceiptSet, pair: Pair, peer: PeerId, eyes: Eyes) -> bool:
-    return peer == eyes.own or receipts.view.counts(peer, pair)
-
-
 def _look(blob_id: BlobId, n: int, receipts: ReceiptSet, eyes: Eyes) -> BlobView:
     holders: list[tuple[PeerId, ...]] = []
     presences: list[Presence] = []
@@ -208,7 +201,7 @@ def _look(blob_id: BlobId, n: int, receipts: ReceiptSet, eyes: Eyes) -> BlobView
         pair = (blob_id, shard)
         signed = receipts.holders(pair, now=eyes.wall)
         live += len(signed)
-        counting = [each for each in signed if _counts(receipts, pair, each, eyes) or eyes.is_believed((pair, each))]
+        counting = [each for each in signed if receipts.view.counts(each, pair) or eyes.is_believed((pair, each))]
         by_presence = sorted(counting, key=eyes.presence)
         holders.append(tuple(by_presence))
         presences.append(eyes.presence(by_presence[0]) if by_presence else Presence.LOST)

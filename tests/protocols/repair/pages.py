@@ -18,8 +18,6 @@ from wire.records import Retraction
 from wire.signed import Signed
 
 N = 10
-OWN = 99
-"""The number of the node that looks."""
 BLOBS = [factories.blob_id(number) for number in range(3)]
 LEASE = factories.signed(factories.file_lease(BLOBS, n=N), factories.owner_key())
 GROUP = factories.file_pages(BLOBS)[0]
@@ -57,7 +55,6 @@ def eyes(
         return claim[1] not in doubts
 
     return Eyes(
-        own=peer_id(OWN),
         presence=lambda peer: presences.get(peer, Presence.HERE),
         audited=audited or {},
         is_believed=is_believed,

@@ -15,7 +15,6 @@ from tests.protocols.repair.pages import (
     CERTIFIED,
     GROUP,
     LEASE,
-    OWN,
     PAGE,
     N,
     eyes,
@@ -82,15 +81,6 @@ def test_a_claim_holds_repair_up_and_is_to_be_audited_until_it_is_believed_no_mo
     audited = {(blob_id, SHARD): frozenset({peer_id(20)}) for blob_id in BLOBS}
     proven = look(records, eyes({3: LOST}, doubted=[20], audited=audited))
     assert (proven.lost_shards(), proven.claims) == ([], ())
-
-
-def test_what_the_node_that_looks_has_signed_itself_counts_and_is_no_claim() -> None:
-    seen = eyes({3: LOST}, doubted=[OWN])
-    assert len(look(seen=seen).lost_shards()) == 1
-    rebuilt = look(with_records(holder(OWN, 2)), seen)
-    assert (rebuilt.lost_shards(), rebuilt.claims) == ([], ())
-    lost_again = look(with_records(holder(OWN, 2), retractions=[retraction(OWN, 2, sequence=10)]), seen)
-    assert [each.blob_ids for each in lost_again.lost_shards()] == [(BLOBS[0],)]
 
 
 def test_the_claim_of_one_that_is_away_is_not_to_be_audited_now() -> None:
