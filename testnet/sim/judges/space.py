@@ -17,7 +17,15 @@ from testnet.sim.clock import WALL_EPOCH_S
 from testnet.sim.files import CAPACITY_BYTES
 from testnet.sim.judges.judgement import JudgementError
 from testnet.sim.judges.leases import RecordInspector, end_of
-from testnet.sim.judges.pairs import HeldLease, PairInspector, WholePair, lease_digest, pair_files, trash_files
+from testnet.sim.judges.pairs import (
+    HeldLease,
+    PairInspector,
+    WholePair,
+    held_lease,
+    lease_digest,
+    pair_files,
+    trash_files,
+)
 from testnet.sim.machine import Life, Machine
 from testnet.sim.world import World
 from wire import limits
@@ -114,13 +122,16 @@ class SpaceJudge:
         later = self._records.later_leases(machine.files)
         renewals = self._records.renewals(machine.files)
         in_effect: dict[Digest, set[BlobId]] = {}
+        certified: dict[BlobId, list[HeldLease]] = {}  # A certificate puts every pair of its blobs under its lease.
         for certificate in self._records.certificates(machine.files):
             in_effect.setdefault(lease_digest(certificate.lease), set()).update(certificate.page.blob_ids)
+            for blob_id in certificate.page.blob_ids:
+                certified.setdefault(blob_id, []).append(held_lease(certificate.lease))
         found: dict[PairKey, _Lodger] = {}
         for name, key in present.items():
             pair = self._pairs.whole(machine.name, name, machine.files.certain(name))
             if isinstance(pair, WholePair):
-                leases = [*pair.leases, *later.get(key, ())]
+                leases = [*pair.leases, *later.get(key, ()), *certified.get(key.blob_id, ())]
                 renewed = renewals.get(key, set())
                 final = [
                     each for each in leases if each.digest in renewed or key.blob_id in in_effect.get(each.digest, ())

@@ -36,7 +36,7 @@ class Scenario:
     seconds_max: float = 24 * 3600.0
     """Virtual time after which it has failed."""
     is_large: bool = False
-    """Whether it is played when it is named only, and not among all: it takes minutes, or what it finds is open."""
+    """Whether it takes minutes: then it is played when it is named, and not among all."""
     minds_own_things: bool = False
     """Whether nodes renew what their owners stored, and publish the list of it."""
     repairs: bool = False

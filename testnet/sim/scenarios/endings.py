@@ -98,15 +98,11 @@ class _Owners:
         shelf[:] = [each for each in shelf if self.keepers[each.id]]
 
 
-@scenario(*_FAULTS, nodes=4, profile=BRIEF, minds_own_things=True, is_large=True)
+@scenario(*_FAULTS, nodes=4, profile=BRIEF, minds_own_things=True)
 async def owners_change_their_minds_under_faults(run: Run) -> None:
     """Nodes are cut off, lose power and misread the time while owners store, share and remove, and daemons renew.
 
     Later everybody is done with most of it: that goes, and what somebody keeps is still there.
-
-    It is played when it is named only: in two of fifty seeds (30002, 30005) the judge of space finds no lease in the
-    records of a writer's own disk for a pair that the writer rightly keeps. Whether the record is missing or the judge
-    does not see it is open.
     """
     await run.start()
     owners = _Owners(run)
