@@ -166,6 +166,7 @@ class Node:
         finally:
             with trio.CancelScope(deadline=trio.current_time() + CLOSE_TIMEOUT_S, shield=True):
                 await requester.aclose()
+                await self._auditor.receipts.save()
                 await store.close()
                 await self._traffic.save()
                 await owner_store.close()
@@ -241,7 +242,7 @@ class Node:
     def _routes(self, context: Context) -> Mapping[str, Mapping[tuple[type, ...], Handler]]:
         """Return who answers each kind of request of each protocol."""
         keeper = Keeper(context, self._membership.table, on_certified=self._auditor.certified)
-        prover = Prover(context, self._membership.table, self._retractor, self.commitments)
+        prover = Prover(context, self._membership.table, self._retractor, self.commitments, self._auditor.receipts)
         # What signs numbers, or places pairs, waits for our own record, numbered above all that others know.
         numbered = self._membership.has_record
         audits: dict[tuple[type, ...], Handler] = {
@@ -332,9 +333,7 @@ class Node:
 
     def peers(self) -> tuple[PeerStatus, ...]:
         """See `NodeFace`."""
-        connected = frozenset(each.peer_id for each in self._network.connected())
-        now, wall = self._clock.monotonic(), self._clock.wall()
-        return peer_rows(self._membership, self._context.scores, connected, now=now, wall=wall)
+        return peer_rows(self._context, self._membership, self._auditor.receipts)
 
     def repairs(self) -> RepairReport:
         """See `NodeFace`."""

@@ -11,6 +11,7 @@ from crypto.hashing import tagged_hash
 from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_of
 from wire import limits
+from wire.audit_receipts import AuditReceipt
 from wire.challenges import StorageProof
 from wire.codec import decode, encode
 from wire.commitments import Commitment
@@ -43,6 +44,7 @@ SignedRecord = (
     | StorageProof
     | RepairIntent
     | Commitment
+    | AuditReceipt
 )
 
 R = TypeVar("R", bound=SignedRecord)
@@ -61,6 +63,7 @@ _DOMAIN_TAGS: dict[type[object], str] = {
     StorageProof: "storage proof",
     RepairIntent: "repair intent",
     Commitment: "commitment",
+    AuditReceipt: "audit receipt",
 }
 
 
@@ -97,7 +100,12 @@ class Signed(Generic[R]):
     @property
     def digest(self) -> Digest:
         """The record's name: a hash over its body and its signer, not over the signature."""
-        return Digest(tagged_hash(b"p2pnode/record", self.envelope.signer, self.envelope.body))
+        return digest_of(self.envelope)
+
+
+def digest_of(envelope: Envelope) -> Digest:
+    """Return the name of the record in an envelope, whether or not anybody has signed it."""
+    return Digest(tagged_hash(b"p2pnode/record", envelope.signer, envelope.body))
 
 
 def _domain(kind: type[object], network: str, version: int) -> signing.Domain:

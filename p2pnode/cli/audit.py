@@ -81,6 +81,7 @@ def _print_one(audited: Audited, *, as_json: bool) -> None:
             ("verdict", f"{audited.verdict}: {one_line(audited.reason)}"),
             ("answer", f"{human_bytes(audited.answer_bytes)} after {audited.seconds:.2f} s"),
             ("score", f"{audited.score:.3f}"),
+            ("receipt", one_line(audited.receipt)),
         ]
     )
 

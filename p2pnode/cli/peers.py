@@ -16,12 +16,15 @@ from p2pnode.wording import human_bytes, human_duration
 
 app = new_app()
 
-_TITLES = Row(("state", "connected", "last contact", "free of", "score"), ("peer", "addresses"))
+_TITLES = Row(("state", "connected", "last contact", "free of", "score", "audits"), ("peer", "addresses"))
 
 
 @app.command()
 def peers(*, as_json: JsonOption = False, home: HomeOption = HOME_DEFAULT) -> None:
-    """List the members that this node knows, and count what it refused of peers."""
+    """List the members that this node knows, and count what it refused of peers.
+
+    AUDITS counts the last audits of a peer by this node, and of this node by it, for which both have signed a receipt.
+    """
     with reporting(as_json=as_json):
         daemon = daemon_of(home)
         report = daemon.peers()
@@ -54,6 +57,7 @@ def _row(peer: PeerStatus) -> Row:
         contact,
         f"{human_bytes(peer.free_bytes)} of {human_bytes(peer.capacity_bytes)}",
         f"{peer.score:.2f}" if peer.trust == Trust.FULL else f"{peer.score:.2f}, {peer.trust}",
+        f"{peer.receipts_of_it} of it, {peer.receipts_by_it} of us",
     )
     return Row(cells, (peer.peer_id, " ".join(peer.addresses)))
 

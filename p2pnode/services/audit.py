@@ -22,6 +22,7 @@ from p2pnode.errors import (
     PeerUnavailableError,
 )
 from p2pnode.membership.table import MemberTable
+from p2pnode.protocols.audit_receipts import pair_bytes_of
 from p2pnode.protocols.audit_schedule import AuditSchedule, Due, whom_to_ask
 from p2pnode.protocols.audit_targets import Promised, choose_promise, holders_of, may_ask
 from p2pnode.protocols.challenge import Question, check_absence, check_answer, check_shown
@@ -29,6 +30,7 @@ from p2pnode.protocols.page_digests import EMPTY, differing_buckets
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.receipt_set import Pair
 from p2pnode.reputation.scores import Verdict
+from p2pnode.services.audit_receipts import AuditReceipts
 from p2pnode.services.commitments import CommitmentService
 from p2pnode.services.context import Context
 from p2pnode.services.evidence import FAILURES, EvidenceService
@@ -60,6 +62,8 @@ class _Asked:
     answer: Proven | Absent | None
     is_unanswered: bool = False
     """Whether the peer does not answer for the commitment that it was asked on."""
+    pair_bytes: int = 0
+    """Of what was proven."""
 
 
 class Auditor:
@@ -83,13 +87,16 @@ class Auditor:
         self._table = table
         self._evidence = evidence
         self._commitments = commitments
+        self.receipts = AuditReceipts(context)
+        """What holders and askers have signed of audits, ours and those of us."""
         self._is_frozen = is_frozen
         self._schedule = AuditSchedule(every_s=profile.audit_every_s, soon_s=profile.asked_again_after_s)
         self._slots = trio.CapacityLimiter(AUDITS_AT_ONCE_MAX)
 
     async def load(self) -> None:
-        """Take in the scores of earlier lives."""
+        """Take in the scores and the receipts of earlier lives."""
         self._context.scores.remember(await self._context.store.load_scores())
+        await self.receipts.load()
 
     def certified(self, certificate: Signed[Certificate]) -> None:
         """Take note of new receipts, which are asked about soon."""
@@ -178,6 +185,7 @@ class Auditor:
             verdict = Verdict.OFFLINE
         now = context.clock.monotonic()
         question, reason, answer = asked.question, asked.reason, asked.answer
+        receipt = "none"
         if not self._is_frozen():
             verdict = self._score(peer_id, verdict, is_due=is_due)
             if verdict is Verdict.OK:
@@ -186,6 +194,8 @@ class Auditor:
                 context.passed.note(question.blob_id, question.shard, peer_id, passed=verdict is Verdict.OK)
         if verdict is not Verdict.OK:
             log.warning("%s did not prove shard %d of %s: %s", peer_id, question.shard, question.blob_id, reason)
+        if answer is not None and verdict in (Verdict.OK, Verdict.ABSENT):
+            receipt = await self.receipts.ask_for(question, answer, pair_bytes=asked.pair_bytes)
         if verdict in FAILURES:
             await self._evidence.failed(question, verdict, answer)
         return Audited(
@@ -198,6 +208,7 @@ class Auditor:
             answer_bytes=0 if answer is None else len(encode(answer)),
             seconds=now - started,
             score=context.scores.of(peer_id).value,
+            receipt=receipt,
         )
 
     def _score(self, peer_id: PeerId, verdict: Verdict, *, is_due: bool) -> Verdict:
@@ -240,10 +251,12 @@ class Auditor:
             if isinstance(answer, Absent):
                 check_absence(answer, question)
                 return _Asked(question, Verdict.ABSENT, "it has lost the pair and ended its receipt", answer)
-            check_answer(answer, question)
+            proof = check_answer(answer, question).record
             # A pair that was away for a while, or came back from the trash, is held and was not committed to.
             is_committed = question.commitment is None or check_shown(answer, question) is not None
-            return _Asked(question, Verdict.OK, "proven" if is_committed else "proven, but not committed to", answer)
+            reason = "proven" if is_committed else "proven, but not committed to"
+            pair_bytes = pair_bytes_of(proof.length, n=proof.n)
+            return _Asked(question, Verdict.OK, reason, answer, pair_bytes=pair_bytes)
         except PeerFaultError as error:
             return _Asked(question, Verdict.WRONG, str(error), answer)
         except PeerRefusedError as error:
@@ -285,6 +298,7 @@ class Auditor:
     async def _save_regularly(self) -> None:
         while True:
             await self._context.clock.sleep(self._context.profile.member_record_every_s)
+            await self.receipts.save()
             try:
                 await self._context.store.save_scores(self._context.scores.known())
             except LocalStorageError as error:

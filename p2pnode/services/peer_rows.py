@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from crypto.peer_id import peer_id_to_text
 from p2pnode.membership.liveness import Liveness
-from p2pnode.reputation.scores import Scores
+from p2pnode.services.audit_receipts import AuditReceipts
+from p2pnode.services.context import Context
 from p2pnode.services.membership import Membership
 from p2pnode.services.results import PeerStatus
-from wire.ids import PeerId
 from wire.records import MemberState
 
 
-def peer_rows(
-    membership: Membership, scores: Scores, connected: Collection[PeerId], *, now: float, wall: float
-) -> tuple[PeerStatus, ...]:
-    """Return one row for each member, in the order of their ids; `now` is monotonic, `wall` the time of day."""
+def peer_rows(context: Context, membership: Membership, receipts: AuditReceipts) -> tuple[PeerStatus, ...]:
+    """Return one row for each member, in the order of their ids."""
+    now, wall = context.clock.monotonic(), context.clock.wall()
+    connected = frozenset(each.peer_id for each in context.network.connected())
     rows = []
     domains = membership.domains()
     for peer_id, member in membership.table.members():
         record = member.record
         state = membership.liveness(peer_id)
         said = MemberState(record.state)
-        score = scores.of(peer_id)
+        score, tally = context.scores.of(peer_id), receipts.tally(peer_id)
         speaks_for_itself = state in (Liveness.ACTIVE, Liveness.SUSPECT) and said is not MemberState.ACTIVE
         rows.append(
             PeerStatus(
@@ -40,6 +38,8 @@ def peer_rows(
                 trust=score.trust.value,
                 domain=domains[peer_id],
                 vetted=membership.table.is_vetted(peer_id, wall=wall),
+                receipts_of_it=tally.of_it,
+                receipts_by_it=tally.by_it,
             )
         )
     return tuple(rows)

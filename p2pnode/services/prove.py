@@ -10,17 +10,20 @@ from dataclasses import replace
 
 from p2pnode.errors import CorruptSliverError, LocalStorageError, NotFoundError, PeerFaultError
 from p2pnode.membership.table import MemberTable
+from p2pnode.protocols.audit_receipts import pair_bytes_of
 from p2pnode.protocols.audit_targets import may_ask
 from p2pnode.protocols.challenge import Question, make_proof, open_challenge, sliver_of
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.prover_budget import ProverBudget
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.protocols.store import open_metadata
+from p2pnode.services.audit_receipts import AuditReceipts
 from p2pnode.services.commitments import CommitmentService
 from p2pnode.services.context import Context
 from p2pnode.services.peers import Answer
 from p2pnode.services.retract import Retractor
 from wire import limits
+from wire.audit_receipts import SignedAudit
 from wire.challenges import Absent, Challenge, Proven
 from wire.codec import decode
 from wire.ids import Axis, PeerId
@@ -28,7 +31,7 @@ from wire.messages import RefusalCode
 from wire.records import Certificate, MetadataRecord
 from wire.signed import Signed
 
-REQUESTS = (Challenge,)
+REQUESTS = Challenge, SignedAudit
 """The requests of the `audit` protocol."""
 
 log = logging.getLogger(__name__)
@@ -38,20 +41,33 @@ class Prover:
     """Answers the requests of the `audit` protocol."""
 
     def __init__(
-        self, context: Context, table: MemberTable, retractor: Retractor, commitments: CommitmentService
+        self,
+        context: Context,
+        table: MemberTable,
+        retractor: Retractor,
+        commitments: CommitmentService,
+        receipts: AuditReceipts,
     ) -> None:
-        """Prove from the node's own store; `table` tells whose leases an asker's are."""
+        """Prove from the node's own store; `table` tells whose leases an asker's are, `receipts` hears of answers."""
         self._context = context
         self._table = table
         self._retractor = retractor
         self._commitments = commitments
+        self._receipts = receipts
         self._budget = ProverBudget(epoch_s=context.profile.epoch_s)
 
     async def answer(self, peer_id: PeerId, message: object, payload: bytes) -> Answer:
         """Answer one request. Raises `RefusalError`."""
         del payload
-        if not isinstance(message, Challenge):
-            raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no challenge")
+        match message:
+            case SignedAudit():
+                return self._receipts.countersign(peer_id, message), ()
+            case Challenge():
+                return await self._answer(peer_id, message)
+            case _:
+                raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no challenge")
+
+    async def _answer(self, peer_id: PeerId, message: Challenge) -> Answer:
         if not self._budget.take_question(peer_id, now=self._context.clock.monotonic()):
             raise RefusalError(RefusalCode.BUSY, "too many challenges of this peer in one epoch")
         question = self._open(peer_id, message)
@@ -108,7 +124,10 @@ class Prover:
         if not self._budget.take_bytes(sliver_bytes, now=context.clock.monotonic()):
             raise RefusalError(RefusalCode.BUSY, "too much was read for challenges lately")
         data = await context.store.read_sliver(question.blob_id, axis, index)
-        return await context.offload.run(self._make_proof, question, held.metadata, data)
+        answer = await context.offload.run(self._make_proof, question, held.metadata, data)
+        pair_bytes = pair_bytes_of(held.metadata.length, n=held.metadata.n)
+        self._receipts.answered(question, answer, pair_bytes=pair_bytes)
+        return answer
 
     def _make_proof(self, question: Question, metadata: MetadataRecord, data: bytes) -> Proven:
         return make_proof(question, open_metadata(question.blob_id, metadata), data, key=self._context.identity)
@@ -118,7 +137,9 @@ class Prover:
         ended = await self._retractor.answer({pair: question.batch.record.sequence}, ())
         if not ended:  # It was stored anew by now, or what is there is wrong in a way that the store does not see.
             raise RefusalError(RefusalCode.BUSY, "the pair cannot be proven just now")
-        return Absent(retraction=ended[0].envelope)
+        answer = Absent(retraction=ended[0].envelope)
+        self._receipts.answered(question, answer, pair_bytes=0)
+        return answer
 
 
 def _wanted(question: Question, metadata: MetadataRecord) -> tuple[Axis, int, int]:

@@ -102,6 +102,10 @@ class PeerStatus:
     """The failure domain that it counts for here."""
     vetted: bool
     """Whether this node relies on it."""
+    receipts_of_it: int
+    """Audit receipts that are kept: of audits of it by this node, signed by both."""
+    receipts_by_it: int
+    """The same of its audits of this node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +125,8 @@ class Audited:
     seconds: float
     score: float
     """The peer's score after it."""
+    receipt: str
+    """`signed by both`, or `none` with the reason, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

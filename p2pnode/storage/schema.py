@@ -9,8 +9,8 @@ from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.receipt_tables import RECEIPT_INDEXES, RECEIPT_TABLES
 from p2pnode.storage.rows import Table
 
-SCHEMA_VERSION = 5
-"""1 knew no trash and no tombstones, 2 no tallies of owners, 3 no evidence, 4 no successions.
+SCHEMA_VERSION = 6
+"""1 knew no trash and no tombstones, 2 no tallies of owners, 3 no evidence, 4 no successions, 5 no audit receipts.
 Earlier ones are built anew from the files."""
 
 META = Table("meta", (("name", "TEXT"), ("value", "INTEGER")), 1)
@@ -66,6 +66,11 @@ CONTACTS = Table(
 VETTING = Table("vetting", (("peer_id", "BLOB"), ("audits_passed", "INTEGER")), 1)
 SCORES = Table("scores", (("peer_id", "BLOB"), ("passed", "INTEGER"), ("failed", "INTEGER"), ("streak", "INTEGER")), 1)
 EVIDENCE = Table("evidence", (("name", "BLOB"), ("heard_at", "BLOB"), ("evidence", "BLOB")), 1)
+AUDIT_RECEIPTS = Table(
+    "audit_receipts",
+    (("name", "BLOB"), ("time", "BLOB"), ("statement", "BLOB"), ("countersignature", "BLOB")),
+    1,
+)
 COUNTERS = Table("counters", (("purpose", "TEXT"), ("value", "BLOB")), 1)
 
 TABLES = (
@@ -85,6 +90,7 @@ TABLES = (
     VETTING,
     SCORES,
     EVIDENCE,
+    AUDIT_RECEIPTS,
     COUNTERS,
     *RECEIPT_TABLES,
 )

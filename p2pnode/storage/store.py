@@ -12,9 +12,11 @@ from typing import Self, TypeVar
 import trio
 
 from p2pnode.membership.contact import Contact
+from p2pnode.protocols.audit_receipts import Countersigned
 from p2pnode.protocols.owners_cap import OwnersCap
 from p2pnode.reputation.score import Score
 from p2pnode.seams import Clock, Files, Offload
+from p2pnode.storage import audit_receipts as keep_audit_receipts
 from p2pnode.storage import (
     burying,
     collection,
@@ -270,6 +272,14 @@ class SliverStore:
     async def load_evidence(self) -> list[tuple[Digest, int, Evidence]]:
         """Return the name of each piece that is kept, when it came, and the piece; the earliest first."""
         return await self._call(self._reads, keep_evidence.load_evidence)
+
+    async def save_audit_receipts(self, new: Collection[Countersigned], gone: Collection[Digest]) -> None:
+        """Keep some audit receipts, and let others go."""
+        await self._call(self._writes, keep_audit_receipts.save_audit_receipts, new, gone)
+
+    async def load_audit_receipts(self) -> list[Countersigned]:
+        """Return the audit receipts that are kept, by time."""
+        return await self._call(self._reads, keep_audit_receipts.load_audit_receipts)
 
     async def next_sequence(self, purpose: str, *, at_least: int = 0) -> int:
         """Return a number above all that this ever returned for the purpose, and not below `at_least`.

@@ -15,6 +15,7 @@ from crypto.hashing import tagged_hash
 from crypto.keys import SigningKey
 from testnet.fuzz.mutator import INTERESTING, damaged
 from wire import limits
+from wire.audit_receipts import AuditReceipt
 from wire.challenges import StorageProof
 from wire.codec import (
     Bool,
@@ -70,6 +71,7 @@ SIGNED_KINDS: tuple[type[SignedRecord], ...] = (
     StorageProof,
     RepairIntent,
     Commitment,
+    AuditReceipt,
 )
 _KIND_OF_TAG: dict[int, type[SignedRecord]] = {tag_of(kind): kind for kind in SIGNED_KINDS}
 

@@ -113,6 +113,8 @@ class FakeNode(FakeOwner):
                 trust="full",
                 domain="192.0.2.0/24",
                 vetted=True,
+                receipts_of_it=12,
+                receipts_by_it=9,
             ),
         )
 
@@ -248,6 +250,7 @@ class FakeNode(FakeOwner):
             answer_bytes=1_500,
             seconds=0.25,
             score=0.951,
+            receipt="signed by both",
         )
 
     async def audit_holders(self, reference: Reference) -> list[Audited]:

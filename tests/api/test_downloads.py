@@ -145,6 +145,8 @@ async def test_status_peers_and_node_are_told_exactly(served: Served) -> None:
                 "trust": "full",
                 "domain": "192.0.2.0/24",
                 "vetted": True,
+                "receipts_of_it": 12,
+                "receipts_by_it": 9,
             }
         ],
         "refused": {},

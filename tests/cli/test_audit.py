@@ -23,13 +23,14 @@ def test_json_has_exactly_these_fields(cli: Cli, daemon: FakeDaemon) -> None:
         "answer_bytes": 1500,
         "seconds": 0.25,
         "score": 0.951,
+        "receipt": "signed by both",
     }
 
 
 def test_a_person_is_told_what_was_asked_and_what_came_of_it(cli: Cli, daemon: FakeDaemon) -> None:
     daemon.node.verdict = "wrong"
     text = cli("audit", PEER_ID).out.decode()
-    for part in (PEER_ID, f"shard 3 of {'A' * 43}", "wrong: as it was told", "after 0.25 s", "0.951"):
+    for part in (PEER_ID, f"shard 3 of {'A' * 43}", "wrong: as it was told", "after 0.25 s", "0.951", "signed by both"):
         assert part in text
 
 

@@ -103,6 +103,8 @@ def test_peers_json_has_exactly_these_fields(cli: Cli, daemon: FakeDaemon) -> No
                 "trust": "full",
                 "domain": "192.0.2.0/24",
                 "vetted": True,
+                "receipts_of_it": 12,
+                "receipts_by_it": 9,
             }
         ],
         "refused": {},
@@ -124,6 +126,7 @@ def test_peers_are_a_line_each_and_no_id_is_cut(cli: Cli, daemon: FakeDaemon) ->
     assert len(lines) == 3
     assert all(PEER_ID in line and "/ip4/192.0.2.7/tcp/4710" in line for line in lines[1:])
     assert "2.5 s ago" in lines[1]
+    assert "12 of it, 9 of us" in lines[1]
     assert "[red]lost?[0m" in lines[2], "what a peer says is not taken for markup or control"
 
 

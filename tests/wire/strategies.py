@@ -6,7 +6,18 @@ from typing import assert_never
 
 from hypothesis import strategies as st
 
-from wire import challenges, commitments, evidence, invitations, messages, ownership, protocol_ids, records, repair
+from wire import (
+    audit_receipts,
+    challenges,
+    commitments,
+    evidence,
+    invitations,
+    messages,
+    ownership,
+    protocol_ids,
+    records,
+    repair,
+)
 from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, fields_of, wire_types
 
 KINDS = tuple(
@@ -14,6 +25,7 @@ KINDS = tuple(
     for kind in wire_types()
     if kind.__module__
     in {
+        audit_receipts.__name__,
         challenges.__name__,
         commitments.__name__,
         evidence.__name__,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.wire.golden import Golden, from_hex
+from tests.wire.golden_audit_receipts import AUDIT_RECEIPTS
 from tests.wire.golden_challenges import CHALLENGES
 from tests.wire.golden_commitments import COMMITMENTS
 from tests.wire.golden_evidence import EVIDENCE
@@ -17,7 +18,7 @@ from tests.wire.strategies import KINDS
 from wire import limits
 from wire.codec import decode, encode, tag_of
 
-GOLDEN = RECORDS + MESSAGES + SYNC + OWNERSHIP + CHALLENGES + COMMITMENTS + EVIDENCE + REPAIR
+GOLDEN = RECORDS + MESSAGES + SYNC + OWNERSHIP + CHALLENGES + COMMITMENTS + AUDIT_RECEIPTS + EVIDENCE + REPAIR
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
@@ -51,7 +52,8 @@ def test_tags_are_distinct_and_in_their_ranges() -> None:
             "wire.ownership": range(0x60, 0x70),
             "wire.challenges": range(0x70, 0x75),
             "wire.evidence": range(0x75, 0x7A),
-            "wire.commitments": range(0x7A, 0x80),
+            "wire.commitments": range(0x7A, 0x7E),
+            "wire.audit_receipts": range(0x7E, 0x80),
             "wire.repair": range(0x87, 0x90),
             "wire.protocol_ids": parts,
             "wire.invitations": parts,

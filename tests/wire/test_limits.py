@@ -14,7 +14,18 @@ import pytest
 from tests import factories
 from tests.wire.strategies import KINDS
 from tests.wire.test_golden import GOLDEN
-from wire import challenges, codec, commitments, evidence, invitations, limits, messages, protocol_ids, repair
+from wire import (
+    audit_receipts,
+    challenges,
+    codec,
+    commitments,
+    evidence,
+    invitations,
+    limits,
+    messages,
+    protocol_ids,
+    repair,
+)
 from wire.codec import ListOf, Nested, decode, encode, to_plain, wire_type
 from wire.errors import WireError
 from wire.framing import message_bytes, pieces
@@ -160,6 +171,7 @@ CASES = (
     Case("EVIDENCE_KEPT_MAX", evidence.ListEvidence, "known", many(DIGEST)),
     Case("EVIDENCE_PER_MESSAGE_MAX", evidence.EvidenceList, "evidence", many(EVIDENCE)),
     Case("SHARDS_MAX", evidence.TellVerdict, "shard", offset=-1),
+    Case("SHARDS_MAX", audit_receipts.AuditReceipt, "shard", offset=-1),
     Case("LEASES_PER_MESSAGE_MAX", StorePair, "leases", many(ENVELOPE)),
     Case("LEASES_PER_MESSAGE_MAX", Stored, "batches", many(ENVELOPE)),
     Case("CERTIFICATES_PER_MESSAGE_MAX", BlobRecord, "certificates", many(ENVELOPE)),

@@ -9,6 +9,7 @@ import pytest
 from crypto.keys import SigningKey
 from crypto.signing import BadSignatureError
 from tests import factories
+from tests.wire.golden_audit_receipts import AUDIT_RECEIPTS
 from tests.wire.golden_challenges import CHALLENGES
 from tests.wire.golden_commitments import COMMITMENTS
 from tests.wire.golden_evidence import EVIDENCE
@@ -18,6 +19,7 @@ from tests.wire.golden_records import RECORDS
 from tests.wire.golden_repair import REPAIR
 from tests.wire.golden_sync import SYNC
 from wire import limits, signed
+from wire.audit_receipts import AuditReceipt
 from wire.challenges import StorageProof
 from wire.codec import encode
 from wire.commitments import Commitment
@@ -55,6 +57,7 @@ KINDS: tuple[type[SignedRecord], ...] = (
     StorageProof,
     RepairIntent,
     Commitment,
+    AuditReceipt,
 )
 
 SIGNATURES: dict[type[SignedRecord], str] = {
@@ -110,6 +113,10 @@ SIGNATURES: dict[type[SignedRecord], str] = {
         "6b508070bca60d2235c40d55df1efed092b40008e8d4063a29c3c9df3d89df2f"
         "832686b66b4a7ef23d9a649e72dce473311557ffa7d039708f4159c839c6b80a"
     ),
+    AuditReceipt: (
+        "8ddb9edf97f7e9261bffc2571593859f8b4c296d06713c02ca932d689b960a2f"
+        "6bfd50837dc35769e94edd7969a68f83313cb929e98445e7fef6901a9ae96205"
+    ),
 }
 """Of the first golden value of each kind. Ed25519 is deterministic, so a change of a domain tag, of the network or of a
 version shows here; so would a change of the record's bytes."""
@@ -128,15 +135,15 @@ DIGESTS: dict[type[SignedRecord], str] = {
     StorageProof: "2b0e01614738c8a17557b1971ea5e89e33a051c58802699295858cb4466ff6e6",
     RepairIntent: "b41c2876c870fea9cef8d8003c9b9d0666235996cd159e000e71c2f29c180bea",
     Commitment: "0edf943a5e341623555edd4377c093ede64c5ac596c645f5306c4dede05cc0c0",
+    AuditReceipt: "98c8a6fee227cd11e49f4e3be28fa0a4c56cc11da5746dfee038be526b175eb5",
 }
 """`Signed.digest` of the same."""
 
 
 def example(kind: type[SignedRecord]) -> SignedRecord:
     """Return the first golden value of one kind."""
-    value = next(
-        golden.value for golden in RECORDS + OWNERSHIP + CHALLENGES + COMMITMENTS + REPAIR if type(golden.value) is kind
-    )
+    everything = RECORDS + OWNERSHIP + CHALLENGES + COMMITMENTS + AUDIT_RECEIPTS + REPAIR
+    value = next(golden.value for golden in everything if type(golden.value) is kind)
     assert isinstance(value, SignedRecord)
     return value
 

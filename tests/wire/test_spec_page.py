@@ -10,6 +10,7 @@ import pytest
 
 from tests.wire.strategies import KINDS
 from wire import limits, protocol_ids, signed
+from wire.audit_receipts import Outcome
 from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, fields_of, tag_of
 from wire.evidence import EvidenceKind, Failure
 from wire.messages import DialOutcome, RefusalCode
@@ -96,13 +97,22 @@ def test_the_page_gives_the_domain_tag_of_every_signed_record() -> None:
         ("DialledBack", "outcomes", DialOutcome),
         ("Evidence", "kind", EvidenceKind),
         ("TellVerdict", "failure", Failure),
+        ("AuditReceipt", "outcome", Outcome),
     ],
 )
 def test_the_page_names_every_case_of_an_enumeration(
     name: str,
     field: str,
     cases: type[
-        RefusalCode | MemberState | LeaseKind | LeaseScope | RetractionReason | DialOutcome | EvidenceKind | Failure
+        RefusalCode
+        | MemberState
+        | LeaseKind
+        | LeaseScope
+        | RetractionReason
+        | DialOutcome
+        | EvidenceKind
+        | Failure
+        | Outcome
     ],
 ) -> None:
     meaning = {row[0]: row[2] for row in SECTIONS[name][1]}[field]

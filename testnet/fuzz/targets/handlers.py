@@ -15,6 +15,7 @@ from typing import Any
 import trio
 
 import p2pnode.network.request_server
+import p2pnode.protocols.audit_receipts
 import p2pnode.protocols.audit_targets
 import p2pnode.protocols.challenge
 import p2pnode.protocols.heads
@@ -35,7 +36,9 @@ import p2pnode.services.take_over
 import p2pnode.storage.leasing
 import p2pnode.storage.page_store
 import p2pnode.storage.writer
+from p2pnode.protocols.audit_receipts import receipt_of
 from p2pnode.protocols.certificates import make_certificate
+from p2pnode.protocols.challenge import open_challenge
 from p2pnode.protocols.receipts import make_batch, pairs_of, receipt_for
 from p2pnode.protocols.renewal import make_tombstone
 from p2pnode.protocols.successions import make_succession
@@ -50,6 +53,7 @@ from testnet.fuzz.targets.wire_types import edited_tree
 from testnet.fuzz.values import KEYS, NETWORK, PUBLIC_KEYS, value_editor
 from testnet.fuzz.watch import Watch, watched
 from wire import limits
+from wire.audit_receipts import SignedAudit
 from wire.challenges import Absent, Challenge, Proven
 from wire.codec import decode, encode
 from wire.framing import frame
@@ -112,7 +116,7 @@ _ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "reach": (DialledBack,),
     "owner": (HeadKept, Buried, SuccessionKept),
     "sync": (SetsCompared, Pages, PageExchanged),
-    "audit": (Proven, Absent),
+    "audit": (Proven, Absent, SignedAudit),
     "repair": (RecoveredSymbols, LossNoted, TakenOver),
 }
 _REQUESTS: dict[str, tuple[type[Any], ...]] = {
@@ -139,7 +143,12 @@ def targets() -> list[Target]:
         "reach": (services.reach,),
         "owner": (services.owner_server, p2pnode.protocols.heads, p2pnode.protocols.successions),
         "sync": (services.sync, p2pnode.protocols.sync, storage.page_store),
-        "audit": (services.prove, p2pnode.protocols.challenge, p2pnode.protocols.audit_targets),
+        "audit": (
+            services.prove,
+            p2pnode.protocols.challenge,
+            p2pnode.protocols.audit_targets,
+            p2pnode.protocols.audit_receipts,
+        ),
         "repair": (services.serve_repair, services.take_over, services.losses, p2pnode.protocols.repair.serving),
     }
     return [
@@ -184,7 +193,7 @@ def _requests() -> dict[str, list[bytes]]:
         + [frame(GetHead(owner=PublicKey(honest.OWNER.public)))]
         + [frame(Bury(tombstone=_tombstone(blobs[1])))]
         + [frame(KeepSuccession(succession=_succession())), frame(GetSuccession(owner=PublicKey(honest.OWNER.public)))],
-        "audit": [frame(_challenge(number)) for number in range(4)],
+        "audit": [frame(_challenge(number)) + frame(_audited(number)) for number in range(4)],
         "repair": [frame(honest_repair.recover_symbols(shard)) for shard in range(honest.N)]
         + [frame(honest_repair.tell_loss(shard)) for shard in range(2)]
         + [frame(honest_repair.take_over(shard)) for shard in range(2)],
@@ -229,6 +238,14 @@ def _challenge(number: int) -> Challenge:
     blob = honest.honest_blob(size=300)
     receipt = receipt_for(blob.page, _our_receipts(), blob.blob_id, ShardIndex(0))
     return Challenge(receipt=receipt, number=number, secret=Digest(bytes([number]) * 32), deadline=honest.WALL)
+
+
+def _audited(number: int) -> SignedAudit:
+    """Return what an asker signs after an answer."""
+    question = open_challenge(_challenge(number), challenger=honest.peer_id(1), network=NETWORK)
+    answer = Proven(proof=honest.member(1).envelope)  # The digest of an answer that nobody gave.
+    record = receipt_of(question, answer, pair_bytes=300, time=honest.WALL)
+    return SignedAudit(statement=sign_record(record, key=KEYS[1], network=NETWORK).envelope)
 
 
 @cache

@@ -14,7 +14,17 @@ from types import FunctionType, MethodType
 from p2pnode.membership import contact as contacts_kept
 from p2pnode.membership import newcomers
 from p2pnode.network import limits as network_limits
-from p2pnode.protocols import audit_schedule, commitments, entry_tree, gossip, heads, prover_budget, reach, sync
+from p2pnode.protocols import (
+    audit_receipts,
+    audit_schedule,
+    commitments,
+    entry_tree,
+    gossip,
+    heads,
+    prover_budget,
+    reach,
+    sync,
+)
 from p2pnode.protocols.repair import budget, intents
 from p2pnode.reputation import passed, reproaches, scores
 from p2pnode.services import announce, burying, claims, contacts, events, health, herald, losses, recover
@@ -81,6 +91,7 @@ TABLES: dict[str, int] = {
     "Engine.unwanted": 2 * collection.COLLECT_PAIRS_MAX,
     "Events._kept": events.EVENTS_KEPT_MAX,
     "GossipGate._signers": gossip.SIGNERS_MAX,
+    "GivenAnswers._answers": audit_receipts.ANSWERS_MAX,
     "HealthView._over": health.SIGNERS_MAX,
     "HealthView._patience": health.SIGNERS_MAX,
     "HealthView._told": health.TOLD_MAX,
@@ -104,6 +115,9 @@ TABLES: dict[str, int] = {
     "_Peer.kept": network_limits.IDLE_STREAMS_PER_PEER_MAX,
     "ProverBudget._askers": prover_budget.ASKERS_MAX,
     "_Queue._waiting": network_limits.REQUEST_STREAMS_PER_PEER_MAX * network_limits.CONNECTIONS_MAX,
+    "ReceiptBook._kept": audit_receipts.PEERS_MAX,
+    "ReceiptChanges.gone": audit_receipts.RECEIPTS_MAX,
+    "ReceiptChanges.new": audit_receipts.RECEIPTS_MAX,
     "Recoverer._unfinished": recover.UNFINISHED_MAX,
     "Redials._targets": limits.MEMBERS_KEPT_MAX + contacts.HINTS_MAX,
     "RefusedRecords._until": sync.REFUSED_REMEMBERED_MAX,
