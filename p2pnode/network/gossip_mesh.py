@@ -73,7 +73,11 @@ class TopicMesh:
         self._mesh.pop(peer_id, None)
 
     def graft(self, peer_id: PeerId, *, now: float, standing: float) -> GraftAnswer:
-        """Decide on a peer's wish to be in the mesh."""
+        """Decide on a peer's wish to be in the mesh.
+
+        A full mesh takes one more, and so is thinned out at the next heartbeat. Else no mesh would ever give up a place
+        in a network that only grows, and the late would hear of nothing but by chance.
+        """
         if peer_id not in self._subscribers:
             return GraftAnswer.STRANGER
         if peer_id in self._mesh:
@@ -83,7 +87,7 @@ class TopicMesh:
             self._stay_out(peer_id, now + gossip_limits.BACKOFF_S)
             is_early = until - now > gossip_limits.BACKOFF_SLACK_S
             return GraftAnswer.TOO_EARLY if is_early else GraftAnswer.REFUSED
-        if standing < gossip_standing.LEAVE_MESH_BELOW or len(self._mesh) >= gossip_limits.DEGREE_HIGH:
+        if standing < gossip_standing.LEAVE_MESH_BELOW or len(self._mesh) > gossip_limits.DEGREE_HIGH:
             self._stay_out(peer_id, now + gossip_limits.BACKOFF_S)
             return GraftAnswer.REFUSED
         self._mesh[peer_id] = None

@@ -137,6 +137,8 @@ class SimGossip:
         now = self._fabric.clock.current_time()
         if other._meshes[topic].graft(self.peer_id, now=now, standing=0.0) is not GraftAnswer.WELCOME:
             self._meshes[topic].prune(other.peer_id, now=now, backoff_s=gossip_limits.BACKOFF_S)
+        if other._has_to_mend(other._meshes[topic]):
+            other._beat_soon()
 
     def hear_prune(self, peer_id: PeerId, topic: str) -> None:
         """A neighbour has put us out of its mesh."""
@@ -237,7 +239,7 @@ class SimGossip:
             return
         for topic, mesh in self._meshes.items():
             self._mend(topic, mesh)
-            if self._lacks_members(mesh):
+            if self._has_to_mend(mesh):
                 self._beat_soon()
         now = self._fabric.clock.current_time()
         self._recent = {name: each for name, each in self._recent.items() if now - each.came_at < KEPT_FOR_S}
@@ -252,9 +254,10 @@ class SimGossip:
         for peer_id in changes.prunes:
             self._neighbours[peer_id].hear_prune(self.peer_id, topic)
 
-    def _lacks_members(self, mesh: TopicMesh) -> bool:
+    def _has_to_mend(self, mesh: TopicMesh) -> bool:
         inside = len(mesh.members)
-        return inside < gossip_limits.DEGREE_LOW and inside < len(self._neighbours)
+        is_small = inside < gossip_limits.DEGREE_LOW and inside < len(self._neighbours)
+        return is_small or inside > gossip_limits.DEGREE_HIGH
 
     def _offer(self, now: float) -> None:
         """Tell the mesh what it did not get, and some outside of it what came lately; who lacks it asks for it."""

