@@ -10,11 +10,16 @@ that we dialled. All others are *strangers*, told apart by the failure domain th
 nothing and a network of one's own does. Within a kind bringers take turns too. Whoever brought a false solution is not
 heard for BARRED_S, so a network costs us one check in that time, and a member who lies spends its whole admission work
 on a handful of them. Every queue is bounded; what finds no place is told again with the next record of its signer.
+
+Of all that one bringer brought a random one is next. A node that is new fills its circle of neighbours with those whom
+it has checked first, and answers about members are in the order of ids: were they checked in that order, all nodes
+would be neighbours of the same few, and whoever makes himself a small id would be among them.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from p2pnode.membership.summary import Summary
@@ -63,6 +68,9 @@ class Newcomer:
     """Whether we pass it on once it is checked: it came by gossip, or from the newcomer itself."""
 
 
+Pick = Callable[[int], int]
+"""Returns one of so many numbers, from 0, at random."""
+
 _Key = tuple[PeerId, bytes]
 """Who waits, and with which solution."""
 
@@ -70,10 +78,11 @@ _Key = tuple[PeerId, bytes]
 class _Lane:
     """The bringers of one kind, each with those that it brought, in turns."""
 
-    def __init__(self, *, waiting_max: int, brought_max: int) -> None:
+    def __init__(self, pick: Pick, *, waiting_max: int, brought_max: int) -> None:
+        self._pick = pick
         self._waiting_max = waiting_max
         self._brought_max = brought_max
-        self._queues: OrderedDict[str, deque[_Key]] = OrderedDict()
+        self._queues: OrderedDict[str, list[_Key]] = OrderedDict()
         self._count = 0
 
     def push(self, name: str, key: _Key) -> tuple[bool, _Key | None]:
@@ -88,7 +97,7 @@ class _Lane:
                 return False, None
             leaving = longest.pop()
             self._count -= 1
-        self._queues.setdefault(name, deque()).append(key)
+        self._queues.setdefault(name, []).append(key)
         self._count += 1
         return True, leaving
 
@@ -97,7 +106,7 @@ class _Lane:
         if not self._queues:
             return None
         name, queue = self._queues.popitem(last=False)
-        key = queue.popleft()
+        key = queue.pop(self._pick(len(queue)))
         self._count -= 1
         if queue:
             self._queues[name] = queue
@@ -113,14 +122,14 @@ class _Lane:
 class Newcomers:
     """Who waits, in which order, and whom nobody may bring any more for a while."""
 
-    def __init__(self) -> None:
+    def __init__(self, pick: Pick) -> None:
         """Nobody waits."""
         self._waiting: dict[_Key, Newcomer] = {}
         self.summary = Summary()
         """Of the records that wait: what we have heard need not be told again."""
         self._lanes = {
-            True: _Lane(waiting_max=CHOSEN_WAITING_MAX, brought_max=BROUGHT_BY_CHOSEN_MAX),
-            False: _Lane(waiting_max=STRANGERS_WAITING_MAX, brought_max=BROUGHT_BY_BLOCK_MAX),
+            True: _Lane(pick, waiting_max=CHOSEN_WAITING_MAX, brought_max=BROUGHT_BY_CHOSEN_MAX),
+            False: _Lane(pick, waiting_max=STRANGERS_WAITING_MAX, brought_max=BROUGHT_BY_BLOCK_MAX),
         }
         self._barred: OrderedDict[str, float] = OrderedDict()
         self._is_turn_of_chosen = True

@@ -47,7 +47,7 @@ class Admission:
         self._context = context
         self._table = table
         self._welcome = welcome
-        self._newcomers = Newcomers()
+        self._newcomers = Newcomers(self._pick)
         self._has_come = trio.Event()
 
     @property
@@ -103,6 +103,9 @@ class Admission:
             self._newcomers.failed(newcomer, now=context.clock.monotonic())
             return
         await self._welcome(newcomer)
+
+    def _pick(self, count: int) -> int:
+        return min(count - 1, int(self._context.rng.uniform(0, count)))
 
     def _is_known(self, signed: Signed[MemberRecord]) -> bool:
         """Tell whether the signer is a member with the same solution."""

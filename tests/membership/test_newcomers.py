@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 
 import pytest
 
@@ -28,6 +29,10 @@ def block(number: int) -> Bringer:
     return Bringer(f"8.8.{number}.0/24", is_chosen=False)
 
 
+def _oldest(_count: int) -> int:
+    return 0
+
+
 def order(waiting: Newcomers) -> list[PeerId]:
     """Return who is checked one after the other, until nobody waits."""
     turns = []
@@ -38,11 +43,11 @@ def order(waiting: Newcomers) -> list[PeerId]:
 
 
 def test_nobody_is_next_while_nobody_waits() -> None:
-    assert Newcomers().next() is None
+    assert Newcomers(_oldest).next() is None
 
 
 def test_those_whom_we_chose_and_strangers_take_turns_and_so_do_bringers() -> None:
-    waiting = Newcomers()
+    waiting = Newcomers(_oldest)
     for number in (1, 2, 3):
         assert waiting.offer(record(number), CHOSEN, now=0)
     assert waiting.offer(record(4), Bringer("another member", is_chosen=True), now=0)
@@ -52,8 +57,19 @@ def test_those_whom_we_chose_and_strangers_take_turns_and_so_do_bringers() -> No
     assert order(waiting) == [peer_id(number) for number in (1, 11, 4, 13, 2, 12, 3)]
 
 
+def test_of_those_that_one_brought_a_random_one_is_next(rng: random.Random) -> None:
+    """Else who has a small id would be everybody's neighbour, because answers are in the order of ids."""
+    waiting = Newcomers(rng.randrange)
+    for number in range(200):
+        assert waiting.offer(record(number), CHOSEN, now=0)
+    turns = order(waiting)
+    assert sorted(turns) == sorted(peer_id(number) for number in range(200))
+    earliest = {peer_id(number) for number in range(100)} & set(turns[:100])
+    assert 25 < len(earliest) < 75  # Fifty, if chance decides: this is seven standard deviations.
+
+
 def test_a_newer_record_with_the_same_solution_keeps_the_place_and_is_passed_on_when_one_of_them_is() -> None:
-    waiting = Newcomers()
+    waiting = Newcomers(_oldest)
     assert waiting.offer(record(1), CHOSEN, now=0)
     assert waiting.offer(record(1, sequence=3), STRANGER, now=0, is_for_others=True)
     assert waiting.offer(record(1, sequence=2), STRANGER, now=0)
@@ -66,7 +82,7 @@ def test_a_newer_record_with_the_same_solution_keeps_the_place_and_is_passed_on_
 
 
 def test_a_signer_who_changes_its_solution_gets_nobody_else_barred() -> None:
-    waiting = Newcomers()
+    waiting = Newcomers(_oldest)
     assert waiting.offer(record(1, work=b"good"), CHOSEN, now=0)
     assert waiting.offer(record(1, work=b"false", sequence=2), STRANGER, now=0)
     first, second = waiting.next(), waiting.next()
@@ -77,7 +93,7 @@ def test_a_signer_who_changes_its_solution_gets_nobody_else_barred() -> None:
 
 
 def test_who_brought_a_false_solution_is_not_heard_for_a_while_and_what_it_brought_goes() -> None:
-    waiting = Newcomers()
+    waiting = Newcomers(_oldest)
     for number in (1, 2, 3):
         waiting.offer(record(number), STRANGER, now=0)
     false = waiting.next()
@@ -91,7 +107,7 @@ def test_who_brought_a_false_solution_is_not_heard_for_a_while_and_what_it_broug
 
 
 def test_one_peer_and_one_block_bring_a_bounded_number() -> None:
-    waiting = Newcomers()
+    waiting = Newcomers(_oldest)
     for bringer, most in ((CHOSEN, module.BROUGHT_BY_CHOSEN_MAX), (STRANGER, module.BROUGHT_BY_BLOCK_MAX)):
         taken = [
             waiting.offer(record(1, work=f"{bringer.name} {number}".encode()), bringer, now=0)
@@ -104,7 +120,7 @@ def test_when_all_places_are_taken_the_longest_queue_makes_room_for_a_shorter_on
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "STRANGERS_WAITING_MAX", 4)
-    waiting = Newcomers()
+    waiting = Newcomers(_oldest)
     for number in (1, 2, 3):
         assert waiting.offer(record(number), block(1), now=0)
     assert waiting.offer(record(4), block(2), now=0)
@@ -117,7 +133,7 @@ def test_when_all_places_are_taken_the_longest_queue_makes_room_for_a_shorter_on
 
 def test_of_too_many_barred_the_first_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BARRED_MAX", 2)
-    waiting = Newcomers()
+    waiting = Newcomers(_oldest)
     for number in (1, 2, 3):
         waiting.offer(record(number), block(number), now=0)
         false = waiting.next()
@@ -130,7 +146,7 @@ def test_of_too_many_barred_the_first_is_free_again(monkeypatch: pytest.MonkeyPa
 
 def test_an_honest_newcomer_waits_for_as_many_checks_as_there_are_hostile_blocks_and_no_more() -> None:
     """Each hostile block is barred after its first false solution, however often it comes back."""
-    waiting = Newcomers()
+    waiting = Newcomers(_oldest)
     for number in range(100):
         waiting.offer(record(number, work=b"false"), block(number), now=0)
     assert waiting.offer(record(200), block(200), now=0)
@@ -157,7 +173,7 @@ def test_the_summary_is_of_those_that_wait_whoever_comes_goes_or_has_to_make_roo
         return summary.digests()
 
     monkeypatch.setattr(module, "CHOSEN_WAITING_MAX", 3)
-    waiting = Newcomers()
+    waiting = Newcomers(_oldest)
     for number in (1, 2, 3):
         assert waiting.offer(record(number), CHOSEN, now=0)
     assert waiting.summary.digests() == expected({1: 1, 2: 1, 3: 1})

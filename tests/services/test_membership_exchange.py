@@ -3,6 +3,7 @@
 import pytest
 import trio
 
+from crypto.peer_id import peer_id_to_text
 from p2pnode.services import admission
 from testnet.sim.world import World, run_world
 
@@ -45,5 +46,21 @@ def test_what_waits_for_its_check_is_not_told_by_one_neighbour_after_the_other(
         # Each greets it, and only the first tells it of all others.
         told = traffic.of("late", kind).received_bytes
         assert told < NODES * (REQUEST_BYTES_MAX + RECORD_BYTES_MAX)
+
+    run_world(seed, scenario)
+
+
+def test_a_newcomer_checks_those_that_it_is_told_of_in_no_order_that_others_know(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom it checks first are its first neighbours; answers are in the order of ids, which anybody can choose."""
+
+    async def scenario(world: World) -> None:
+        machines = await world.start_nodes(2 * NODES)
+        monkeypatch.setattr(admission, "CHECK_SHARE", 0.002)  # A second from one check to the next, or more.
+        newcomer = await world.start_node("late", bootstrap=["n0"])
+        await world.wait_until(lambda: newcomer.node.info().members == NODES)
+        smallest = sorted(peer_id_to_text(machine.peer_id) for machine in machines)[:NODES]
+        assert {peer.peer_id for peer in newcomer.node.peers()} != set(smallest)  # By chance once in 180,000 times.
 
     run_world(seed, scenario)
