@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from statistics import median
@@ -89,6 +90,12 @@ class MemberTable:
         """Whether silence is our own fault."""
         self.changes = 0
         """Rises whenever a member comes in or goes."""
+        self._domains: dict[PeerId, str] | None = None
+        """The failure domains of all, once somebody has asked; None when somebody came, went or moved since."""
+        self._counted_tags: tuple[PeerId, ...] = ()
+        """Whose tags counted when they were worked out."""
+        self._tagged: dict[PeerId, None] = {}
+        """The members that have a tag."""
         self.condemned: frozenset[PeerId] = frozenset()
         """Who counts as lost whatever it says, whether it is a member just now or not."""
 
@@ -121,12 +128,15 @@ class MemberTable:
         if known is not None:
             self.summary.flip(peer_id, known.record.sequence)
             self.summary.flip(peer_id, record.sequence)
+            if (record.domain_tag, record.addresses) != (known.record.domain_tag, known.record.addresses):
+                self._has_moved(peer_id, record)
             known.signed, known.renewed_at, known.heard_at = signed, renewed_at, now
             self._note_signs(known, now)
             return True
         if len(self._members) >= limits.MEMBERS_KEPT_MAX and not self._make_room(peer_id, record, now):
             return False
         self._members[peer_id] = member = Member(signed, renewed_at, now, Pulse(self._strangers.heard_at))
+        self._has_moved(peer_id, record)
         self._note_signs(member, now)
         if peer_id in self.condemned:
             member.pulse.tell(Event.CONDEMNED)
@@ -156,9 +166,11 @@ class MemberTable:
         member.pulse.heard(now)
         member.seen_at = wall
         member.met_at = wall if member.met_at is None else member.met_at
-        member.source = source or member.source
+        if source and source != member.source:
+            member.source, self._domains = source, None
         if not address or member.worked[:1] == (address,):
             return False  # Nearly always: every connection is looked at every two seconds.
+        self._domains = None
         before, member.worked = member.worked, with_address(member.worked, address)
         return member.worked != before
 
@@ -168,7 +180,7 @@ class MemberTable:
         if member is None:
             return
         member.met_at, member.seen_at, member.worked = contact.met_at, contact.seen_at, contact.addresses
-        member.audits_passed = contact.audits_passed
+        member.audits_passed, self._domains = contact.audits_passed, None
         if contact.is_anchor:
             self.anchors |= {contact.peer_id}
 
@@ -192,18 +204,18 @@ class MemberTable:
         member = self._members.get(peer_id)
         return () if member is None else tuple(dict.fromkeys((*member.worked, *member.record.addresses)))
 
-    def domains(self, *, wall: float) -> dict[PeerId, str]:
-        """Return the failure domains of all members and of ourselves.
+    def domains(self, *, wall: float) -> Mapping[PeerId, str]:
+        """Return the failure domains of all members and of ourselves; they are worked out anew after a change only.
 
         Domains with one operator's tag are one. The tag of a newcomer waits until it is vetted, or anybody with a
         machine in each of many networks could make one domain of them all.
         """
-        rows = [(self._own, "", self._own_tag)]
-        for peer_id, member in self.members():
-            tag = member.record.domain_tag
-            counts = bool(tag) and self.is_vetted(peer_id, wall=wall)
-            rows.append((peer_id, member.whereabouts, tag if counts else ""))
-        return domains_of(rows)
+        counted = tuple(peer_id for peer_id in self._tagged if self.is_vetted(peer_id, wall=wall))
+        if self._domains is None or counted != self._counted_tags:
+            tags = {peer_id: self._members[peer_id].record.domain_tag for peer_id in counted}
+            others = [(peer_id, member.whereabouts, tags.get(peer_id, "")) for peer_id, member in self.members()]
+            self._domains, self._counted_tags = domains_of([(self._own, "", self._own_tag), *others]), counted
+        return self._domains
 
     def acquaintances(self, *, now: float, wall: float) -> list[Acquaintance]:
         """Return the members that we ever were in contact with: those who may be anchors."""
@@ -320,6 +332,13 @@ class MemberTable:
         member = self._members.get(peer_id)
         return self._strangers if member is None else member.pulse
 
+    def _has_moved(self, peer_id: PeerId, record: MemberRecord) -> None:
+        """Take note that a member has come, or says something else of where it is, or of whose it is."""
+        self._domains = None
+        self._tagged.pop(peer_id, None)
+        if record.domain_tag:
+            self._tagged[peer_id] = None
+
     def _note_signs(self, member: Member, now: float) -> None:
         """Take a new record for what it says of its signer's life: that it lived then, and whether it will be away."""
         member.pulse.heard(member.renewed_at)
@@ -342,7 +361,8 @@ class MemberTable:
                 return False
             leaving = found
         self.summary.flip(leaving, self._members.pop(leaving).record.sequence)
-        self._in_order = None
+        self._tagged.pop(leaving, None)
+        self._in_order = self._domains = None
         self.changes += 1
         return True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import trio
 
@@ -162,7 +162,7 @@ class Membership:
         """Return the state of a peer by its silence."""
         return self.table.liveness(peer_id, now=self._now())
 
-    def domains(self) -> dict[PeerId, str]:
+    def domains(self) -> Mapping[PeerId, str]:
         """Return the failure domains of all members and of ourselves."""
         return self.table.domains(wall=self._context.clock.wall())
 

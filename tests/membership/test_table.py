@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from crypto.peer_id import peer_id_to_text
 from p2pnode.config import PUBLIC, TESTNET
 from p2pnode.membership.contact import WORKED_ADDRESSES_MAX, Contact
 from p2pnode.membership.liveness import MAINTENANCE_S_MAX, Liveness
@@ -284,18 +283,6 @@ def test_an_address_that_worked_in_an_earlier_life_is_no_news_when_it_works_agai
     members.remember(Contact(peer_id=peer_id(1), met_at=TIME, seen_at=TIME, is_anchor=False, addresses=(where,)))
     assert not members.contact(peer_id(1), now=NOW, wall=TIME, address=where)
     assert members.addresses(peer_id(1))[0] == where
-
-
-def test_a_domain_is_that_of_the_address_that_worked_else_that_of_where_the_peer_came_from() -> None:
-    members = table()
-    members.consider(signed_member(1), now=NOW, wall=TIME)
-    members.contact(peer_id(1), now=NOW, wall=TIME, source="/ip4/8.8.4.4")
-    assert members.domains(wall=TIME)[peer_id(1)] == "8.8.4.0/24"
-    members.contact(peer_id(1), now=NOW, wall=TIME, address="/ip4/9.9.9.9/tcp/1")
-    assert members.domains(wall=TIME) == {
-        OWN: f"peer:{peer_id_to_text(OWN)}",
-        peer_id(1): "9.9.9.0/24",
-    }
 
 
 def test_what_one_life_knew_of_a_member_the_next_one_knows_but_it_is_no_contact() -> None:
