@@ -14,10 +14,10 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import trio
 from trio._core import _run as trio_run
@@ -40,6 +40,11 @@ class DeadlockError(Exception):
     """Every task waits and no event is due: the run would hang for ever."""
 
 
+_POLL_EVERY_TURNS = 256
+"""Nothing in a simulation waits for a file descriptor but trio's own wake-up; to ask the kernel in every turn of trio's
+loop would be a tenth of what a world costs."""
+
+
 IsHeld = Callable[[Context], bool]
 """Tells by its context whether a task is to wait, though it could run."""
 
@@ -60,6 +65,32 @@ class _TaskQueue(deque[trio.lowlevel.Task]):
             super().append(task)
 
 
+class _Watcher(Protocol):
+    """What is used of trio's own."""
+
+    def get_events(self, timeout: float) -> Sequence[object]: ...
+
+
+class _SeldomPolled:
+    """Trio's watcher of file descriptors, which looks at them in few turns, and whenever nothing else goes on."""
+
+    def __init__(self, watcher: _Watcher, is_idle: Callable[[], bool]) -> None:
+        self._watcher = watcher
+        self._is_idle = is_idle
+        self._turns = 0
+
+    def get_events(self, timeout: float) -> Sequence[object]:
+        """Return what trio is to handle in this turn; the clock never lets it wait."""
+        self._turns += 1
+        if self._turns % _POLL_EVERY_TURNS and not self._is_idle():
+            return ()
+        return self._watcher.get_events(timeout)
+
+    def __getattr__(self, name: str) -> object:
+        """Return everything else as it was."""
+        return getattr(self._watcher, name)
+
+
 class SimClock(trio.abc.Clock):
     """Trio's clock for one simulated run, and the queue of the events that are due at a virtual moment."""
 
@@ -74,7 +105,9 @@ class SimClock(trio.abc.Clock):
         self._error: BaseException | None = None
 
     def start_clock(self) -> None:
-        """Do nothing: virtual time starts at 0."""
+        """Begin at 0: trio calls this once its loop exists."""
+        runner: Any = trio_run.GLOBAL_RUN_CONTEXT.runner
+        runner.io_manager = _SeldomPolled(runner.io_manager, lambda: self._idle_turns > 0)
 
     def current_time(self) -> float:
         """Return the virtual second."""
