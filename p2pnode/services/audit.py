@@ -21,6 +21,7 @@ from p2pnode.errors import (
     PeerSilentError,
     PeerUnavailableError,
 )
+from p2pnode.membership.liveness import Liveness
 from p2pnode.membership.table import MemberTable
 from p2pnode.protocols.audit_receipts import pair_bytes_of
 from p2pnode.protocols.audit_schedule import AuditSchedule, Due, whom_to_ask
@@ -124,8 +125,15 @@ class Auditor:
                     continue
                 self._schedule.meet(neighbours, now=now, chance=self._chance())
                 for due in self._schedule.due(now=now, chance=self._chance()):
-                    if due.peer_id in connected:
+                    if due.peer_id in connected or self._is_worth_a_dial(due, now=now):
                         await nursery.start(self._audit_due, due)
+
+    def _is_worth_a_dial(self, due: Due, *, now: float) -> bool:
+        """Tell whether a holder is asked though it is not connected: soon after its receipt, while it seems to be here.
+
+        In a large network most holders of a blob are not connected with each other, nor with its writer for long.
+        """
+        return due.page is not None and self._table.liveness(due.peer_id, now=now) is Liveness.ACTIVE
 
     async def _audit_due(self, due: Due, *, task_status: trio.TaskStatus[None]) -> None:
         async with self._slots:

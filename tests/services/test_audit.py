@@ -185,6 +185,47 @@ def test_honest_nodes_audit_each_other_for_an_hour_and_nobody_loses_anything(rng
     simulate(rng, 4, body, profile=AUDITING)
 
 
+ONLY_NEW = replace(TESTNET, audit_every_s=100_000, asked_again_after_s=(20, 25))
+"""New receipts are asked about, and nothing else; by then who was killed is suspect."""
+
+
+def test_new_holders_are_asked_again_though_they_are_not_connected_any_more(
+    rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        writer, *others = machines
+        await put(writer, rng.randbytes(2_000), shards=len(machines))
+        for machine in machines:
+            monkeypatch.setattr(node_of(machine)._context.network, "connected", list)
+        await trio.sleep(40)
+        assert all(score(writer, each) > NEW.value for each in others)
+        asked = [(one, other) for one in others for other in machines if score(one, other) > NEW.value and one != other]
+        assert len(asked) == len(others), "each asks one, whether or not the writer is there"
+
+    simulate(rng, 5, body, profile=ONLY_NEW)
+
+
+def test_nobody_dials_new_holders_that_have_fallen_silent(rng: random.Random, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(world: World, machines: list[Machine]) -> None:
+        writer = machines[0]
+        await put(writer, rng.randbytes(2_000), shards=len(machines))
+        asked: list[PeerId] = []
+        auditor = node_of(writer)._auditor
+        audit_one = auditor._audit
+
+        async def note(peer_id: PeerId, *args: object, **fields: object) -> Audited:
+            asked.append(peer_id)
+            return await audit_one(peer_id, *args, **fields)  # type: ignore[arg-type]  # as they came
+
+        monkeypatch.setattr(auditor, "_audit", note)
+        monkeypatch.setattr(node_of(writer)._context.network, "connected", list)
+        world.kill(machines[1].name)
+        await trio.sleep(40)
+        assert set(asked) == {each.peer_id for each in machines[2:]}
+
+    simulate(rng, 5, body, profile=ONLY_NEW)
+
+
 def test_scores_outlive_a_restart(rng: random.Random) -> None:
     async def body(world: World, machines: list[Machine]) -> None:
         await put(machines[0], rng.randbytes(2_000))
