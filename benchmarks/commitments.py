@@ -1,7 +1,8 @@
 """`make bench-commitments`: what an epoch's commitment costs a node with very many pairs, on a real index.
 
-The rows of pairs are put into the index alone, without their files. The first commitment of a life reads all of them;
-from then on only what changed is looked at. Prints JSON, one object a case, and ends with 1 when the gate falls short.
+The rows of pairs are put into the index alone, without their files. All of them are read once in a life, in steps,
+while a node waits before its first commitment; from then on only what changed is looked at. Prints JSON, one object a
+case, and ends with 1 when the gate falls short.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ CHANGES = (0, 1_500, 10_000)
 one of a hundred."""
 
 GATE_S = 1.0
-"""CPU time of an epoch after the first, whatever the number of changes above."""
+"""CPU time of an epoch, whatever the number of changes above, and of each step ahead of the first one."""
 
 EPOCHS = 3
 """Of each number of changes; the slowest counts."""
@@ -49,7 +50,10 @@ class Case:
     pairs: int
     changes: int
     cpu_s: float
-    is_first: bool = False
+    longest_step_s: float = 0.0
+    """Of the steps ahead of the first commitment; nobody waits for more than one of them."""
+    is_ahead: bool = False
+    """Whether it is what is done ahead of the first commitment."""
 
 
 def random_row(rng: random.Random) -> PairRow:
@@ -71,15 +75,25 @@ def put_rows(engine: Engine, rows: list[PairRow]) -> None:
             index.put_pair(connection, row)
 
 
-def look_at_all(engine: Engine) -> EntryTree:
-    """Do what the first commitment of a life does."""
+def look_ahead(engine: Engine) -> tuple[EntryTree, Case]:
+    """Do what is done before the first commitment of a life."""
     commitments.watch(engine)
     tree = EntryTree()
     last: Key | None = None
+    whole, longest, started = 0.0, 0.0, time.process_time()
     while entries := commitments.entries_after(engine, last):
         tree = tree.changed(entries)
         last = next(reversed(entries))
-    return tree
+        now = time.process_time()
+        whole, longest, started = whole + now - started, max(longest, now - started), now
+    case = Case(
+        pairs=tree.count,
+        changes=tree.count,
+        cpu_s=round(whole, 3),
+        longest_step_s=round(longest, 3),
+        is_ahead=True,
+    )
+    return tree, case
 
 
 def look_again(engine: Engine, tree: EntryTree) -> EntryTree:
@@ -103,10 +117,8 @@ def measure(pairs: int, seed: int) -> list[Case]:
         engine = open_engine(DiskFiles(Path(directory)), SystemClock(), 1 << 50, 0)
         rows = [random_row(rng) for _ in range(pairs)]
         put_rows(engine, rows)
-        started = time.process_time()
-        tree = look_at_all(engine)
-        sign(tree, 0)
-        found = [Case(pairs=pairs, changes=pairs, cpu_s=round(time.process_time() - started, 3), is_first=True)]
+        tree, ahead = look_ahead(engine)
+        found = [ahead]
         for changes in CHANGES:
             slowest = 0.0
             for epoch in range(EPOCHS):
@@ -130,8 +142,8 @@ def main() -> None:
     cases = measure(arguments.pairs, arguments.seed)
     for case in cases:
         sys.stdout.write(json.dumps(asdict(case)) + "\n")
-    if any(case.cpu_s > GATE_S for case in cases if not case.is_first):
-        sys.exit(f"an epoch after the first takes more than {GATE_S} s of CPU")
+    if any((case.longest_step_s if case.is_ahead else case.cpu_s) > GATE_S for case in cases):
+        sys.exit(f"an epoch, or a step ahead of the first, takes more than {GATE_S} s of CPU")
 
 
 if __name__ == "__main__":

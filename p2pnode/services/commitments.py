@@ -41,6 +41,11 @@ LOOKS_PER_EPOCH = 6
 """How often a node looks in an epoch whether it may sign for it: every ten minutes."""
 
 
+REST_S = 1.0
+"""Between two of the steps in which everything is read before the first commitment: a million pairs are 123 steps
+of an eighth of a second of one processor each, in a worker, and two of the 120 minutes in which a node waits anyway."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Answered:
     """A commitment of ours with what is behind it."""
@@ -90,7 +95,8 @@ class CommitmentService:
                     await self._commit(epoch)
                 except LocalStorageError as error:
                     log.warning("there is no commitment until the disk works again: %s", error)
-            await clock.sleep(pause_s)
+            await self._look_ahead()
+            await clock.sleep(max(0.0, pause_s - (clock.monotonic() - now)))
             pause_s = profile.epoch_s / LOOKS_PER_EPOCH
 
     async def _commit(self, epoch: int) -> None:
@@ -112,6 +118,15 @@ class CommitmentService:
         self.hear(data)  # Should anybody else sign with our key, we notice as all others do.
         await context.network.publish(self._topic, data)
 
+    async def _look_ahead(self) -> None:
+        """Read everything at a gentle rate while nothing may be signed yet, so that no commitment waits for it."""
+        if self._tree is not None:
+            return
+        try:
+            self._tree = await self._look_at_all(rest_s=REST_S)
+        except LocalStorageError as error:
+            log.warning("what is held is looked at when the disk works again: %s", error)
+
     async def _look(self) -> EntryTree:
         """Return the tree over all that is held: with what changed since the last look, or made anew."""
         store, offload = self._context.store.commitments, self._context.offload
@@ -126,7 +141,7 @@ class CommitmentService:
         self._tree = await self._look_at_all()
         return self._tree
 
-    async def _look_at_all(self) -> EntryTree:
+    async def _look_at_all(self, *, rest_s: float = 0.0) -> EntryTree:
         store, offload = self._context.store.commitments, self._context.offload
         await store.watch()
         tree = EntryTree()
@@ -134,6 +149,7 @@ class CommitmentService:
         while entries := await store.entries_after(last):
             tree = await offload.run(tree.changed, entries)
             last = next(reversed(entries))
+            await self._context.clock.sleep(rest_s)
         return tree
 
     # --------------------------------------------------------------------------------------------- what is known

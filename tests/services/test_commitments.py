@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import replace
 
@@ -10,10 +11,12 @@ import trio
 
 from crypto.peer_id import peer_id_to_text
 from p2pnode.config import TESTNET
-from p2pnode.errors import PeerRefusedError
+from p2pnode.errors import LocalStorageError, PeerRefusedError
 from p2pnode.protocols.challenge import Question, check_shown
+from p2pnode.protocols.commitments import CommitGate
+from p2pnode.protocols.entry_tree import Entry, Key
 from p2pnode.reputation.score import NEW
-from p2pnode.services.commitments import LOOKS_PER_EPOCH, CommitmentService
+from p2pnode.services.commitments import LOOKS_PER_EPOCH, REST_S, CommitmentService
 from p2pnode.services.evidence import AUDIT
 from testnet.sim.habits.two_commitments import TwoCommitments
 from testnet.sim.machine import Machine
@@ -182,5 +185,67 @@ def test_two_commitments_of_one_epoch_convict_their_signer_everywhere_and_it_see
             assert [each for each, state in states.items() if state == "condemned"] == [name]
         (told,) = [each for each in (await node_of(liar).status()).warnings if each.kind == "convicted"]
         assert "signed two commitments about epoch" in told.message
+
+    simulate(rng, 4, body, profile=COMMITTING)
+
+
+def watched_reads(machine: Machine, monkeypatch: pytest.MonkeyPatch, *, fails: bool = False) -> list[float]:
+    """Return the moments at which a node reads all of its pairs from now on; the list grows, and the reads may fail."""
+    store = node_of(machine)._context.store.commitments
+    entries_after = store.entries_after
+    moments: list[float] = []
+
+    async def read(key: Key | None) -> dict[Key, Entry | None]:
+        moments.append(trio.current_time())
+        if fails and len(moments) == 1:
+            raise LocalStorageError("the disk is away")
+        return await entries_after(key)
+
+    monkeypatch.setattr(store, "entries_after", read)
+    return moments
+
+
+def begin_anew(machine: Machine) -> CommitmentService:
+    """Let a node know nothing of its pairs, as at the start of a life."""
+    service = service_of(machine)
+    service._tree = None
+    service._gate = CommitGate(epoch_s=COMMITTING.epoch_s, wait_s=2 * COMMITTING.commit_after_s)
+    return service
+
+
+def test_everything_is_read_step_by_step_before_there_may_be_a_commitment(
+    rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("p2pnode.storage.commitments.ENTRIES_MAX", 2)
+
+    async def body(_: World, machines: list[Machine]) -> None:
+        for _number in range(5):
+            await put(machines[0], rng.randbytes(2_000))
+        service = begin_anew(machines[1])
+        moments = watched_reads(machines[1], monkeypatch)
+        before = service.latest
+        for _second in range(5 * COMMITTING.commit_after_s):
+            await trio.sleep(1.0)
+            if service.latest is not before:
+                break
+        assert service.latest is not None
+        assert service.latest.count == 5
+        assert len(moments) == 4, "once, in three steps, and the end"
+        rests = [later - earlier for earlier, later in itertools.pairwise(moments)]
+        assert all(rest >= REST_S for rest in rests)
+        assert trio.current_time() - moments[-1] > COMMITTING.commit_after_s / 2, "long before it was signed"
+
+    simulate(rng, 4, body, profile=COMMITTING)
+
+
+def test_a_disk_that_fails_meanwhile_costs_no_commitment(rng: random.Random, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(2_000))
+        service = begin_anew(machines[1])
+        moments = watched_reads(machines[1], monkeypatch, fails=True)
+        await trio.sleep(3 * COMMITTING.commit_after_s)
+        assert service.latest is not None
+        assert service.latest.count == 1
+        assert len(moments) > 1
 
     simulate(rng, 4, body, profile=COMMITTING)
