@@ -224,7 +224,7 @@ def test_everything_is_read_step_by_step_before_there_may_be_a_commitment(
         service = begin_anew(machines[1])
         moments = watched_reads(machines[1], monkeypatch)
         before = service.latest
-        for _second in range(5 * COMMITTING.commit_after_s):
+        for _second in range(int(5 * COMMITTING.commit_after_s)):
             await trio.sleep(1.0)
             if service.latest is not before:
                 break

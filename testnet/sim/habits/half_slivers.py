@@ -13,6 +13,7 @@ from p2pnode.protocols.challenge import draw, seed_of
 from p2pnode.seams import Stream
 from testnet.sim.habits.bending import BadHabit, Spoken
 from wire.challenges import Challenge, Proven, ProvenSymbol, StorageProof
+from wire.ids import Axis
 from wire.messages import RefusalCode, Refused
 from wire.signed import open_envelope, sign_record
 
@@ -45,8 +46,8 @@ class HalfSlivers(BadHabit):
         proof = open_envelope(answer.message.proof, StorageProof, network=self.network_name).record
         own = self.parts.network.peer_id
         seed = seed_of(proof, prover=own, network=self.network_name)
-        indices = draw(seed, n=proof.n, symbol_size=len(proof.symbols[0].data)).indices
-        missing = [index >= proof.n * KEPT_SHARE for index in indices]
+        asked_for = draw(seed, n=proof.n, symbol_size=len(proof.symbols[0].data))
+        missing = [not self.is_kept(proof, asked_for.axis, index) for index in asked_for.indices]
         if not any(missing):
             return answer
         self.did(f"could not answer a challenge, and was {self._bluff}")
@@ -63,6 +64,11 @@ class HalfSlivers(BadHabit):
                 false = replace(proof, symbols=symbols)
                 signed = sign_record(false, key=self.parts.identity, network=self.network_name)
                 return Spoken(Proven(proof=signed.envelope))
+
+    def is_kept(self, proof: StorageProof, axis: Axis, index: int) -> bool:
+        """Tell whether a symbol is kept of the sliver that a proof is about."""
+        del axis
+        return index < proof.n * KEPT_SHARE
 
     def _made_up(self, symbol: ProvenSymbol) -> ProvenSymbol:
         return replace(symbol, data=self.rng.randbytes(len(symbol.data)))
