@@ -87,6 +87,9 @@ class Pulse:
     state: Liveness = Liveness.ACTIVE
     excused_until: float = -math.inf
     """The end of the maintenance that it announced."""
+    silent_before_s: float = 0.0
+    """For how long an earlier life of ours had heard nothing of it. It counts once it was silent in this life too, for
+    the short grace: whoever lives is heard by then, whatever an earlier life took for silence."""
 
     def tell(self, event: Event) -> None:
         """Move as the table says. Raises `IllegalMoveError`."""
@@ -100,6 +103,7 @@ class Pulse:
         """Note a sign of life; one that is older than the last one says nothing new."""
         if at > self.heard_at:
             self.heard_at = at
+            self.silent_before_s = 0.0
             self.tell(Event.HEARD)
 
     def announced(self, until: float, *, now: float) -> None:
@@ -108,9 +112,15 @@ class Pulse:
         if self._waited_for_since() > now:
             self.tell(Event.EXCUSED)
 
+    def was_silent(self, seconds: float) -> None:
+        """Take in for how long an earlier life had heard nothing of it; what it had announced is no silence."""
+        self.silent_before_s = max(0.0, min(seconds, self.heard_at - self.excused_until))
+
     def look(self, profile: Profile, *, now: float, is_frozen: bool) -> Liveness:
         """Return the state after the silence until now; with `is_frozen` nobody becomes lost by it."""
         waited_s = now - self._waited_for_since()
+        if waited_s >= profile.short_grace_s:
+            waited_s += self.silent_before_s
         if self.state is Liveness.ACTIVE and now - self.heard_at >= profile.suspect_after_s:
             self.tell(Event.SILENT)
         if self.state is Liveness.SUSPECT and waited_s >= profile.offline_after_s:

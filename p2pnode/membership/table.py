@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from statistics import median
@@ -174,15 +174,22 @@ class MemberTable:
         before, member.worked = member.worked, with_address(member.worked, address)
         return member.worked != before
 
-    def remember(self, contact: Contact) -> None:
-        """Take in what an earlier life knew of a member; it is no contact of this one."""
-        member = self._members.get(contact.peer_id)
-        if member is None:
-            return
-        member.met_at, member.seen_at, member.worked = contact.met_at, contact.seen_at, contact.addresses
-        member.audits_passed, self._domains = contact.audits_passed, None
-        if contact.is_anchor:
-            self.anchors |= {contact.peer_id}
+    def remember(self, contacts: Collection[Contact]) -> None:
+        """Take in what an earlier life knew of members; it is no contact of this one.
+
+        Who was silent when others were heard last had been so since its own last contact or record. Else a node that
+        is switched off every night would take nobody for lost, ever.
+        """
+        ended_at = max((each.seen_at for each in contacts), default=0)
+        for contact in contacts:
+            member = self._members.get(contact.peer_id)
+            if member is None:
+                continue
+            member.met_at, member.seen_at, member.worked = contact.met_at, contact.seen_at, contact.addresses
+            member.audits_passed, self._domains = contact.audits_passed, None
+            member.pulse.was_silent(ended_at - max(contact.seen_at, member.record.time))
+            if contact.is_anchor:
+                self.anchors |= {contact.peer_id}
 
     def contacts(self) -> list[Contact]:
         """Return what the next life should know of those that we ever met, in id order."""

@@ -103,8 +103,9 @@ class Membership:
             signed = self._open(envelope)
             if signed is not None and self._is_claimed(signed):
                 self._take(signed)  # Only what was checked is kept: a restart checks no work again.
-        for contact in await self._context.store.load_contacts():
-            self.table.remember(contact)
+        contacts = await self._context.store.load_contacts()
+        self.table.remember(contacts)
+        for contact in contacts:
             self._context.network.learn_addresses(contact.peer_id, self.table.addresses(contact.peer_id))
 
     async def run(self, *, task_status: OnRunning) -> None:

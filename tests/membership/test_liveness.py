@@ -123,3 +123,41 @@ def test_a_notice_that_comes_late_takes_back_what_silence_did_while_the_maintena
     assert look(pulse, now) is state
     pulse.announced(now + 60, now=now)
     assert look(pulse, now) is Liveness.SUSPECT
+
+
+GRACE = PUBLIC.short_grace_s
+
+
+def test_what_an_earlier_life_did_not_hear_counts_after_the_short_grace_in_this_one() -> None:
+    pulse = Pulse(NOW)
+    pulse.was_silent(PUBLIC.long_grace_s)
+    assert look(pulse, NOW + GRACE - 1) is Liveness.SUSPECT
+    assert look(pulse, NOW + GRACE) is Liveness.LOST
+
+
+def test_the_silences_of_two_lives_add_up() -> None:
+    pulse = Pulse(NOW)
+    pulse.was_silent(PUBLIC.long_grace_s - 2 * GRACE)
+    assert look(pulse, NOW + 2 * GRACE - 1) is Liveness.OFFLINE
+    assert look(pulse, NOW + 2 * GRACE) is Liveness.LOST
+
+
+def test_a_sign_of_life_ends_what_an_earlier_life_did_not_hear() -> None:
+    pulse = Pulse(NOW)
+    pulse.was_silent(PUBLIC.long_grace_s)
+    pulse.heard(NOW + 1)
+    assert look(pulse, NOW + 1 + PUBLIC.long_grace_s - 1) is Liveness.OFFLINE
+
+
+@pytest.mark.parametrize(("excused_before_s", "counts_s"), [(50.0, 50.0), (200.0, 100.0), (-1.0, 0.0)])
+def test_what_was_announced_is_no_silence_of_an_earlier_life_either(excused_before_s: float, counts_s: float) -> None:
+    pulse = Pulse(NOW)
+    pulse.announced(NOW - excused_before_s, now=NOW)
+    pulse.was_silent(100.0)
+    assert pulse.silent_before_s == counts_s
+
+
+def test_an_earlier_life_that_heard_nobody_later_has_missed_nobody() -> None:
+    pulse = Pulse(NOW)
+    pulse.was_silent(-5.0)
+    assert pulse.silent_before_s == 0

@@ -280,7 +280,7 @@ def test_an_address_that_worked_in_an_earlier_life_is_no_news_when_it_works_agai
     members = table()
     members.consider(signed_member(1), now=NOW, wall=TIME)
     where = "/ip4/8.8.8.4/tcp/1"
-    members.remember(Contact(peer_id=peer_id(1), met_at=TIME, seen_at=TIME, is_anchor=False, addresses=(where,)))
+    members.remember([Contact(peer_id=peer_id(1), met_at=TIME, seen_at=TIME, is_anchor=False, addresses=(where,))])
     assert not members.contact(peer_id(1), now=NOW, wall=TIME, address=where)
     assert members.addresses(peer_id(1))[0] == where
 
@@ -296,18 +296,39 @@ def test_what_one_life_knew_of_a_member_the_next_one_knows_but_it_is_no_contact(
     assert (saved.met_at, saved.seen_at, saved.is_anchor) == (TIME, TIME + 9, True)
 
     later = table()
-    later.remember(saved)  # Of a peer without a record nothing is remembered.
+    later.remember([saved])  # Of a peer without a record nothing is remembered.
     assert later.contacts() == []
     later.consider(signed_member(1), now=NOW, wall=TIME)
-    later.remember(saved)
+    later.remember([saved])
     later.consider(signed_member(2), now=NOW, wall=TIME)
-    later.remember(dataclasses.replace(saved, peer_id=peer_id(2), is_anchor=False))
+    later.remember([dataclasses.replace(saved, peer_id=peer_id(2), is_anchor=False)])
     assert later.anchors == {peer_id(1)}
     assert later.contacts()[0] in (saved, dataclasses.replace(saved, peer_id=peer_id(2), is_anchor=False))
     assert later.addresses(peer_id(1))[0] == "/ip4/8.8.4.4/tcp/1"
     assert later.silence(peer_id(1), now=NOW + 5) == 5
     later.contact(peer_id(1), now=NOW, wall=TIME + 10**6)
     assert {each.peer_id: each.met_at for each in later.contacts()}[peer_id(1)] == TIME  # The first contact of all.
+
+
+def test_who_was_silent_when_an_earlier_life_heard_others_last_had_been_so_since_its_last_contact_or_record() -> None:
+    """A record tells of life too, where a node is connected with few of many."""
+    seen = {1: TIME, 2: TIME - 500, 3: TIME - 500}
+    recorded = {1: TIME - 5, 2: TIME - 600, 3: TIME - 100}
+    members = table()
+    for number, time in recorded.items():
+        members.consider(signed_member(number, time=time), now=NOW, wall=TIME)
+    members.remember(
+        [
+            Contact(peer_id=peer_id(number), met_at=TIME - 1000, seen_at=at, is_anchor=False, addresses=())
+            for number, at in seen.items()
+        ]
+    )
+    known = {number: members.get(peer_id(number)) for number in seen}
+    assert {number: each.pulse.silent_before_s for number, each in known.items() if each is not None} == {
+        1: 0,
+        2: 500,
+        3: 100,
+    }
 
 
 def test_who_was_never_met_is_no_acquaintance_and_who_was_met_lately_is_not_vetted() -> None:

@@ -55,14 +55,16 @@ def test_domains_that_are_remembered_are_those_that_would_be_worked_out_now(
             case 3:
                 passed = rng.choice([0, PUBLIC.vetting_audits])
                 members.remember(
-                    Contact(
-                        peer_id=peer_id(number),
-                        met_at=TIME,
-                        seen_at=TIME,
-                        is_anchor=False,
-                        audits_passed=passed,
-                        addresses=(where,),
-                    )
+                    [
+                        Contact(
+                            peer_id=peer_id(number),
+                            met_at=TIME,
+                            seen_at=TIME,
+                            is_anchor=False,
+                            audits_passed=passed,
+                            addresses=(where,),
+                        )
+                    ]
                 )
             case _:
                 wall += rng.choice([1.0, PUBLIC.vetting_s / 10])

@@ -70,5 +70,5 @@ def test_what_a_peer_passed_counts_in_the_next_life() -> None:
     assert kept == Contact(
         peer_id=peer_id(1), met_at=TIME, seen_at=TIME, is_anchor=False, addresses=(), audits_passed=ENOUGH
     )
-    second.remember(kept)
+    second.remember([kept])
     assert second.is_vetted(peer_id(1), wall=LONG)

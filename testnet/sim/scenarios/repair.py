@@ -20,7 +20,7 @@ from testnet.sim.scenarios import scenario
 from testnet.sim.scenarios.byzantine import start_among
 from wire.repair import TellLoss
 
-_QUICK = replace(
+QUICK = replace(
     TESTNET,
     name="repaired-quickly",
     member_record_every_s=15,
@@ -32,13 +32,13 @@ _QUICK = replace(
 )
 """Minutes instead of days; each candidate has time for its turn."""
 
-_WITHIN_S = 2 * _QUICK.long_grace_s
+WITHIN_S = 2 * QUICK.long_grace_s
 """Of virtual time: so soon all that was lost is rebuilt."""
 
-_CALM_S = 60.0
+CALM_S = 60.0
 """So long nothing more may be rebuilt once all is whole."""
 
-_POLL_S = 2.0
+POLL_S = 2.0
 
 _PUTS = 3
 
@@ -56,20 +56,21 @@ def _report(run: Run, name: str) -> RepairReport:
     return _node(run, name).repairs()
 
 
-def _reports(run: Run, names: Sequence[str]) -> list[RepairReport]:
+def reports(run: Run, names: Sequence[str]) -> list[RepairReport]:
+    """Return what those of these nodes that run tell of their repairs."""
     return [_report(run, name) for name in names if run.machine(name).is_ready]
 
 
 async def _until_rebuilt(run: Run, names: Sequence[str], pairs: int) -> None:
     """Wait until so many pairs are rebuilt, no more than that, with about as many bytes as they have."""
-    with trio.move_on_after(_WITHIN_S):
-        while sum(each.pairs_rebuilt for each in _reports(run, names)) < pairs:  # noqa: ASYNC110 - it has no event
-            await trio.sleep(_POLL_S)
-    await trio.sleep(_CALM_S)
-    with trio.move_on_after(2 * _QUICK.sync_every_s):  # Some hear of it with a comparison of receipts only.
-        while any(each.pairs_missing for each in _reports(run, names)):  # noqa: ASYNC110 - it has no event
-            await trio.sleep(_POLL_S)
-    found = _reports(run, names)
+    with trio.move_on_after(WITHIN_S):
+        while sum(each.pairs_rebuilt for each in reports(run, names)) < pairs:  # noqa: ASYNC110 - it has no event
+            await trio.sleep(POLL_S)
+    await trio.sleep(CALM_S)
+    with trio.move_on_after(2 * QUICK.sync_every_s):  # Some hear of it with a comparison of receipts only.
+        while any(each.pairs_missing for each in reports(run, names)):  # noqa: ASYNC110 - it has no event
+            await trio.sleep(POLL_S)
+    found = reports(run, names)
     done = sum(each.pairs_rebuilt for each in found)
     if done != pairs:
         raise JudgementError(NAME, f"{done} pairs were rebuilt where {pairs} were lost")
@@ -94,7 +95,7 @@ async def _finish(run: Run, judge: RepairJudge, core: Sequence[str]) -> None:
     await run.demand_progress(core)
 
 
-@scenario(FaultKind.LEFT_FOR_EVER, profile=_QUICK, repairs=True)
+@scenario(FaultKind.LEFT_FOR_EVER, profile=QUICK, repairs=True)
 async def a_node_is_lost_for_ever(run: Run) -> None:
     """One node never comes back: its pair is rebuilt once, by one of the others."""
     await run.start()
@@ -106,7 +107,7 @@ async def a_node_is_lost_for_ever(run: Run) -> None:
     await _finish(run, judge, core)
 
 
-@scenario(FaultKind.LEFT_FOR_EVER, profile=_QUICK, repairs=True)
+@scenario(FaultKind.LEFT_FOR_EVER, profile=QUICK, repairs=True)
 async def as_many_as_may_are_lost_at_once(run: Run) -> None:
     """As many nodes as may be missing never come back: their pairs are rebuilt, each once."""
     await run.start()
@@ -118,7 +119,7 @@ async def as_many_as_may_are_lost_at_once(run: Run) -> None:
     await _finish(run, judge, core)
 
 
-@scenario(FaultKind.LEFT_FOR_EVER, profile=_QUICK, repairs=True)
+@scenario(FaultKind.LEFT_FOR_EVER, profile=QUICK, repairs=True)
 async def more_than_may_are_lost_at_once(run: Run) -> None:
     """One node more than may be missing never comes back: a blob is read whole once, and made whole again."""
     await run.start()
@@ -127,10 +128,10 @@ async def more_than_may_are_lost_at_once(run: Run) -> None:
     lost = run.some(run.spare() + 1)
     run.inject.lose_for_ever(*lost)
     core = run.others(lost)
-    with trio.move_on_after(_WITHIN_S):
-        while sum(each.pairs_rebuilt for each in _reports(run, core)) < len(lost):  # noqa: ASYNC110 - it has no event
-            await trio.sleep(_POLL_S)
-    found = _reports(run, core)
+    with trio.move_on_after(WITHIN_S):
+        while sum(each.pairs_rebuilt for each in reports(run, core)) < len(lost):  # noqa: ASYNC110 - it has no event
+            await trio.sleep(POLL_S)
+    found = reports(run, core)
     if (done := sum(each.pairs_rebuilt for each in found)) != len(lost):
         raise JudgementError(NAME, f"{done} pairs were made where {len(lost)} were lost")
     moved, rebuilt = sum(each.bytes_moved for each in found), sum(each.bytes_rebuilt for each in found)
@@ -140,37 +141,37 @@ async def more_than_may_are_lost_at_once(run: Run) -> None:
     await run.demand_progress(core)
 
 
-@scenario(FaultKind.KILL, profile=_QUICK, repairs=True)
+@scenario(FaultKind.KILL, profile=QUICK, repairs=True)
 async def a_return_within_the_grace(run: Run) -> None:
     """A node is away for less than the long grace: nothing is rebuilt for it."""
     await run.start()
     judge = await _stored(run)
     (away,) = run.some(1)
     run.inject.kill(away)
-    await run.wait(0.6 * _QUICK.long_grace_s, 0.9 * _QUICK.long_grace_s)
+    await run.wait(0.6 * QUICK.long_grace_s, 0.9 * QUICK.long_grace_s)
     await run.restart(away)
     await run.world.all_meet()
     await _until_rebuilt(run, run.names(), 0)
     await _finish(run, judge, run.names())
 
 
-@scenario(FaultKind.KILL, profile=_QUICK, repairs=True)
+@scenario(FaultKind.KILL, profile=QUICK, repairs=True)
 async def an_announced_absence(run: Run) -> None:
     """A node announces that it will be away, and is so for longer than the long grace: nothing is rebuilt for it."""
     await run.start()
     judge = await _stored(run)
     (away,) = run.some(1)
-    await _node(run, away).absence.announce(int(2 * _QUICK.long_grace_s))
-    await run.wait(0.0, _QUICK.short_grace_s)
+    await _node(run, away).absence.announce(int(2 * QUICK.long_grace_s))
+    await run.wait(0.0, QUICK.short_grace_s)
     run.inject.kill(away)
-    await run.wait(1.5 * _QUICK.long_grace_s, 1.9 * _QUICK.long_grace_s)
+    await run.wait(1.5 * QUICK.long_grace_s, 1.9 * QUICK.long_grace_s)
     await run.restart(away)
     await run.world.all_meet()
     await _until_rebuilt(run, run.names(), 0)
     await _finish(run, judge, run.names())
 
 
-@scenario(FaultKind.KILL, FaultKind.LEFT_FOR_EVER, profile=_QUICK, repairs=True)
+@scenario(FaultKind.KILL, FaultKind.LEFT_FOR_EVER, profile=QUICK, repairs=True)
 async def a_node_leaves_for_good(run: Run) -> None:
     """A node drains, is killed in the middle and goes on; once it is gone nothing is left to rebuild."""
     await run.start()
@@ -180,25 +181,25 @@ async def a_node_leaves_for_good(run: Run) -> None:
     await _node(run, leaving).drain.begin()
     await run.wait(0.0, 3.0)
     run.inject.kill(leaving)
-    await run.wait(0.0, _QUICK.suspect_after_s)
+    await run.wait(0.0, QUICK.suspect_after_s)
     await run.restart(leaving)
-    with trio.move_on_after(_WITHIN_S):
+    with trio.move_on_after(WITHIN_S):
         while _node(run, leaving).drain.state().state != "drained":  # noqa: ASYNC110 - it has no event
-            await trio.sleep(_POLL_S)
+            await trio.sleep(POLL_S)
     state = _node(run, leaving).drain.state()
     if state.state != "drained":
         raise JudgementError(NAME, f"it is {state.state}, {state.pairs_left} pairs are left: {state.waits_for}")
-    await trio.sleep(5 * _QUICK.sync_soon_s)  # By then all know what it has retracted.
+    await trio.sleep(5 * QUICK.sync_soon_s)  # By then all know what it has retracted.
     run.inject.lose_for_ever(leaving)
     core = run.others([leaving])
-    await run.wait(1.2 * _QUICK.long_grace_s, 1.4 * _QUICK.long_grace_s)
-    found = _reports(run, core)
+    await run.wait(1.2 * QUICK.long_grace_s, 1.4 * QUICK.long_grace_s)
+    found = reports(run, core)
     if any(each.pairs_rebuilt or each.pairs_missing for each in found):
         raise JudgementError(NAME, "there was something to rebuild after a node that had handed all of it over")
     await _finish(run, judge, core)
 
 
-@scenario(FaultKind.BIT_ROT, profile=replace(_QUICK, scrub_every_s=90), repairs=True)
+@scenario(FaultKind.BIT_ROT, profile=replace(QUICK, scrub_every_s=90), repairs=True)
 async def what_nobody_asks_for_rots(run: Run) -> None:
     """A pair rots that nobody reads or asks for: its holder finds it by itself, and rebuilds it."""
     await run.start()
@@ -212,7 +213,7 @@ async def what_nobody_asks_for_rots(run: Run) -> None:
     await _finish(run, judge, run.names())
 
 
-@scenario(FaultKind.OLD_DISK, profile=_QUICK, repairs=True)
+@scenario(FaultKind.OLD_DISK, profile=QUICK, repairs=True)
 async def a_disk_is_lost_and_made_whole(run: Run) -> None:
     """A node comes back with a disk from before: it is told, and its pair is made again without a command.
 
@@ -224,7 +225,7 @@ async def a_disk_is_lost_and_made_whole(run: Run) -> None:
     )
     await run.start()
     (bad,) = run.some(1)
-    every_s = _QUICK.member_record_every_s
+    every_s = QUICK.member_record_every_s
     await run.wait(every_s + 1.0, 2 * every_s)  # Then it has written down whom to ask.
     image = run.inject.image(bad)
     judge = await _stored(run)
@@ -241,7 +242,7 @@ async def a_disk_is_lost_and_made_whole(run: Run) -> None:
     await _finish(run, judge, run.names())
 
 
-@scenario(FaultKind.LEFT_FOR_EVER, FaultKind.BYZANTINE, profile=_QUICK, repairs=True)
+@scenario(FaultKind.LEFT_FOR_EVER, FaultKind.BYZANTINE, profile=QUICK, repairs=True)
 async def sources_that_give_wrong_symbols(run: Run) -> None:
     """One of the holders spoils the symbols that it gives: others take its place, and the pair is right."""
     honest = await start_among(run, [WrongSymbols()])
@@ -257,10 +258,10 @@ async def sources_that_give_wrong_symbols(run: Run) -> None:
 
 async def _until_rebuilt_among(run: Run, core: Sequence[str]) -> None:
     """Wait until no honest node sees anything missing any more; who is dishonest may have rebuilt it too."""
-    with trio.move_on_after(_WITHIN_S + _CALM_S):
-        await trio.sleep(_QUICK.long_grace_s + _CALM_S)
-        while any(each.pairs_missing for each in _reports(run, core)):  # noqa: ASYNC110 - it has no event
-            await trio.sleep(_POLL_S)
-    missing = max(each.pairs_missing for each in _reports(run, core))
+    with trio.move_on_after(WITHIN_S + CALM_S):
+        await trio.sleep(QUICK.long_grace_s + CALM_S)
+        while any(each.pairs_missing for each in reports(run, core)):  # noqa: ASYNC110 - it has no event
+            await trio.sleep(POLL_S)
+    missing = max(each.pairs_missing for each in reports(run, core))
     if missing:
         raise JudgementError(NAME, f"a node still sees {missing} pairs missing")
