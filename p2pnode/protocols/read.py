@@ -2,12 +2,16 @@
 
 Any P primary slivers give the blob back. The first P are the data itself, so they are asked first; a holder that is
 connected comes before one that must be dialled, because a few milliseconds of decoding cost less than a dial.
+
+One that is late is overtaken. What is late is told by those that answered, for all are asked for as many bytes: a
+machine that has just gone would else cost each read as long as the slowest line may take.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from p2pnode import bft
 from p2pnode.coding import (
@@ -26,6 +30,12 @@ from p2pnode.errors import (
     TooFewPairsError,
 )
 from wire.ids import PairIndex, PeerId, ShardIndex
+
+LATE_TIMES = 2.0
+"""So many times as long as the answers that have come is waited for the next one."""
+
+LATE_S_MIN = 0.1
+"""As long is waited for anybody: less is what a busy processor or a lost packet takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,7 @@ class ReadPlan:
         self._options = [option[-1] for option in sorted(options, key=lambda option: option[:3])]
         self._asked: set[Ask] = set()
         self._slivers: dict[PairIndex, Sliver] = {}
+        self._took_s: list[float] = []
         self._silent = 0
         self._reasons: list[str] = []
 
@@ -91,10 +102,17 @@ class ReadPlan:
             self._asked.add(ask)
         return ask
 
-    def arrived(self, ask: Ask, sliver: Sliver) -> None:
-        """Take a verified sliver."""
+    def arrived(self, ask: Ask, sliver: Sliver, *, took_s: float) -> None:
+        """Take a verified sliver, which came so long after it was asked for."""
         self._asked.discard(ask)
         self._slivers[ask.pair] = sliver
+        self._took_s.append(took_s)
+
+    def patience_s(self, most_s: float) -> float:
+        """Return how long to wait for the next answer before a further holder is asked; `most_s` before any came."""
+        if not self._took_s:
+            return most_s
+        return min(most_s, max(LATE_S_MIN, LATE_TIMES * median(self._took_s)))
 
     def failed(self, ask: Ask, *, reason: str, was_silent: bool) -> None:
         """Note that a question got no sliver, and why."""

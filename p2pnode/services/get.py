@@ -142,7 +142,7 @@ class Getter:
                     for ask in plan.start():
                         nursery.start_soon(fetch.ask, ask)
                     fetch.changed = trio.Event()
-                    with trio.move_on_after(profile.hedge_after_s) as late:
+                    with trio.move_on_after(plan.patience_s(profile.hedge_after_s)) as late:
                         await fetch.changed.wait()
                     if late.cancelled_caught and (ask_more := plan.hedge()) is not None:
                         nursery.start_soon(fetch.ask, ask_more)
@@ -167,6 +167,7 @@ class _Fetch:
         """Ask one peer for one sliver and verify what comes."""
         metadata = self._metadata
         request = GetSliver(blob_id=metadata.blob_id, axis=Axis.PRIMARY, index=ask.pair)
+        asked_at = self._context.clock.monotonic()
         try:
             reply = await self._context.peers.ask(ask.peer_id, "read", request, expect=(SliverData,))
             sliver = await self._context.offload.run(verify_sliver, metadata, Axis.PRIMARY, ask.pair, reply.payload)
@@ -174,7 +175,7 @@ class _Fetch:
             was_silent = isinstance(error, PeerSilentError)
             self._plan.failed(ask, reason=str(error), was_silent=was_silent)
         else:
-            self._plan.arrived(ask, sliver)
+            self._plan.arrived(ask, sliver, took_s=self._context.clock.monotonic() - asked_at)
         self.changed.set()
 
 

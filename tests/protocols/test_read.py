@@ -18,7 +18,7 @@ from p2pnode.coding import (
     verify_sliver,
 )
 from p2pnode.errors import HoldersSilentError, InconsistentDataError, IntegrityError, TooFewPairsError
-from p2pnode.protocols.read import Ask, ReadPlan, why_unreadable
+from p2pnode.protocols.read import LATE_S_MIN, LATE_TIMES, Ask, ReadPlan, why_unreadable
 from testnet.sim.habits.crooked_blobs import crooked_blob
 from tests.factories import peer_id
 from wire.ids import Axis, PairIndex, PeerId, ShardIndex
@@ -59,7 +59,7 @@ def test_p_answers_complete_a_read(encoded: EncodedBlob) -> None:
     asks = plan.start()
     for ask in asks:
         assert not plan.is_complete
-        plan.arrived(ask, answer(encoded, ask))
+        plan.arrived(ask, answer(encoded, ask), took_s=0.5)
     assert plan.is_complete
     assert not plan.is_hopeless
     assert len(plan.slivers) == P
@@ -80,7 +80,7 @@ def test_a_late_answer_is_overtaken_but_still_counts(encoded: EncodedBlob) -> No
     assert extra is not None
     assert extra.pair == 4
     for ask in [extra, *asks]:
-        plan.arrived(ask, answer(encoded, ask))
+        plan.arrived(ask, answer(encoded, ask), took_s=0.5)
     assert len(plan.slivers) == P + 1
 
 
@@ -104,12 +104,12 @@ def test_a_second_holder_of_a_pair_is_asked_only_after_the_first_failed(encoded:
 def test_exactly_p_pairs_are_enough_and_one_fewer_is_a_typed_shortage(encoded: EncodedBlob) -> None:
     enough = plan_for(encoded, missing=tuple(range(P, N)))
     for ask in enough.start():
-        enough.arrived(ask, answer(encoded, ask))
+        enough.arrived(ask, answer(encoded, ask), took_s=0.5)
     assert enough.is_complete
     short = plan_for(encoded, missing=tuple(range(P - 1, N)))
     for ask in short.start():
         assert not short.is_hopeless
-        short.arrived(ask, answer(encoded, ask))
+        short.arrived(ask, answer(encoded, ask), took_s=0.5)
     assert short.is_hopeless
     error = short.shortage()
     assert isinstance(error, TooFewPairsError)
@@ -159,3 +159,26 @@ def test_without_a_proof_nobody_says_that_the_writer_is_to_blame_for_its_hashes(
     told = why_unreadable(blob.metadata, slivers, InconsistentBlobError("padding"))
     assert type(told) is IntegrityError
     assert str(told).endswith("cannot be read: padding")
+
+
+def test_while_nothing_has_come_everybody_has_the_whole_time(encoded: EncodedBlob) -> None:
+    plan = plan_for(encoded)
+    plan.start()
+    assert plan.patience_s(1.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("took_s", "patience_s"),
+    [
+        ((0.2, 0.3, 0.9), LATE_TIMES * 0.3),
+        ((0.01, 0.01), LATE_S_MIN),
+        ((5.0,), 1.0),
+    ],
+)
+def test_late_is_who_takes_much_longer_than_those_that_answered_and_never_a_moment_nor_too_long(
+    encoded: EncodedBlob, took_s: tuple[float, ...], patience_s: float
+) -> None:
+    plan = plan_for(encoded)
+    for ask, each in zip(plan.start(), took_s, strict=False):
+        plan.arrived(ask, answer(encoded, ask), took_s=each)
+    assert plan.patience_s(1.0) == patience_s
