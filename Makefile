@@ -21,7 +21,8 @@ test: setup ## Run the tests, with a short simulation.
 test-deep: setup ## Simulate, plant bugs, crash disks and fuzz at full volume, for half an hour (SEED=...).
 	@$(BIN)/python -m testnet.deep $${SEED:+--seed "$$SEED"}
 
-big-sim: setup ## Simulate a thousand nodes that form a network, store, lose a third, and read (SEED=...).
+big-sim: setup ## Simulate a hundred nodes of which thirty leave in an hour, and a thousand that lose a third (SEED=...).
+	@$(BIN)/python -m testnet sim --scenario a-third-of-a-hundred-leaves-in-an-hour --seed $${SEED:-0}
 	@$(BIN)/python -m testnet sim --scenario a-thousand-nodes --seed $${SEED:-0}
 
 coverage: setup ## Run the tests of the pure packages and demand every branch.

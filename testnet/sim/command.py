@@ -89,6 +89,8 @@ def _show_one(name: str, seed: int, *, nodes: int | None, injections: int | None
     fired = {kind.value: count for kind, count in outcome.fired.items()}
     typer.echo(f"faults fired: {counts(fired)} ({outcome.injected} injections)")
     typer.echo(f"invariants checked: {counts(outcome.checked)}")
+    for what, figure in outcome.figures.items():
+        typer.echo(f"{what}: {figure:.4g}")
     typer.echo(f"virtual time: {outcome.virtual_seconds:.3f} s, {outcome.events} events")
     typer.echo(f"CPU: {outcome.cpu_seconds:.2f} s")
     typer.echo(f"trace: {outcome.trace_hash}")

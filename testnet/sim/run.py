@@ -65,6 +65,8 @@ class Run:
         self.judges: list[Judge] = self.bench.all
         self.checked: dict[str, int] = {}
         """How many things each judge has looked at."""
+        self.figures: dict[str, float] = {}
+        """What a scenario has measured, by what it is and its unit."""
 
     # ------------------------------------------------------------------ as users do
 

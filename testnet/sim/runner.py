@@ -32,6 +32,7 @@ class Outcome:
     injected: int
     fired: dict[FaultKind, int]
     checked: dict[str, int]
+    figures: dict[str, float]
     error: BaseException | None = None
 
     @property
@@ -104,6 +105,7 @@ def play(
         injected=run.log.injected,
         fired=dict(run.log.fired),
         checked=run.checked,
+        figures=run.figures,
         error=error,
     )
 
