@@ -50,7 +50,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     """A number that differs from test to test and is fixed by the seed of the run."""
-    digest = hashlib.sha256(f"{RUN_SEED}:{request.node.nodeid}".encode()).digest()
+    return seed_of(request.node)
+
+
+def seed_of(test: pytest.Item) -> int:
+    """Return the seed of a test."""
+    digest = hashlib.sha256(f"{RUN_SEED}:{test.nodeid}".encode()).digest()
     return int.from_bytes(digest[:8], "big")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from testnet.sim.runner import all_scenarios, play
-
-SEEDS = 1
-"""Seeds of each scenario here, others in each run of the tests: a minute in all. `make test-deep` plays many."""
+from testnet.sim.many import Job, Played, play_job
+from testnet.sim.runner import all_scenarios
+from testnet.spread import spread
+from tests.conftest import seed_of
 
 REGRESSIONS = Path(__file__).with_name("regressions.txt")
 
@@ -23,25 +24,38 @@ def _regressions() -> list[tuple[str, int]]:
     return [(scenario, int(seed)) for scenario, seed, _why in rows]
 
 
-def _play(name: str, seed: int) -> None:
-    outcome = play(name, seed)
-    assert not outcome.judge, (
-        f"{outcome.judge}: {outcome.error}; `python -m testnet sim --scenario {name} --seed {seed}` tells its story"
-    )
-    assert all_scenarios()[name].faults <= set(outcome.fired)
-    assert outcome.checked["progress"] == 1, "a scenario that never demands progress proves only that nothing happened"
+def _job(test: pytest.Item) -> Job | None:
+    """Return what a test of this file plays."""
+    parameters: dict[str, Any] = getattr(getattr(test, "callspec", None), "params", {})
+    if test.path != Path(__file__) or "name" not in parameters:
+        return None
+    return Job(parameters["name"], parameters.get("failing_seed", seed_of(test) % 2**32))
+
+
+@pytest.fixture(scope="module")
+def played(request: pytest.FixtureRequest) -> dict[Job, Played]:
+    """What the chosen tests play, spread over the cores: of each scenario one seed, which differs from run to run."""
+    jobs = [job for job in map(_job, request.session.items) if job is not None]
+    return dict(zip(jobs, spread(play_job, jobs), strict=True))
+
+
+def _check(run: Played) -> None:
+    assert not run.judge, f"{run.judge}: {run.message}; `python -m testnet sim {run.command}` tells its story"
+    assert {kind.value for kind in all_scenarios()[run.job.scenario].faults} <= set(run.fired)
+    assert run.checked["progress"] == 1, "a scenario that never demands progress proves only that nothing happened"
 
 
 def test_there_are_scenarios_enough() -> None:
     assert len(ORDINARY) >= 20
 
 
+@pytest.mark.timeout(900)  # The first of them waits for all.
 @pytest.mark.parametrize("name", ORDINARY)
-def test_a_scenario_holds_and_each_of_its_faults_fires(name: str, seed: int) -> None:
-    for number in range(SEEDS):
-        _play(name, (seed + number) % 2**32)
+def test_a_scenario_holds_and_each_of_its_faults_fires(name: str, seed: int, played: dict[Job, Played]) -> None:
+    _check(played[Job(name, seed % 2**32)])
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("name", "failing_seed"), _regressions())
-def test_a_seed_that_once_failed_holds_now(name: str, failing_seed: int) -> None:
-    _play(name, failing_seed)
+def test_a_seed_that_once_failed_holds_now(name: str, failing_seed: int, played: dict[Job, Played]) -> None:
+    _check(played[Job(name, failing_seed)])
