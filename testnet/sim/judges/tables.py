@@ -104,6 +104,8 @@ TABLES: dict[str, int] = {
     "LossTeller._waiting": losses.TOLD_MAX,
     "Member.worked": contacts_kept.WORKED_ADDRESSES_MAX,
     "MemberRecord.addresses": limits.ADDRESSES_MAX,
+    "MemberTable._counted_tags": limits.MEMBERS_KEPT_MAX,
+    "MemberTable._domains": limits.MEMBERS_KEPT_MAX + 1,  # Our own too.
     "MemberTable._in_order": limits.MEMBERS_KEPT_MAX,
     "MemberTable._members": limits.MEMBERS_KEPT_MAX,
     "MemberTable.condemned": limits.EVIDENCE_KEPT_MAX,
