@@ -12,6 +12,7 @@ from typing import Annotated
 from wire import limits
 from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Text, UInt, wire_type
 from wire.ids import PAGE_BUCKETS, STATE_BYTES, BlobId, Digest, MembersSummary, PageDigests, PeerId
+from wire.inconsistency import InconsistentBlob
 from wire.records import Envelope, GroupPage, HolderRecord, MetadataRecord, RecordBundle, ShardSet
 from wire.repair import RecoveredSymbols
 
@@ -283,6 +284,9 @@ class PageExchanged:
     records: Annotated[RecordBundle, Nested(RecordBundle)]
 
 
+_WITH_PAYLOAD = StorePair | SliverData | RecoveredSymbols | InconsistentBlob
+
+
 def payload_bytes(message: object) -> int:
     """Return how many raw bytes follow this message on its stream."""
-    return message.payload_bytes if isinstance(message, StorePair | SliverData | RecoveredSymbols) else 0
+    return message.payload_bytes if isinstance(message, _WITH_PAYLOAD) else 0

@@ -16,7 +16,6 @@ from crypto.hashing import tagged_hash
 from crypto.keys import SigningKey
 from crypto.peer_id import public_key_of
 from crypto.signing import BadSignatureError
-from p2pnode.coding import primary_bytes, secondary_bytes
 from p2pnode.errors import PeerFaultError
 from p2pnode.protocols.challenge import Question
 from wire import limits
@@ -45,11 +44,6 @@ RECEIPTS_MAX = RECEIPTS_PER_PEER_MAX * PEERS_MAX
 
 RECEIPT_SECONDS = limits.LEASE_SECONDS_MAX + 2 * limits.CLOCK_SKEW_SECONDS
 """How long a receipt is kept: by then every lease is over that the pair was kept for when it was audited."""
-
-
-def pair_bytes_of(length: int, *, n: int) -> int:
-    """Return the bytes of the two slivers of a pair."""
-    return primary_bytes(length, n=n) + secondary_bytes(length, n=n)
 
 
 def receipt_of(question: Question, answer: Proven | Absent, *, pair_bytes: int, time: int) -> AuditReceipt:

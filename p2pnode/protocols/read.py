@@ -24,11 +24,11 @@ from p2pnode.coding import (
 )
 from p2pnode.errors import (
     HoldersSilentError,
-    InconsistentDataError,
     IntegrityError,
     ShortageError,
     TooFewPairsError,
 )
+from p2pnode.protocols.inconsistency import Contradiction, contradiction_of
 from wire.ids import PairIndex, PeerId, ShardIndex
 
 LATE_TIMES = 2.0
@@ -149,19 +149,17 @@ class ReadPlan:
         return None
 
 
-def why_unreadable(metadata: BlobMetadata, slivers: Sequence[Sliver], error: InconsistentBlobError) -> IntegrityError:
-    """Return what a reader is told when verified slivers decode to something that the metadata denies.
+def why_unreadable(
+    metadata: BlobMetadata, slivers: Sequence[Sliver], error: InconsistentBlobError
+) -> tuple[IntegrityError, Contradiction | None]:
+    """Return what a reader is told when verified slivers decode to something that the metadata denies; and the proof.
 
     It is the writer's doing only when it is proven, as anybody could prove it from the same slivers. Encodes the blob
     once more: call it in a worker.
     """
-    name = f"blob {metadata.blob_id.text()}"
     try:
-        proof = find_inconsistency(metadata, slivers)
+        contradiction = contradiction_of(metadata, find_inconsistency(metadata, slivers))
     except NotInconsistentError:
-        return IntegrityError(f"{name} was encoded wrongly by its writer and cannot be read: {error}")
-    sliver = f"{proof.axis.name.lower()} sliver {proof.index}"
-    return InconsistentDataError(
-        f"{name} is inconsistent, and its own hashes prove it: {len(proof.symbols)} symbols contradict {sliver}."
-        " Its writer made it so; no node can give it back, and it is to be stored anew from the source"
-    )
+        name = f"blob {metadata.blob_id.text()}"
+        return IntegrityError(f"{name} was encoded wrongly by its writer and cannot be read: {error}"), None
+    return contradiction.error, contradiction

@@ -23,13 +23,13 @@ from p2pnode.errors import (
 )
 from p2pnode.membership.liveness import Liveness
 from p2pnode.membership.table import MemberTable
-from p2pnode.protocols.audit_receipts import pair_bytes_of
 from p2pnode.protocols.audit_schedule import AuditSchedule, Due, whom_to_ask
 from p2pnode.protocols.audit_targets import Promised, choose_promise, holders_of, may_ask
 from p2pnode.protocols.challenge import Question, check_absence, check_answer, check_shown
 from p2pnode.protocols.page_digests import EMPTY, differing_buckets
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.receipt_set import Pair
+from p2pnode.protocols.repair.exchange import bytes_of_pair
 from p2pnode.reputation.scores import Verdict
 from p2pnode.services.audit_receipts import AuditReceipts
 from p2pnode.services.commitments import CommitmentService
@@ -263,7 +263,7 @@ class Auditor:
             # A pair that was away for a while, or came back from the trash, is held and was not committed to.
             is_committed = question.commitment is None or check_shown(answer, question) is not None
             reason = "proven" if is_committed else "proven, but not committed to"
-            pair_bytes = pair_bytes_of(proof.length, n=proof.n)
+            pair_bytes = bytes_of_pair(proof.length, proof.n)
             return _Asked(question, Verdict.OK, reason, answer, pair_bytes=pair_bytes)
         except PeerFaultError as error:
             return _Asked(question, Verdict.WRONG, str(error), answer)

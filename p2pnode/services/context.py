@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from crypto.keys import SigningKey
 from p2pnode.config import Profile
 from p2pnode.membership.refusals import Refusals
+from p2pnode.protocols.inconsistency import InconsistentBlobs
 from p2pnode.protocols.successions import Predecessor
 from p2pnode.reputation.passed import PassedAudits
 from p2pnode.reputation.scores import Scores
@@ -40,6 +41,9 @@ class Context:
     """What our own audits say of others."""
     passed: PassedAudits = field(default_factory=PassedAudits)
     """Which receipts have passed them."""
+
+    inconsistent: InconsistentBlobs = field(default_factory=InconsistentBlobs)
+    """Blobs of which this node has checked that nobody can read them."""
 
     @property
     def own(self) -> PeerId:

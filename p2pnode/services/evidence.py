@@ -1,4 +1,4 @@
-"""Evidence: kept, passed on, asked for, and what follows from it; and what others say of audits that we failed.
+"""Evidence: kept, passed on, asked for, and what follows from it; and what others say of us, and of blobs.
 
 Whoever is convicted counts as lost and gets nothing new (`MemberTable.condemn`), and hears of it at once. Gossip brings
 evidence to those who are here, a comparison with one peer each epoch to those who were not.
@@ -25,6 +25,7 @@ from p2pnode.seams import Verdict
 from p2pnode.services.commitments import TOPIC, CommitmentService
 from p2pnode.services.context import Context
 from p2pnode.services.events import Events
+from p2pnode.services.inconsistency import InconsistencyService
 from p2pnode.services.peers import Answer
 from p2pnode.services.results import Convicted, KnownEvidence
 from wire import limits
@@ -32,13 +33,14 @@ from wire.challenges import Proven
 from wire.codec import encode
 from wire.evidence import Evidence, EvidenceList, Failure, ListEvidence, TellVerdict, VerdictHeard
 from wire.ids import Digest, PeerId, ShardIndex
+from wire.inconsistency import TellInconsistent
 from wire.messages import RefusalCode
 
 log = logging.getLogger(__name__)
 
 AUDIT = "audit"
 
-REQUESTS = (TellVerdict, ListEvidence)
+REQUESTS = TellVerdict, ListEvidence, TellInconsistent
 """The requests of the `audit` protocol that this service answers."""
 
 UNSAVED_MAX = 64
@@ -67,6 +69,7 @@ class EvidenceService:
         self._topic = context.names.topic(TOPIC)
         self._convictions = Convictions(network=context.network_name)
         self._reproaches = Reproaches()
+        self._inconsistency = InconsistencyService(context, events)
         self._unsaved, self._to_save = trio.open_memory_channel[tuple[Conviction, Evidence]](UNSAVED_MAX)
         self._found: set[Digest] = set()
         """The names of what we have found in gossip and not told yet."""
@@ -77,6 +80,7 @@ class EvidenceService:
 
     async def load(self) -> None:
         """Take in what earlier lives kept."""
+        await self._inconsistency.load()
         for name, heard_at, evidence in await self._context.store.load_evidence():
             try:
                 self._convictions.take(evidence, wall=heard_at)
@@ -90,6 +94,7 @@ class EvidenceService:
         """Save what comes until cancelled, and ask others for what we missed while audits are on."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._save)
+            nursery.start_soon(self._inconsistency.run)
             if self._context.profile.audit_every_s:
                 nursery.start_soon(self._compare_regularly)
 
@@ -159,6 +164,8 @@ class EvidenceService:
                 return VerdictHeard(), ()
             case ListEvidence():
                 return await self._page(message), ()
+            case TellInconsistent():
+                return self._inconsistency.hear(peer_id, message), ()
             case _:
                 raise RefusalError(RefusalCode.INVALID, f"{type(message).__name__} is no request about evidence")
 

@@ -92,7 +92,11 @@ class Getter:
         try:
             return await run_job(self._context.offload, DecodeJob(found.metadata, slivers))
         except InconsistentBlobError as error:
-            raise await self._context.offload.run(why_unreadable, found.metadata, slivers, error) from error
+            why, contradiction = await self._context.offload.run(why_unreadable, found.metadata, slivers, error)
+            if contradiction is not None:
+                holders = {peer for peers in found.holders.values() for peer in peers}
+                self._context.inconsistent.found(contradiction, holders)
+            raise why from error
 
     async def leaves(self, lookup: Lookup, manifest: Manifest) -> AsyncIterator[ManifestEntry]:
         """Yield the segments under a manifest in order, reading nested manifests as they come."""

@@ -24,6 +24,7 @@ from p2pnode.errors import (
 )
 from p2pnode.placement.candidates import order_of_asking
 from p2pnode.protocols.certificates import CheckedCertificate, check_certificate
+from p2pnode.protocols.inconsistency import Contradiction, check_contradiction
 from p2pnode.protocols.page_records import PageRecords, check_holder_record, page_name
 from p2pnode.protocols.receipt_set import ReceiptSet
 from p2pnode.protocols.retractions import open_retraction
@@ -34,6 +35,7 @@ from p2pnode.services.announce import Announcer
 from p2pnode.services.context import Context
 from p2pnode.services.membership import Membership
 from wire.ids import BlobId, Digest, PeerId, ShardIndex
+from wire.inconsistency import InconsistentBlob
 from wire.messages import BlobRecord, ExchangePage, GetRecord, NoRecord, PageExchanged
 from wire.records import Envelope, RecordBundle
 
@@ -76,11 +78,13 @@ class Findings:
     silent: int = 0
     unreachable: int = 0
     unknown: int = 0
+    contradiction: Contradiction | None = None
+    """The proof that it is inconsistent, checked here."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether the blob can be asked for."""
-        return self.metadata is not None and self.certificate is not None
+        """Whether the blob can be asked for, or never."""
+        return self.contradiction is not None or (self.metadata is not None and self.certificate is not None)
 
     def add_certificate(self, certificate: CheckedCertificate | None) -> None:
         """Keep the certificate whose lease ends last."""
@@ -126,9 +130,10 @@ class Lookup:
         The first whole record is enough, unless `asks_everyone`: a certificate proves what its signers said, and
         strangers may have signed one that names nobody who keeps the blob. Then all who claim a shard are found.
 
-        Raises `NotFoundError` when nobody who answered knows it, `HoldersSilentError` when some never answered.
+        Raises `NotFoundError` when nobody who answered knows it, `HoldersSilentError` when some never answered,
+        `InconsistentDataError` with the proof of somebody who has it.
         """
-        findings = Findings(blob_id, self._context.passed)
+        findings = Findings(blob_id, self._context.passed, contradiction=self._context.inconsistent.get(blob_id))
         findings.add_certificate(self._by_blob.get(blob_id))
         try:
             await self._ask_ourselves(findings)
@@ -137,6 +142,9 @@ class Lookup:
         if asks_everyone or not findings.is_whole:
             order = await self._order(findings, seed or blob_id)
             await self._ask_others(findings, order, asks_everyone=asks_everyone)
+        if findings.contradiction is not None:
+            self._context.inconsistent.found(findings.contradiction, ())
+            raise findings.contradiction.error
         if findings.certificate is not None:
             self._by_blob.update(dict.fromkeys(findings.certificate.page.blob_ids, findings.certificate))
         found = findings.found()
@@ -248,9 +256,15 @@ class Lookup:
     async def _ask(self, findings: Findings, peer_id: PeerId) -> None:
         request = GetRecord(blob_id=findings.blob_id, wants_certificates=findings.certificate is None)
         try:
-            reply = await self._context.peers.ask(peer_id, "read", request, expect=(BlobRecord, NoRecord))
+            kinds = (BlobRecord, NoRecord, InconsistentBlob)
+            reply = await self._context.peers.ask(peer_id, "read", request, expect=kinds)
             if isinstance(reply.message, NoRecord):
                 findings.unknown += 1
+                return
+            if isinstance(reply.message, InconsistentBlob):
+                findings.contradiction = await self._context.offload.run(
+                    check_contradiction, reply.message, reply.payload, findings.blob_id
+                )
                 return
             assert isinstance(reply.message, BlobRecord)
             await self._take_record(findings, peer_id, reply.message)

@@ -10,12 +10,12 @@ from dataclasses import replace
 
 from p2pnode.errors import CorruptSliverError, LocalStorageError, NotFoundError, PeerFaultError
 from p2pnode.membership.table import MemberTable
-from p2pnode.protocols.audit_receipts import pair_bytes_of
 from p2pnode.protocols.audit_targets import may_ask
 from p2pnode.protocols.challenge import Question, make_proof, open_challenge, sliver_of
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.prover_budget import ProverBudget
 from p2pnode.protocols.refusal import RefusalError
+from p2pnode.protocols.repair.exchange import bytes_of_pair
 from p2pnode.protocols.store import open_metadata
 from p2pnode.services.audit_receipts import AuditReceipts
 from p2pnode.services.commitments import CommitmentService
@@ -125,7 +125,7 @@ class Prover:
             raise RefusalError(RefusalCode.BUSY, "too much was read for challenges lately")
         data = await context.store.read_sliver(question.blob_id, axis, index)
         answer = await context.offload.run(self._make_proof, question, held.metadata, data)
-        pair_bytes = pair_bytes_of(held.metadata.length, n=held.metadata.n)
+        pair_bytes = bytes_of_pair(held.metadata.length, held.metadata.n)
         self._receipts.answered(question, answer, pair_bytes=pair_bytes)
         return answer
 

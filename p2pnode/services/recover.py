@@ -15,6 +15,7 @@ import trio
 
 from p2pnode.coding import BlobMetadata, CodingError, InconsistentBlobError, SymbolProof
 from p2pnode.errors import IntegrityError, PeerFaultError, PeerRefusedError, PeerUnavailableError, TooFewPairsError
+from p2pnode.protocols.inconsistency import check_contradiction
 from p2pnode.protocols.receipt_set import Pair
 from p2pnode.protocols.repair import exchange
 from p2pnode.protocols.repair.exchange import Ask, PairRecovery
@@ -28,6 +29,7 @@ from p2pnode.services.signing import sign_pairs
 from wire import limits
 from wire.codec import encode
 from wire.ids import BlobId, PeerId, PublicKey, ShardIndex
+from wire.inconsistency import InconsistentBlob
 from wire.messages import BlobRecord, GetRecord, NoRecord
 from wire.records import Envelope
 from wire.repair import RecoveredSymbols, RecoverSymbols
@@ -157,8 +159,13 @@ class Recoverer:
         return tuple(each.envelope for each in retracted.values())
 
     async def metadata(self, view: PageView, blob_id: BlobId) -> BlobMetadata:
-        """Return the metadata of a blob, ours or a holder's; it proves itself. Raises `TooFewPairsError`."""
+        """Return the metadata of a blob, ours or a holder's; it proves itself.
+
+        Raises `TooFewPairsError`, or `InconsistentDataError` for a blob of which somebody has the proof.
+        """
         context = self._context
+        if (known := context.inconsistent.get(blob_id)) is not None:
+            raise known.error
         held = await context.store.held(blob_id)
         if held is not None:
             return await context.offload.run(open_metadata, blob_id, held.metadata)
@@ -167,7 +174,12 @@ class Recoverer:
             request = GetRecord(blob_id=blob_id, wants_certificates=False)
             peer_id = blob.holders[source][0]
             try:
-                reply = await context.peers.ask(peer_id, "read", request, expect=(BlobRecord, NoRecord))
+                kinds = (BlobRecord, NoRecord, InconsistentBlob)
+                reply = await context.peers.ask(peer_id, "read", request, expect=kinds)
+                if isinstance(reply.message, InconsistentBlob):
+                    found = await context.offload.run(check_contradiction, reply.message, reply.payload, blob_id)
+                    context.inconsistent.found(found, ())
+                    raise found.error
                 if isinstance(reply.message, BlobRecord):
                     self.moved.moved_bytes += len(encode(reply.message))
                     return await context.offload.run(open_metadata, blob_id, reply.message.metadata)
@@ -266,6 +278,9 @@ class Recoverer:
         try:
             primary, secondary = await context.offload.run(recovery.rebuild)
         except InconsistentBlobError as error:
+            contradiction = await context.offload.run(recovery.contradiction)
+            holders = view.blobs[metadata.blob_id].holders
+            context.inconsistent.found(contradiction, (each for peers in holders for each in peers))
             message = f"blob {metadata.blob_id} was encoded wrongly by its writer and cannot be repaired: {error}"
             raise IntegrityError(message) from error
         finally:

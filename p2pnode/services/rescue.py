@@ -24,7 +24,8 @@ from p2pnode.coding import (
     pair_of_shard,
     verify_sliver,
 )
-from p2pnode.errors import IntegrityError, PeerFaultError, PeerUnavailableError, TooFewPairsError
+from p2pnode.errors import PeerFaultError, PeerUnavailableError, TooFewPairsError
+from p2pnode.protocols.read import why_unreadable
 from p2pnode.protocols.repair.ranks import ranks_honoured
 from p2pnode.protocols.repair.survey import LostShard, PageView, sources_of
 from p2pnode.protocols.store import record_of
@@ -77,8 +78,11 @@ class Rescuer:
             data = await run_job(context.offload, DecodeJob(metadata, slivers, strict=True))
             self._encoded = await run_job(context.offload, EncodeJob(data, metadata.n))
         except InconsistentBlobError as error:
-            message = f"blob {blob_id} was encoded wrongly by its writer and cannot be repaired: {error}"
-            raise IntegrityError(message) from error
+            why, contradiction = await context.offload.run(why_unreadable, metadata, slivers, error)
+            if contradiction is not None:
+                holders = (each for peers in view.blobs[blob_id].holders for each in peers)
+                context.inconsistent.found(contradiction, holders)
+            raise why from error
         finally:
             self._recoverer.processor_s += context.clock.monotonic() - started
         try:

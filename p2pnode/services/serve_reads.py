@@ -1,4 +1,7 @@
-"""Serving reads: what this node knows of a blob, and the slivers that it keeps. Nothing unverified leaves the disk."""
+"""Serving reads: what this node knows of a blob, and the slivers that it keeps. Nothing unverified leaves the disk.
+
+Whoever asks for the record of a blob that is known to be inconsistent is given the proof.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,9 @@ class ReadServer:
         del peer_id, payload  # Reads are open to every member, and no request of this protocol has raw bytes.
         match message:
             case GetRecord():
+                known = self._context.inconsistent.get(message.blob_id)
+                if known is not None:
+                    return known.message, (known.symbols,)
                 return await self._record(message), ()
             case GetSliver():
                 return await self._sliver(message)

@@ -14,7 +14,7 @@ from p2pnode.storage import owner_tally
 from p2pnode.storage.names import pair_name, trash_name
 from p2pnode.storage.receipt_tables import TOLD_LOSSES
 from p2pnode.storage.rows import Cell, Row, uint64_cell, uint64_of
-from p2pnode.storage.schema import METADATA, PAIR_LEASES, PAIRS
+from p2pnode.storage.schema import INCONSISTENT, METADATA, PAIR_LEASES, PAIRS
 from wire import limits
 from wire.codec import decode, encode
 from wire.ids import BlobId, Digest, ShardIndex
@@ -64,6 +64,10 @@ class PairRow:
         return max(self.provisional_until, self.final_until)
 
 
+_IS_INCONSISTENT = "EXISTS (SELECT 1 FROM inconsistent WHERE inconsistent.blob_id = pairs.blob_id)"
+"""Of a row of pairs: whether this node has checked that its blob is inconsistent."""
+
+
 def _pair(row: Row) -> PairRow:
     blob_id, shard, n, state, file_bytes, provisional_until, final_until, trashed_at = row
     assert isinstance(blob_id, bytes)
@@ -83,6 +87,11 @@ def pair(connection: sqlite3.Connection, blob_id: BlobId, shard: int) -> PairRow
     """Return the row of one pair."""
     row = PAIRS.row(connection, blob_id, shard)
     return None if row is None else _pair(row)
+
+
+def is_inconsistent(connection: sqlite3.Connection, blob_id: BlobId) -> bool:
+    """Tell whether this node keeps the proof that a blob is inconsistent."""
+    return INCONSISTENT.row(connection, blob_id) is not None
 
 
 def pairs_of_blob(connection: sqlite3.Connection, blob_id: BlobId) -> list[PairRow]:
@@ -109,10 +118,11 @@ def held_pairs_after(connection: sqlite3.Connection, key: tuple[BlobId, int] | N
 
 
 def untold_losses(connection: sqlite3.Connection, count_max: int) -> list[PairRow]:
-    """Return the rows of lost pairs that were not retracted since they were lost, at most `count_max`."""
+    """Return the rows of pairs that were not retracted since they were lost, or set aside, at most `count_max`."""
     told = f"SELECT 1 FROM {TOLD_LOSSES.name} AS told WHERE told.blob_id = pairs.blob_id AND told.shard = pairs.shard"  # noqa: S608 - ours
-    where = f"WHERE state = ? AND NOT EXISTS ({told}) LIMIT ?"
-    return [_pair(row) for row in PAIRS.each(connection, where, (PairState.LOST, count_max))]
+    where = f"WHERE (state = ? OR (state = ? AND {_IS_INCONSISTENT})) AND NOT EXISTS ({told}) LIMIT ?"
+    parameters = (PairState.LOST, PairState.TRASHED, count_max)
+    return [_pair(row) for row in PAIRS.each(connection, where, parameters)]
 
 
 def expired_pairs(connection: sqlite3.Connection, *, before: int, count_max: int) -> list[PairRow]:
@@ -150,8 +160,8 @@ def trashed_pairs(connection: sqlite3.Connection, *, count_max: int, before: int
 
 
 def leased_trash(connection: sqlite3.Connection, *, now: int, count_max: int) -> list[PairRow]:
-    """Return pairs in the trash with a lease that has not ended."""
-    where = "WHERE state = ? AND (final_until >= ? OR provisional_until >= ?) LIMIT ?"
+    """Return pairs in the trash with a lease that has not ended, but for those of inconsistent blobs."""
+    where = f"WHERE state = ? AND (final_until >= ? OR provisional_until >= ?) AND NOT {_IS_INCONSISTENT} LIMIT ?"
     end = uint64_cell(now)
     return [_pair(row) for row in PAIRS.each(connection, where, (PairState.TRASHED, end, end, count_max))]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from p2pnode.errors import DiskFullError, LeaseError, NotFoundError
 from p2pnode.protocols.owners_cap import OwnersCap
 from p2pnode.protocols.receipts import pairs_of
-from p2pnode.storage import burying, index, lease_index, owner_tally, page_index, page_store, trash
+from p2pnode.storage import burying, inconsistent, index, lease_index, owner_tally, page_index, page_store, trash
 from p2pnode.storage.engine import Engine
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.lease_index import CertificateRow
@@ -29,6 +29,7 @@ def commit_lease(
     record = CommitLease(lease=lease.envelope, page=page, shard_sets=tuple(shard_sets))
     with engine.writing_disk(), engine.mutation:
         burying.refuse_buried(engine, lease)
+        inconsistent.refuse(engine, {blob_id for blob_id, _ in pairs_of(page, shard_sets)})
         rows = _kept_rows(engine, record)
         with engine.database.reading() as connection:
             is_known = all(lease_index.has_lease(connection, row, lease.digest) for row in rows)
@@ -79,7 +80,8 @@ def _take_back(engine: Engine, rows: Sequence[PairRow]) -> None:
 def _trashed_rows(engine: Engine, page: GroupPage) -> list[PairRow]:
     """Return the pairs of a page that are intact in the trash."""
     with engine.database.reading() as connection:
-        rows = [row for blob_id in page.blob_ids for row in index.pairs_of_blob(connection, blob_id)]
+        good = [blob_id for blob_id in page.blob_ids if not index.is_inconsistent(connection, blob_id)]
+        rows = [row for blob_id in good for row in index.pairs_of_blob(connection, blob_id)]
     return [row for row in rows if row.state is PairState.TRASHED and trash.is_intact(engine, row)]
 
 

@@ -288,9 +288,13 @@ def bundle_name(bundle: RecordBundle) -> Digest:
     return Digest(tagged_hash(b"p2pnode/retraction file", encode(bundle)))
 
 
-def _is_gone(engine: Engine, row: PairRow | None) -> bool:
+def _is_gone(engine: Engine, connection: sqlite3.Connection, row: PairRow | None) -> bool:
     """Tell whether a pair cannot be here: an index that was lost does not know what is in a directory that is away."""
-    return not engine.away if row is None else row.state is PairState.LOST
+    if row is None:
+        return not engine.away
+    return row.state is PairState.LOST or (
+        row.state is PairState.TRASHED and index.is_inconsistent(connection, row.blob_id)
+    )
 
 
 def retract(engine: Engine, retractions: Sequence[Signed[Retraction]]) -> list[Signed[Retraction]]:
@@ -301,7 +305,7 @@ def retract(engine: Engine, retractions: Sequence[Signed[Retraction]]) -> list[S
     with engine.writing_disk(), engine.mutation:
         with engine.database.reading() as connection:
             rows = [(each, index.pair(connection, each.record.blob_id, each.record.shard)) for each in retractions]
-            ended = [each for each, row in rows if _is_gone(engine, row)]
+            ended = [each for each, row in rows if _is_gone(engine, connection, row)]
             blobs = dict.fromkeys(each.record.blob_id for each in ended)
             pages = dict.fromkeys(page for blob_id in blobs for page in page_index.pages_of_blob(connection, blob_id))
         if not ended:

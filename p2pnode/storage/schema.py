@@ -9,8 +9,9 @@ from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.receipt_tables import RECEIPT_INDEXES, RECEIPT_TABLES
 from p2pnode.storage.rows import Table
 
-SCHEMA_VERSION = 6
-"""1 knew no trash and no tombstones, 2 no tallies of owners, 3 no evidence, 4 no successions, 5 no audit receipts.
+SCHEMA_VERSION = 7
+"""1 knew no trash and no tombstones, 2 no tallies of owners, 3 no evidence, 4 no successions, 5 no audit receipts, 6 no
+inconsistent blobs.
 Earlier ones are built anew from the files."""
 
 META = Table("meta", (("name", "TEXT"), ("value", "INTEGER")), 1)
@@ -71,6 +72,9 @@ AUDIT_RECEIPTS = Table(
     (("name", "BLOB"), ("time", "BLOB"), ("statement", "BLOB"), ("countersignature", "BLOB")),
     1,
 )
+INCONSISTENT = Table(
+    "inconsistent", (("blob_id", "BLOB"), ("noted_at", "BLOB"), ("message", "BLOB"), ("symbols", "BLOB")), 1
+)
 COUNTERS = Table("counters", (("purpose", "TEXT"), ("value", "BLOB")), 1)
 
 TABLES = (
@@ -91,6 +95,7 @@ TABLES = (
     SCORES,
     EVIDENCE,
     AUDIT_RECEIPTS,
+    INCONSISTENT,
     COUNTERS,
     *RECEIPT_TABLES,
 )

@@ -13,6 +13,7 @@ import trio
 
 from p2pnode.membership.contact import Contact
 from p2pnode.protocols.audit_receipts import Countersigned
+from p2pnode.protocols.inconsistency import Contradiction
 from p2pnode.protocols.owners_cap import OwnersCap
 from p2pnode.reputation.score import Score
 from p2pnode.seams import Clock, Files, Offload
@@ -21,6 +22,7 @@ from p2pnode.storage import (
     burying,
     collection,
     dropping,
+    inconsistent,
     leasing,
     members,
     numbers,
@@ -237,6 +239,18 @@ class SliverStore:
     async def drop(self, pairs: Sequence[tuple[BlobId, ShardIndex]]) -> int:
         """Remove pairs that others keep from now on, and count them as lost; return how many were here."""
         return await self._call(self._writes, dropping.drop, pairs)
+
+    async def set_aside(self, contradiction: Contradiction) -> int:
+        """Keep the checked proof that a blob is inconsistent, and move its pairs to the trash; return how many.
+
+        Nothing takes these pairs out of the trash, they are retracted as lost ones are, and nothing of the blob is
+        stored any more (`LeaseError`). It may be called again.
+        """
+        return await self._call(self._writes, inconsistent.set_aside, contradiction)
+
+    async def load_inconsistent(self) -> list[Contradiction]:
+        """Return the proofs against inconsistent blobs that are kept, the earliest first."""
+        return await self._call(self._reads, inconsistent.load)
 
     async def save_members(self, envelopes: Sequence[Envelope], contacts: Sequence[Contact] = ()) -> None:
         """Keep verified member records, per signer the one with the highest sequence, and what we know of peers.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from p2pnode.errors import CallerError, DiskFullError, LeaseError, LocalStorageError
 from p2pnode.protocols.owners_cap import OwnersCap
-from p2pnode.storage import burying, index, lease_index, owner_tally, reader, trash
+from p2pnode.storage import burying, inconsistent, index, lease_index, owner_tally, reader, trash
 from p2pnode.storage.engine import Engine, is_damage, is_full
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.names import pair_directory, pair_name, record_name
@@ -51,6 +51,7 @@ def store_pair(engine: Engine, new: NewPair) -> None:
         raise CallerError(message)
     with engine.writing_disk():
         burying.refuse_buried(engine, *new.leases)
+        inconsistent.refuse(engine, [new.blob_id])
         _take_out_of_trash(engine, new)
         if _is_held_intact(engine, new) and _add_leases(engine, new):
             return

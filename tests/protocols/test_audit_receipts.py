@@ -19,9 +19,9 @@ from p2pnode.protocols.audit_receipts import (
     Tally,
     join,
     open_statement,
-    pair_bytes_of,
     receipt_of,
 )
+from p2pnode.protocols.repair.exchange import bytes_of_pair
 from p2pnode.protocols.retractions import make_retraction
 from tests import factories
 from tests.factories import NETWORK, TIME, key, peer_id
@@ -73,7 +73,7 @@ def between(auditor: int, holder: int, number: int, *, time: int = TIME) -> Coun
 def test_both_sides_say_the_same_of_an_answer_and_end_with_both_signatures(rng: random.Random) -> None:
     question, blob = example(rng)
     answer = answer_of(question, blob)
-    pair_bytes = pair_bytes_of(blob.metadata.length, n=7)
+    pair_bytes = bytes_of_pair(blob.metadata.length, 7)
     assert pair_bytes == sum(len(sliver.data) for sliver in blob.pair(PairIndex(0)))
     given = GivenAnswers()
     given.note(receipt_of(question, answer, pair_bytes=pair_bytes, time=TIME - 3), now=0.0)

@@ -18,6 +18,7 @@ from p2pnode.coding import (
     verify_sliver,
 )
 from p2pnode.errors import HoldersSilentError, InconsistentDataError, IntegrityError, TooFewPairsError
+from p2pnode.protocols.inconsistency import check_contradiction
 from p2pnode.protocols.read import LATE_S_MIN, LATE_TIMES, Ask, ReadPlan, why_unreadable
 from testnet.sim.habits.crooked_blobs import crooked_blob
 from tests.factories import peer_id
@@ -148,15 +149,18 @@ def test_what_a_writer_made_inconsistent_is_told_from_damage_by_a_proof(rng: ran
     ]
     with pytest.raises(InconsistentBlobError) as caught:
         decode(crooked.metadata, slivers)
-    told = why_unreadable(crooked.metadata, slivers, caught.value)
+    told, proof = why_unreadable(crooked.metadata, slivers, caught.value)
     assert isinstance(told, InconsistentDataError)
+    assert proof is not None
+    check_contradiction(proof.message, proof.symbols, crooked.metadata.blob_id)
     assert "its own hashes prove it" in str(told)
 
 
 def test_without_a_proof_nobody_says_that_the_writer_is_to_blame_for_its_hashes(rng: random.Random) -> None:
     blob = encode(rng.randbytes(3_000), n=7)
     slivers = [blob.sliver(Axis.PRIMARY, index) for index in range(bft.primary_source(7))]
-    told = why_unreadable(blob.metadata, slivers, InconsistentBlobError("padding"))
+    told, proof = why_unreadable(blob.metadata, slivers, InconsistentBlobError("padding"))
+    assert proof is None
     assert type(told) is IntegrityError
     assert str(told).endswith("cannot be read: padding")
 

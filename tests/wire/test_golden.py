@@ -9,6 +9,7 @@ from tests.wire.golden_audit_receipts import AUDIT_RECEIPTS
 from tests.wire.golden_challenges import CHALLENGES
 from tests.wire.golden_commitments import COMMITMENTS
 from tests.wire.golden_evidence import EVIDENCE
+from tests.wire.golden_inconsistency import INCONSISTENCY
 from tests.wire.golden_messages import MESSAGES
 from tests.wire.golden_ownership import OWNERSHIP
 from tests.wire.golden_records import RECORDS
@@ -18,7 +19,18 @@ from tests.wire.strategies import KINDS
 from wire import limits
 from wire.codec import decode, encode, tag_of
 
-GOLDEN = RECORDS + MESSAGES + SYNC + OWNERSHIP + CHALLENGES + COMMITMENTS + AUDIT_RECEIPTS + EVIDENCE + REPAIR
+GOLDEN = (
+    RECORDS
+    + MESSAGES
+    + SYNC
+    + OWNERSHIP
+    + CHALLENGES
+    + COMMITMENTS
+    + AUDIT_RECEIPTS
+    + EVIDENCE
+    + REPAIR
+    + INCONSISTENCY
+)
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
@@ -48,7 +60,8 @@ def test_tags_are_distinct_and_in_their_ranges() -> None:
     for kind, tag in tags.items():
         parts = range(0x01, 0x10)
         expected = {
-            "wire.messages": (*range(0x20, 0x40), *range(0x48, 0x60)),
+            "wire.messages": (*range(0x20, 0x40), *range(0x48, 0x59)),
+            "wire.inconsistency": range(0x59, 0x60),
             "wire.ownership": range(0x60, 0x70),
             "wire.challenges": range(0x70, 0x75),
             "wire.evidence": range(0x75, 0x7A),

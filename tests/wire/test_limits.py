@@ -20,6 +20,7 @@ from wire import (
     codec,
     commitments,
     evidence,
+    inconsistency,
     invitations,
     limits,
     messages,
@@ -63,6 +64,7 @@ PAGE_STATE = messages.PageState(page=DIGEST, state=bytes(8))
 HOLDER = HolderReceipts(batch=ENVELOPE, shard_sets=(SET,))
 
 EVIDENCE = evidence.Evidence(kind=evidence.EvidenceKind.FALSE_PROOF, statements=(ENVELOPE,))
+CONTRADICTING = inconsistency.ContradictingSymbol(source=0, path=(DIGEST,))
 WANTED = repair.WantedSymbol(blob=0, axis=0, index=0)
 RECOVERED = repair.RecoveredSymbol(wanted=0, path=(DIGEST,))
 SYMBOL = challenges.ProvenSymbol(data=bytes(2), path=())
@@ -172,6 +174,11 @@ CASES = (
     Case("EVIDENCE_PER_MESSAGE_MAX", evidence.EvidenceList, "evidence", many(EVIDENCE)),
     Case("SHARDS_MAX", evidence.TellVerdict, "shard", offset=-1),
     Case("SHARDS_MAX", audit_receipts.AuditReceipt, "shard", offset=-1),
+    Case("SHARDS_MAX", inconsistency.ContradictingSymbol, "source", offset=-1),
+    Case("PATH_NODES_MAX", inconsistency.ContradictingSymbol, "path", many(DIGEST)),
+    Case("SHARDS_MAX", inconsistency.InconsistentBlob, "index", offset=-1),
+    Case("SHARDS_MAX", inconsistency.InconsistentBlob, "symbols", many(CONTRADICTING)),
+    Case("SLIVER_BYTES_MAX", inconsistency.InconsistentBlob, "symbols_bytes"),
     Case("LEASES_PER_MESSAGE_MAX", StorePair, "leases", many(ENVELOPE)),
     Case("LEASES_PER_MESSAGE_MAX", Stored, "batches", many(ENVELOPE)),
     Case("CERTIFICATES_PER_MESSAGE_MAX", BlobRecord, "certificates", many(ENVELOPE)),

@@ -17,17 +17,20 @@ from p2pnode import bft
 from p2pnode.coding import (
     BadSymbolError,
     BlobMetadata,
+    InconsistentBlobError,
     Sliver,
     SymbolProof,
     claimed_symbols,
     pair_of_shard,
     primary_bytes,
+    prove_inconsistency,
     recover_sliver,
     secondary_bytes,
     symbol_with_proof,
     verify_symbol,
 )
 from p2pnode.errors import PeerFaultError
+from p2pnode.protocols.inconsistency import Contradiction, contradiction_of
 from wire import limits
 from wire.errors import WireError
 from wire.ids import Axis, BlobId, Digest, PairIndex, ShardIndex
@@ -133,6 +136,19 @@ class PairRecovery:
         crossing = symbol_with_proof(self.metadata, primary, n - 1 - target)
         secondary = recover_sliver(self.metadata, Axis.SECONDARY, n - 1 - target, [crossing, *self._of(Axis.PRIMARY)])
         return primary, secondary
+
+    def contradiction(self) -> Contradiction:
+        """Return the proof that lies in the symbols for which `rebuild` has raised; call it in a worker too."""
+        n, target = self.metadata.n, self.target
+        axis, index, symbols = Axis.PRIMARY, int(target), self._of(Axis.SECONDARY)
+        try:
+            primary = recover_sliver(self.metadata, axis, index, symbols)
+        except InconsistentBlobError:
+            pass
+        else:
+            crossing = symbol_with_proof(self.metadata, primary, n - 1 - target)
+            axis, index, symbols = Axis.SECONDARY, n - 1 - target, [crossing, *self._of(Axis.PRIMARY)]
+        return contradiction_of(self.metadata, prove_inconsistency(self.metadata, axis, index, symbols))
 
     def _of(self, axis: Axis) -> list[SymbolProof]:
         return [symbol for (_, each), symbol in self._symbols.items() if each is axis]

@@ -22,12 +22,14 @@ from testnet.sim.habits.passing import PassingNetwork
 from testnet.sim.machine import NodeParts
 from testnet.sim.world import World
 from wire import limits
+from wire.audit_receipts import SignedAudit
 from wire.challenges import Absent, Challenge, Proven
 from wire.codec import decode
 from wire.errors import WireError
 from wire.evidence import EvidenceList, ListEvidence, TellVerdict, VerdictHeard
 from wire.framing import frame, message_bytes
 from wire.ids import PeerId
+from wire.inconsistency import InconsistencyHeard, InconsistentBlob, TellInconsistent
 from wire.messages import (
     BlobRecord,
     Certified,
@@ -95,6 +97,10 @@ MESSAGES = (
     LossNoted,
     TakeOver,
     TakenOver,
+    SignedAudit,
+    InconsistentBlob,
+    TellInconsistent,
+    InconsistencyHeard,
 )
 """Everything that nodes say to each other on streams."""
 

@@ -52,6 +52,8 @@ class DishonestWriter(BadHabit):
         """Nothing was written yet."""
         super().__init__()
         self.crooked: list[Crooked] = []
+        self.of_no_encoding: set[BlobId] = set()
+        """All that it has ever made of that kind."""
         self.wrongly_taken: list[str] = []
         """What a holder took and must not have: empty as long as holders check what they should."""
         self._sequence = 0
@@ -73,6 +75,7 @@ class DishonestWriter(BadHabit):
         """Have a blob certified whose slivers belong to no encoding, and tell everybody of it."""
         blob = self._new_blob()
         metadata = blob.metadata
+        self.of_no_encoding.add(metadata.blob_id)
         provisional, final = self._leases(metadata.blob_id, metadata.n)
         holders = self.rng.sample(self.peers(), min(metadata.n, len(self.peers())))
         signed: dict[ShardIndex, tuple[PeerId, HolderReceipts]] = {}

@@ -4,8 +4,8 @@ When a receipt leaves an honest node, its pair and its lease must be on that nod
 instant could take them: "signed before it was durable" is found although no crash comes at the wrong moment. Later, at
 each check, the pair must still be there. Every now and then the production store is opened on what a power loss would
 leave of a disk, and must find everything that was promised. Excepted is what a scenario has damaged behind the node's
-back: that it is never served is another judge's matter; and of a node that a scenario lets leave for good what it has
-retracted.
+back: that it is never served is another judge's matter; of a node that a scenario lets leave for good what it has
+retracted; and blobs of no encoding.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from p2pnode.storage.names import PairKey, pair_name, record_name
 from p2pnode.storage.sealed import DamagedFileError
 from p2pnode.storage.store import SliverStore
 from testnet.sim.clock import WALL_EPOCH_S
+from testnet.sim.judges.crooked import crooked_blobs
 from testnet.sim.judges.judgement import Findings, JudgementError
 from testnet.sim.judges.leases import RecordInspector, end_of
 from testnet.sim.judges.pairs import HeldLease, PairInspector, WholePair, held_lease, lease_digest
@@ -73,11 +74,14 @@ class PromiseJudge:
 
     def promised(self, node: str) -> list[PairKey]:
         """Return the pairs for which a node has signed and whose leases have not ended, in order."""
-        ended = self._ended(node)
+        ended, crooked = self._ended(node), crooked_blobs(self._world)
         return sorted(
             key
             for (name, key), promise in self._promises.items()
-            if name == node and self._is_live(name, promise) and promise.number > ended.get(key, -1)
+            if name == node
+            and key.blob_id not in crooked
+            and self._is_live(name, promise)
+            and promise.number > ended.get(key, -1)
         )
 
     async def check(self) -> int:

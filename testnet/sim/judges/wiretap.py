@@ -17,6 +17,7 @@ from wire.challenges import Challenge, Proven
 from wire.codec import decode
 from wire.errors import WireError
 from wire.framing import message_bytes
+from wire.inconsistency import InconsistentBlob
 from wire.messages import (
     Certified,
     Certify,
@@ -47,10 +48,11 @@ _WATCHED = (
     RecoveredSymbols,
     TellLoss,
     LossNoted,
+    InconsistentBlob,
 )
 """What the judges want to hear. All messages that are followed by raw bytes are among them."""
 
-_TAGS = frozenset((0x20, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x2C, 0x2D, 0x70, 0x71, 0x8A, 0x8C, 0x8D, 0x8E))
+_TAGS = frozenset((0x20, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x2C, 0x2D, 0x5A, 0x70, 0x71, 0x8A, 0x8C, 0x8D, 0x8E))
 """The tags of these, so that a page of five hundred member records is not decoded to learn that it is none of them."""
 
 _HEAD_BYTES = limits.LENGTH_PREFIX_BYTES + 2
