@@ -30,6 +30,7 @@ from testnet.sim.habits.crooked_blobs import CrookedBlob, crooked_blob
 from tests import factories
 from tests.factories import peer_id
 from wire.ids import Axis, Digest, PairIndex
+from wire.messages import payload_bytes
 
 N = 7
 
@@ -64,6 +65,7 @@ def test_a_proof_convinces_whoever_checks_it_and_says_what_to_do(rng: random.Ran
     found = proof_against(crooked)
     again = check_contradiction(found.message, found.symbols, crooked.metadata.blob_id)
     assert again == found
+    assert payload_bytes(found.message) == len(found.symbols)
     assert isinstance(again.error, InconsistentDataError)
     assert "to be stored anew from the source" in str(again.error)
 
