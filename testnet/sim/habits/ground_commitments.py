@@ -1,7 +1,7 @@
 """Ground commitments: of many that it could sign for an epoch it signs the one that seems to suit it best.
 
 It keeps half of each sliver. What is asked on a commitment follows from it and from a secret of the asker;
-so it tries one time after the other in its commitment, and guesses the secrets.
+so it tries one number of bytes after the other in its commitment, which are its own word, and guesses the secrets.
 """
 
 from __future__ import annotations
@@ -47,8 +47,10 @@ class GroundCommitments(HalfSlivers):
         envelope = decode(data, Envelope, bytes_max=limits.GOSSIP_BYTES_MAX)
         record = decode(envelope.body, Commitment, bytes_max=limits.RECORD_BYTES_MAX)
         tried = [
-            sign_record(replace(record, time=record.time - back), key=self.parts.identity, network=self.network_name)
-            for back in range(TRIES)
+            sign_record(
+                replace(record, pair_bytes=record.pair_bytes + more), key=self.parts.identity, network=self.network_name
+            )
+            for more in range(TRIES)
         ]
         best = max(tried, key=self._promise)
         self._answer_for(best)
