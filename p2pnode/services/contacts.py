@@ -156,11 +156,11 @@ class Contacts:
         now = self._now()
         connected = self._context.network.connected()
         is_new = self._note(connected, now)
-        for peer_id in sorted(self._connected - self._busy):
-            if now >= self._greet_at.get(peer_id, now):
-                is_new = True
-                self._greet_at[peer_id] = now + GREET_AGAIN_S
-                self._spawn(nursery, peer_id, self._greet_once)
+        due = [each for each in self._connected if now >= self._greet_at.get(each, now) and each not in self._busy]
+        for peer_id in sorted(due):  # Mostly none: all have been greeted.
+            is_new = True
+            self._greet_at[peer_id] = now + GREET_AGAIN_S
+            self._spawn(nursery, peer_id, self._greet_once)
         has_news = self._table.changes != self._seen_changes and len(self._circle) < CONNECTIONS_WANTED
         if now >= self._choose_at or has_news:  # A full circle has no place for a newcomer, and thinking takes long.
             self._choose(now)
@@ -176,9 +176,12 @@ class Contacts:
             if self._table.contact(each.peer_id, now=now, wall=wall, address=each.address, source=each.source):
                 self._context.network.learn_addresses(each.peer_id, self._table.addresses(each.peer_id))
             self._redials.forget(each.peer_id)
-        before, self._connected = self._connected, frozenset(each.peer_id for each in connected)
+        now_connected = frozenset(each.peer_id for each in connected)
+        if now_connected == self._connected:
+            return False
+        self._connected = now_connected
         self._greet_at = {peer_id: at for peer_id, at in self._greet_at.items() if peer_id in self._connected}
-        return self._connected != before
+        return True
 
     # Whom.
 
