@@ -91,6 +91,23 @@ class _SeldomPolled:
         return getattr(self._watcher, name)
 
 
+class _Sleeper:
+    """A task that waits for a moment, unless it is cancelled before."""
+
+    def __init__(self) -> None:
+        self._task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+
+    def wake(self) -> None:
+        """Let the task go on."""
+        if self._task is not None:
+            trio.lowlevel.reschedule(self._task)
+
+    def give_up(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        """Let the moment pass: trio wakes the task itself."""
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
 class SimClock(trio.abc.Clock):
     """Trio's clock for one simulated run, and the queue of the events that are due at a virtual moment."""
 
@@ -122,6 +139,19 @@ class SimClock(trio.abc.Clock):
             return
         self._event_count += 1
         heapq.heappush(self._events, (max(moment, self._now), self._event_count, function))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, as `trio.sleep` does, at a fifth of its cost: that one sets a deadline, and cancels itself.
+
+        Most of what happens in a world in which nothing happens is that somebody has slept.
+        """
+        if self._is_over or not 0 < seconds < math.inf:
+            await trio.sleep(seconds)
+            return
+        await trio.lowlevel.checkpoint_if_cancelled()
+        sleeper = _Sleeper()
+        self.call_at(self._now + seconds, sleeper.wake)
+        await trio.lowlevel.wait_task_rescheduled(sleeper.give_up)
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Carry out what is due before trio's next deadline, until a task can run; else jump to that deadline."""
@@ -229,7 +259,11 @@ class NodeClock:
 
     async def sleep(self, seconds: float) -> None:
         """Wait in virtual time."""
-        await trio.sleep(seconds)
+        clock = trio.lowlevel.current_clock()
+        if isinstance(clock, SimClock):
+            await clock.sleep(seconds)
+        else:
+            await trio.sleep(seconds)
 
     # What the world does to the wall clock.
 
