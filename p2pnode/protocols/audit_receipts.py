@@ -8,6 +8,7 @@ replayed or put off. Times are in seconds: `now` monotonic, `wall` since 1970.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -104,12 +105,17 @@ def open_statement(envelope: Envelope, *, network: str) -> Signed[AuditReceipt]:
         raise PeerFaultError(message) from error
 
 
+class AnswerNotKnownError(PeerFaultError):
+    """We know nothing of the answer, which is nobody's fault: an earlier life of ours may have given it."""
+
+
 class GivenAnswers:
     """What a holder has answered lately, and has signed no receipt for yet."""
 
     def __init__(self) -> None:
         """Nobody has asked."""
-        self._answers: OrderedDict[Digest, tuple[float, AuditReceipt]] = OrderedDict()
+        self._answers: OrderedDict[AuditReceipt, float] = OrderedDict()
+        """When each was given, by what its receipt will say but for the time. One retraction may answer several."""
 
     def __len__(self) -> int:
         """Return how many are remembered."""
@@ -117,24 +123,28 @@ class GivenAnswers:
 
     def note(self, answered: AuditReceipt, *, now: float) -> None:
         """Remember an answer by what its receipt will say; its time is still open."""
-        self._answers[answered.answer] = (now, answered)
+        self._answers[replace(answered, time=0)] = now
         if len(self._answers) > ANSWERS_MAX:
             self._answers.popitem(last=False)
 
     def countersign(
         self, statement: Envelope, *, asker: PeerId, key: SigningKey, network: str, now: float, wall: float
     ) -> Countersigned:
-        """Sign what an asker has signed about an answer of ours. Raises `PeerFaultError`, and signs nothing, else."""
+        """Sign what an asker has signed about an answer of ours.
+
+        Raises `AnswerNotKnownError` for what is not remembered, `PeerFaultError` for what can be of no answer of ours;
+        then nothing is signed.
+        """
         signed = open_statement(statement, network=network)
         said = signed.record
         if {signed.signer_peer, said.auditor} != {asker} or abs(said.time - wall) > limits.CLOCK_SKEW_SECONDS:
             message = f"an audit receipt of another than {asker}, or of another time"
             raise PeerFaultError(message)
-        given_at, answered = self._answers.get(said.answer, (now, None))
-        if answered is None or now - given_at > COUNTERSIGN_WITHIN_S or said != replace(answered, time=said.time):
-            message = f"{asker} wants a receipt for an answer that it was not given, or has one for already"
-            raise PeerFaultError(message)
-        del self._answers[said.answer]
+        answered = replace(said, time=0)
+        if now - self._answers.get(answered, -math.inf) > COUNTERSIGN_WITHIN_S:
+            message = f"no answer of the last minutes is known that says this to {asker}, and has no receipt"
+            raise AnswerNotKnownError(message)
+        del self._answers[answered]
         ours = sign_record(said, key=key, network=network).envelope
         return Countersigned(record=said, statement=statement, countersignature=ours.signature)
 

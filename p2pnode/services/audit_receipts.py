@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 
 from p2pnode.errors import LocalStorageError, P2PNodeError, PeerFaultError
-from p2pnode.protocols.audit_receipts import GivenAnswers, ReceiptBook, Tally, join, receipt_of
+from p2pnode.protocols.audit_receipts import AnswerNotKnownError, GivenAnswers, ReceiptBook, Tally, join, receipt_of
 from p2pnode.protocols.challenge import Question
 from p2pnode.protocols.refusal import RefusalError
 from p2pnode.services.context import Context
@@ -95,6 +95,8 @@ class AuditReceipts:
                 now=context.clock.monotonic(),
                 wall=context.clock.wall(),
             )
+        except AnswerNotKnownError as error:
+            raise RefusalError(RefusalCode.NOT_HELD, str(error)) from error
         except PeerFaultError as error:
             raise RefusalError(RefusalCode.INVALID, str(error)) from error
         self._book.keep(receipt)

@@ -13,6 +13,7 @@ from p2pnode.protocols.audit_receipts import (
     COUNTERSIGN_WITHIN_S,
     RECEIPT_SECONDS,
     RECEIPTS_PER_PEER_MAX,
+    AnswerNotKnownError,
     Countersigned,
     GivenAnswers,
     ReceiptBook,
@@ -96,17 +97,26 @@ def test_of_a_pair_that_is_lost_the_receipt_says_so_and_counts_no_bytes(rng: ran
     assert record.answer == digest_of(retraction.envelope)
 
 
-def refuse(given: GivenAnswers, statement: Envelope, match: str, *, by: int = ASKER, at: float = 1.0) -> None:
+def refuse(
+    given: GivenAnswers,
+    statement: Envelope,
+    match: str,
+    kind: type[PeerFaultError] = PeerFaultError,
+    *,
+    by: int = ASKER,
+    at: float = 1.0,
+) -> None:
     """Check that the holder signs nothing."""
-    with pytest.raises(PeerFaultError, match=match):
+    with pytest.raises(PeerFaultError, match=match) as refused:
         countersign(given, statement, by=by, at=at)
+    assert refused.type is kind
 
 
 def test_a_holder_signs_once_and_only_what_it_has_answered_to_who_asked() -> None:
     given = GivenAnswers()
     given.note(a_receipt(), now=0.0)
     good = stated(a_receipt(time=TIME + 60))
-    refuse(given, stated(a_receipt(2)).envelope, "was not given")
+    refuse(given, stated(a_receipt(2)).envelope, "no answer of the last minutes", AnswerNotKnownError)
     refuse(given, replace(good.envelope, signature=Signature(bytes(64))), "nobody signed")
     refuse(given, replace(good.envelope, body=b"\x90"), "nobody signed")
     refuse(given, good.envelope, "of another than", by=2)
@@ -120,19 +130,30 @@ def test_a_holder_signs_once_and_only_what_it_has_answered_to_who_asked() -> Non
         {"blob_id": factories.blob_id(9)},
         {"holder": peer_id(2)},
     ):
-        refuse(given, stated(a_receipt(**changed)).envelope, "was not given")
+        refuse(given, stated(a_receipt(**changed)).envelope, "no answer of the last minutes", AnswerNotKnownError)
     countersign(given, good.envelope)
-    refuse(given, good.envelope, "has one for already")
+    refuse(given, good.envelope, "no answer of the last minutes", AnswerNotKnownError)
     assert len(given) == 0
 
 
 def test_what_is_put_off_or_of_another_time_is_not_signed() -> None:
     given = GivenAnswers()
     given.note(a_receipt(), now=0.0)
-    refuse(given, stated(a_receipt()).envelope, "was not given", at=COUNTERSIGN_WITHIN_S + 1)
+    late = stated(a_receipt()).envelope
+    refuse(given, late, "no answer of the last minutes", AnswerNotKnownError, at=COUNTERSIGN_WITHIN_S + 1)
     for time in (TIME - limits.CLOCK_SKEW_SECONDS, TIME + limits.CLOCK_SKEW_SECONDS + 2):
         refuse(given, stated(a_receipt(time=time)).envelope, "of another time")
     countersign(given, stated(a_receipt(time=TIME + 1 - limits.CLOCK_SKEW_SECONDS)).envelope)
+
+
+def test_two_that_are_told_of_the_same_retraction_both_have_a_receipt() -> None:
+    """The answer to both is one and the same."""
+    given = GivenAnswers()
+    others = a_receipt(auditor=peer_id(2))
+    given.note(a_receipt(), now=0.0)
+    given.note(others, now=0.0)
+    countersign(given, stated(a_receipt()).envelope)
+    countersign(given, stated(others, by=2).envelope, by=2)
 
 
 def test_a_holder_remembers_few_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +162,7 @@ def test_a_holder_remembers_few_answers(monkeypatch: pytest.MonkeyPatch) -> None
     for number in range(5):
         given.note(a_receipt(number), now=0.0)
     assert len(given) == 3
-    refuse(given, stated(a_receipt(1)).envelope, "was not given")
+    refuse(given, stated(a_receipt(1)).envelope, "no answer of the last minutes", AnswerNotKnownError)
     countersign(given, stated(a_receipt(2)).envelope)
 
 
