@@ -45,7 +45,7 @@ bench-network: setup ## Measure the network layer against its gates (about a qua
 bench-scale: setup ## Measure what nodes keep and send among up to 10,000, and large stores (half an hour).
 	@$(BIN)/python -m benchmarks.scale --plot-traffic docs/scaling-traffic.svg --plot-store docs/scaling-store.svg
 
-bench-repair: setup ## Measure how many bytes repair moves for each byte that was lost (a minute).
+bench-repair: setup ## Measure what repair moves for each byte lost, beside Tahoe-LAFS (a quarter of an hour; it installs that below build).
 	@$(BIN)/python -m benchmarks.repair
 
 bench-commitments: setup ## Measure what an epoch's commitment costs a node with a million pairs (some minutes).

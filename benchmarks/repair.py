@@ -1,7 +1,7 @@
-"""`make bench-repair`: bytes that repair moves for each byte that was lost, in simulation, with production nodes.
+"""`make bench-repair`: bytes that repair moves for each byte that was lost, beside Tahoe-LAFS and beside the theory.
 
-What is moved is what the repairers count: their questions and the answers, proofs included. Prints JSON, one object a
-case; beside each case stands what the code allows at best: S + P - 1 symbols for a pair of S + P.
+Three parts, each left out with its reason where it cannot run: production nodes in simulation, real processes on a
+loopback interface of their own, and Tahoe-LAFS on another one. Prints JSON; ends with 1 when a gate falls short.
 """
 
 from __future__ import annotations
@@ -9,96 +9,108 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
 
-import trio
-
-from p2pnode import bft
-from p2pnode.config import TESTNET
-from p2pnode.node import Node
-from p2pnode.protocols.repair.exchange import symbols_of_pair
-from p2pnode.services.results import RepairReport
-from testnet.sim import users
-from testnet.sim.world import Chores, World, run_world
-
-NODES = 10
-
-SIZES = (5_000, 100_000, 1_000_000, 8_000_000)
-"""Bytes stored: a note, a picture, a blob of one segment, a file of five."""
+from benchmarks import repair_tahoe, repair_theory
+from benchmarks.loopback import AloneError, alone
+from benchmarks.repair_simulated import Case, measure
 
 LOST = (1, 3)
 
-PROFILE = replace(TESTNET, name="bench-repair", audit_every_s=0, repair_rank_step_s=10)
+SIZES = (5_000, 100_000, 1_000_000, 8_000_000)
+"""Bytes stored on ten nodes: a note, a picture, a blob of one segment, a file of five."""
 
-WITHIN_S = 1_200.0
-POLL_S = 2.0
+LARGE_BYTES = 8_000_000
 
+NODES, MANY_NODES = 40, 125
+"""On so many nodes one blob of LARGE_BYTES has 31 and 100 shards, and some nodes hold nothing of it."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """What one case has cost."""
+FILES = 4
 
-    n: int
-    lost: int
-    size: int
-    pairs_rebuilt: int
-    bytes_rebuilt: int
-    bytes_moved: int
-    moved_per_byte: float
-    theory: float
-    """Symbols moved for each symbol of a pair, without proofs."""
-    seconds: float
-    """Virtual, from the loss until all is rebuilt; the long grace of the profile is most of it."""
+MOVED_MAX = {1: 1.25, 3: 1.6}
+"""The gates: bytes moved for each byte lost of blobs of GATED_BYTES and more, by how many of ten nodes are lost."""
+
+GATED_BYTES = 1_000_000
+
+TIMEOUT_S = 1_800.0
 
 
-def _reports(world: World) -> list[RepairReport]:
-    nodes = [machine.node for machine in world.running() if machine.is_ready]
-    return [node.repairs() for node in nodes if isinstance(node, Node)]
+def simulated(seed: int, *, large: Sequence[int]) -> list[Case]:
+    """Measure in simulation: small networks with all sizes, and those of so many nodes with one."""
+    few = [case for lost in LOST for size in SIZES for case in measure(seed, nodes=10, losses=(lost,), size=size)]
+    return few + [case for nodes in large for case in measure(seed, nodes=nodes, losses=LOST, size=LARGE_BYTES)]
 
 
-def measure(seed: int, *, lost: int, size: int) -> Case:
-    """Store something on ten nodes, lose some of them for ever, and wait until nothing is missing."""
-    cases: list[Case] = []
+def on_loopback() -> list[dict[str, Any]]:
+    """Measure real nodes. Raises `AloneError`."""
+    return [_alone("benchmarks.repair_loopback", lost) for lost in LOST]
 
-    async def scenario(world: World) -> None:
-        machines = await world.start_nodes(NODES)
-        result = await users.put(machines[0], world.rng.randbytes(size))
-        await trio.sleep(PROFILE.sync_every_s)
-        started = trio.current_time()
-        for machine in machines[-lost:]:
-            world.kill(machine.name)
-        with trio.fail_after(WITHIN_S):
-            blobs = result.segments + (result.segments > 1)  # A file has a manifest as well.
-            while sum(each.pairs_rebuilt for each in _reports(world)) < lost * blobs:  # noqa: ASYNC110 - it has no event
-                await trio.sleep(POLL_S)
-        found = _reports(world)
-        rebuilt, moved = sum(each.bytes_rebuilt for each in found), sum(each.bytes_moved for each in found)
-        n = result.n
-        cases.append(
-            Case(
-                n=n,
-                lost=lost,
-                size=size,
-                pairs_rebuilt=sum(each.pairs_rebuilt for each in found),
-                bytes_rebuilt=rebuilt,
-                bytes_moved=moved,
-                moved_per_byte=round(moved / rebuilt, 3),
-                theory=round(symbols_of_pair(n) / (bft.secondary_source(n) + bft.primary_source(n)), 3),
-                seconds=round(trio.current_time() - started, 1),
-            )
-        )
 
-    run_world(seed, scenario, profile=PROFILE, chores=Chores(repairs=True))
-    return cases[0]
+def tahoe() -> list[dict[str, Any]]:
+    """Measure Tahoe-LAFS. Raises `AloneError` and `TahoeError`."""
+    program = str(repair_tahoe.install())
+    return [_alone("benchmarks.repair_tahoe", lost, program) for lost in LOST]
+
+
+def _alone(module: str, lost: int, *arguments: str) -> dict[str, Any]:
+    printed = alone(module, *arguments, "--lost", str(lost), "--files", str(FILES), timeout_s=TIMEOUT_S)
+    case: dict[str, Any] = json.loads(printed)
+    return case
+
+
+def _or_why_not(work: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]] | str:
+    """Return what was measured, or why it could not be."""
+    try:
+        return work()
+    except (AloneError, repair_tahoe.TahoeError) as error:
+        return f"left out: {error}"
+
+
+def failures(cases: list[Case], looped: list[dict[str, Any]] | str) -> list[str]:
+    """Return the gates that fall short, a line each."""
+    rows = [
+        (f"simulated, {case.size} bytes, {case.lost} lost", case.lost, max(case.moved_per_byte, case.wire_per_byte))
+        for case in cases
+        if case.wire_per_byte is not None and case.size >= GATED_BYTES
+    ]
+    if not isinstance(looped, str):
+        rows += [(f"on loopback, {case['lost']} lost", case["lost"], case["looped_per_byte"]) for case in looped]
+    return [
+        f"{what}: {moved} bytes for each byte, {MOVED_MAX[lost]} may be"
+        for what, lost, moved in rows
+        if moved > MOVED_MAX[lost]
+    ]
 
 
 def main() -> None:
-    """Measure each case, and print all of them."""
+    """Measure, and print all of it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="decides who is asked for what")
+    parser.add_argument("--seed", type=int, default=0, help="decides who is asked for what, in simulation")
+    parser.add_argument("--quick", action="store_true", help="ten simulated nodes only")
+    parser.add_argument("--many", action="store_true", help="125 simulated nodes too, many minutes of CPU time")
     options = parser.parse_args()
-    cases = [measure(options.seed, lost=lost, size=size) for lost in LOST for size in SIZES]
-    sys.stdout.write(json.dumps([asdict(case) for case in cases], indent=2) + "\n")
+    large = [] if options.quick else [NODES, MANY_NODES] if options.many else [NODES]
+    cases = simulated(options.seed, large=large)
+    looped: list[dict[str, Any]] | str = "left out: --quick" if options.quick else _or_why_not(on_loopback)
+    peer: list[dict[str, Any]] | str = "left out: --quick" if options.quick else _or_why_not(tahoe)
+    missed = failures(cases, looped)
+    found = {
+        "simulated": [asdict(case) for case in cases],
+        "on loopback": looped,
+        "Tahoe-LAFS on loopback": peer,
+        "theory": [
+            {"n": n, "lost": lost, **asdict(way)}
+            for n in sorted({case.n for case in cases})
+            for lost in LOST
+            for way in repair_theory.ways(n, lost)
+        ],
+        "gates missed": missed,
+    }
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    if missed:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
