@@ -42,7 +42,7 @@ bench-coding: setup ## Measure our erasure coding against the public encoders (n
 bench-network: setup ## Measure the network layer against its gates (about a quarter of an hour).
 	@$(BIN)/python -m benchmarks.network
 
-bench-scale: setup ## Measure what nodes keep and send among up to 10,000, and large stores (half an hour).
+bench-scale: setup ## Measure what nodes keep and send among up to 10,000, and large stores (three quarters of an hour).
 	@$(BIN)/python -m benchmarks.scale --plot-traffic docs/scaling-traffic.svg --plot-store docs/scaling-store.svg
 
 bench-repair: setup ## Measure what repair moves for each byte lost, beside Tahoe-LAFS (a quarter of an hour; it installs that below build).

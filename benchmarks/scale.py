@@ -3,7 +3,7 @@
 Networks of 10, 100 and 1,000 members are simulated whole, one of 10,000 as a sample (see `scale_network.py`); stores
 are filled on real files. Beyond that lines are extrapolated, and say so. Ends with 1 when a gate falls short: a node of
 a thousand that does nothing sends less than 4 KB a second, and a thousand members know each other within two record
-periods. Run: `make bench-scale`, about half an hour on an idle core and 4 GB of memory.
+periods. Run: `make bench-scale`, about three quarters of an hour on an idle core and 5 GB of memory.
 """
 
 from __future__ import annotations
