@@ -61,9 +61,15 @@ async def a_holder_that_drops_a_tenth(run: Run) -> None:
 @scenario(FaultKind.BYZANTINE, profile=_BY_HAND)
 async def a_holder_that_precomputes(run: Run) -> None:
     """It keeps the answer to one question of its own about each sliver: of all that may be asked one in 35 at n = 7."""
-    bad = await _start(run, Precomputed(run.rng.choice((Bluff.SILENT, Bluff.FALSE))))
+    bluff = run.rng.choice((Bluff.SILENT, Bluff.FALSE))
+    bad = await _start(run, Precomputed(bluff))
     await run.must_put("n0", HEALTHY)
     await _demand_met(run, bad, pass_rate=_rate_of(4, n=run.nodes))
+    if bluff is Bluff.FALSE and not run.world.is_honest(bad):  # Nobody else has asked it: they hear of it.
+        await run.wait(10.0, 20.0)
+        for name in [each for each in run.names() if run.world.is_honest(each)]:
+            found = run.machine(name).node.evidence.listed()
+            _demand(run, bool(found), f"{name} knows no evidence against {bad}, which has lied")
     await run.demand_progress()
 
 
