@@ -54,9 +54,7 @@ def proof_against(crooked: CrookedBlob) -> Contradiction:
 
 def a_proof(number: int) -> Contradiction:
     """Return something that stands for a checked proof against blob `number`."""
-    blob = encode(b"x", n=4)
     message = proof_against(crooked_of(random.Random(1))).message
-    del blob
     return Contradiction(factories.blob_id(number), message, b"")
 
 
