@@ -72,17 +72,17 @@ class _Watcher(Protocol):
 
 
 class _SeldomPolled:
-    """Trio's watcher of file descriptors, which looks at them in few turns, and whenever nothing else goes on."""
+    """Trio's watcher of file descriptors, which looks at them in few turns, and in those in which it has to."""
 
-    def __init__(self, watcher: _Watcher, is_idle: Callable[[], bool]) -> None:
+    def __init__(self, watcher: _Watcher, has_to: Callable[[], bool]) -> None:
         self._watcher = watcher
-        self._is_idle = is_idle
+        self._has_to = has_to
         self._turns = 0
 
     def get_events(self, timeout: float) -> Sequence[object]:
         """Return what trio is to handle in this turn; the clock never lets it wait."""
         self._turns += 1
-        if self._turns % _POLL_EVERY_TURNS and not self._is_idle():
+        if self._turns % _POLL_EVERY_TURNS and not self._has_to():
             return ()
         return self._watcher.get_events(timeout)
 
@@ -124,7 +124,10 @@ class SimClock(trio.abc.Clock):
     def start_clock(self) -> None:
         """Begin at 0: trio calls this once its loop exists."""
         runner: Any = trio_run.GLOBAL_RUN_CONTEXT.runner
-        runner.io_manager = _SeldomPolled(runner.io_manager, lambda: self._idle_turns > 0)
+        calls = runner.entry_queue  # What `run_sync_soon` was asked for: trio wakes itself for it.
+        runner.io_manager = _SeldomPolled(
+            runner.io_manager, lambda: bool(self._idle_turns or calls.queue or calls.idempotent_queue)
+        )
 
     def current_time(self) -> float:
         """Return the virtual second."""
