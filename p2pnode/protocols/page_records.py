@@ -190,8 +190,9 @@ def certificate_order(certificate: Signed[Certificate]) -> tuple[int, Digest]:
 
 
 def _promises_of_certificate(certificate: Signed[Certificate]) -> Iterator[tuple[Pair, PeerId, Promise]]:
+    name = certificate.digest  # A hash over all of it: not once for each holder.
     for holder in certificate.record.holders:
-        yield from _promises(certificate.digest, certificate.record.page, holder)
+        yield from _promises(name, certificate.record.page, holder)
 
 
 def _promises(name: Digest, page: GroupPage, holder: HolderReceipts) -> Iterator[tuple[Pair, PeerId, Promise]]:
