@@ -8,7 +8,9 @@ import pytest
 import trio
 
 from p2pnode import bft, node
+from p2pnode.coding import encode
 from p2pnode.errors import P2PNodeError
+from p2pnode.protocols.repair.exchange import PairRecovery
 from p2pnode.services.commit import CertifiedPage, Committer
 from p2pnode.services.put import Putter, Written
 from p2pnode.storage.quota import Reservation
@@ -20,6 +22,7 @@ from testnet.sim.users import put
 from testnet.sim.world import NETWORK_NAME
 from tests.simulation.judged import DATA_BYTES, HOLDER, NODES, READER, WRITER, Court, OnShelf, hold_court, judgement
 from wire import limits
+from wire.ids import Axis, ShardIndex
 from wire.protocol_ids import NetworkNames
 from wire.references import Reference, ReferenceKind
 
@@ -173,6 +176,22 @@ def test_a_table_without_a_named_limit_must_stay_small(seed: int, table: object)
         hold_court(seed, play)
     else:
         assert judgement(seed, play, says="has 65 entries, 64 are allowed").subject == "Node._planted[]"
+
+
+@pytest.mark.parametrize("count", [tables.UNNAMED_MAX + 1, 2 * limits.SHARDS_MAX + 1])
+def test_a_table_of_what_is_under_way_has_a_limit_of_its_own(seed: int, count: int) -> None:
+    recovery = PairRecovery(encode(b"x", n=4).metadata, ShardIndex(0))
+    recovery.bad |= {(ShardIndex(number), Axis.PRIMARY) for number in range(count)}
+
+    async def play(court: Court) -> None:
+        for machine in court.world.running():
+            vars(machine.node)["_planted"] = recovery
+        await court.check_only(tables.NAME)
+
+    if count <= 2 * limits.SHARDS_MAX:
+        hold_court(seed, play)
+    else:
+        assert judgement(seed, play, says=f"has {count} entries").subject == "PairRecovery.bad"
 
 
 def test_every_table_that_is_named_exists_in_a_node(seed: int) -> None:
