@@ -94,8 +94,6 @@ class MemberTable:
         """The failure domains of all, once somebody has asked; None when somebody came, went or moved since."""
         self._counted_tags: tuple[PeerId, ...] = ()
         """Whose tags counted when they were worked out."""
-        self._tagged: dict[PeerId, None] = {}
-        """The members that have a tag."""
         self.condemned: frozenset[PeerId] = frozenset()
         """Who counts as lost whatever it says, whether it is a member just now or not."""
 
@@ -129,14 +127,14 @@ class MemberTable:
             self.summary.flip(peer_id, known.record.sequence)
             self.summary.flip(peer_id, record.sequence)
             if (record.domain_tag, record.addresses) != (known.record.domain_tag, known.record.addresses):
-                self._has_moved(peer_id, record)
+                self._domains = None
             known.signed, known.renewed_at, known.heard_at = signed, renewed_at, now
             self._note_signs(known, now)
             return True
         if len(self._members) >= limits.MEMBERS_KEPT_MAX and not self._make_room(peer_id, record, now):
             return False
         self._members[peer_id] = member = Member(signed, renewed_at, now, Pulse(self._strangers.heard_at))
-        self._has_moved(peer_id, record)
+        self._domains = None
         self._note_signs(member, now)
         if peer_id in self.condemned:
             member.pulse.tell(Event.CONDEMNED)
@@ -217,7 +215,8 @@ class MemberTable:
         Domains with one operator's tag are one. The tag of a newcomer waits until it is vetted, or anybody with a
         machine in each of many networks could make one domain of them all.
         """
-        counted = tuple(peer_id for peer_id in self._tagged if self.is_vetted(peer_id, wall=wall))
+        tagged = (peer_id for peer_id, member in self.members() if member.record.domain_tag)
+        counted = tuple(peer_id for peer_id in tagged if self.is_vetted(peer_id, wall=wall))
         if self._domains is None or counted != self._counted_tags:
             tags = {peer_id: self._members[peer_id].record.domain_tag for peer_id in counted}
             others = [(peer_id, member.whereabouts, tags.get(peer_id, "")) for peer_id, member in self.members()]
@@ -339,13 +338,6 @@ class MemberTable:
         member = self._members.get(peer_id)
         return self._strangers if member is None else member.pulse
 
-    def _has_moved(self, peer_id: PeerId, record: MemberRecord) -> None:
-        """Take note that a member has come, or says something else of where it is, or of whose it is."""
-        self._domains = None
-        self._tagged.pop(peer_id, None)
-        if record.domain_tag:
-            self._tagged[peer_id] = None
-
     def _note_signs(self, member: Member, now: float) -> None:
         """Take a new record for what it says of its signer's life: that it lived then, and whether it will be away."""
         member.pulse.heard(member.renewed_at)
@@ -368,8 +360,7 @@ class MemberTable:
                 return False
             leaving = found
         self.summary.flip(leaving, self._members.pop(leaving).record.sequence)
-        self._tagged.pop(leaving, None)
-        self._in_order = self._domains = None
+        self._in_order = None
         self.changes += 1
         return True
 
