@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 # Variables that are given on the command line reach the recipes' environment: PYTHON, FILE, CC.
 
-.PHONY: help setup demo test mutants deleted-lines test-deep big-sim coverage big interop bench-coding bench-commitments bench-network bench-placement bench-repair bench-scale sanitize check clean
+.PHONY: help setup demo test mutants deleted-lines test-deep big-sim coverage big interop bench-coding bench-commitments bench-network bench-placement bench-proofs bench-repair bench-scale sanitize check clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-repair: setup ## Measure what repair moves for each byte lost, beside Taho
 
 bench-commitments: setup ## Measure what an epoch's commitment costs a node with a million pairs (some minutes).
 	@$(BIN)/python -m benchmarks.commitments
+
+bench-proofs: setup ## Measure what an audit of twenty slivers costs who asks (some seconds).
+	@$(BIN)/python -m benchmarks.proofs
 
 bench-placement: setup ## Measure what placement moves and costs, and draw the plot (about a minute).
 	$(BIN)/python -m benchmarks.placement --plot docs/scaling-placement.svg

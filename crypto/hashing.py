@@ -18,6 +18,9 @@ _TAGGED_PERSON = b"p2pnode-tagged"
 """BLAKE2b personalisation. It makes tagged hashes another function than the bare one, so that no file, whatever its
 content, has a bare hash which equals a tagged one."""
 
+_TAGGED = blake2b(digest_size=HASH_BYTES, person=_TAGGED_PERSON)
+"""Never updated itself, so threads may share it."""
+
 _LENGTH_BYTES = 8
 
 
@@ -31,8 +34,9 @@ def tagged_hash(tag: bytes, *parts: bytes) -> bytes:
 
     Every piece is preceded by its length as u64le, so the input can be read back in one way only.
     """
-    state = blake2b(digest_size=HASH_BYTES, person=_TAGGED_PERSON)
+    pieces: list[bytes] = []
     for piece in (tag, *parts):
-        state.update(len(piece).to_bytes(_LENGTH_BYTES, "little"))
-        state.update(piece)
+        pieces += (len(piece).to_bytes(_LENGTH_BYTES, "little"), piece)
+    state = _TAGGED.copy()
+    state.update(b"".join(pieces))  # One call: most parts are short.
     return state.digest()

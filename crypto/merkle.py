@@ -213,6 +213,8 @@ def _fold(node: bytes, *, index: int, count: int, proof: MerkleProof) -> bytes:
         if len(sibling) != HASH_BYTES:  # An inner node is the hash of exactly two nodes.
             message = f"a sibling of {len(sibling)} bytes in a proof, not {HASH_BYTES}"
             raise BadProofError(message)
-        node = node_hash(sibling, node) if position % 2 else node_hash(node, sibling)
+        state = _NODE.copy()  # As in `hash_leaves`, the loop is written out for speed.
+        state.update(sibling + node if position % 2 else node + sibling)
+        node = state.digest()
         position >>= 1
     return node

@@ -14,6 +14,7 @@ from crypto.keys import SigningKey
 from crypto.peer_id import peer_id_of, peer_id_to_text
 from p2pnode.protocols.leases import BlobGroup, blob_page
 from p2pnode.protocols.receipts import make_batch, pairs_of, shard_set
+from wire.audit_receipts import AuditedPair, Outcome
 from wire.commitments import Commitment
 from wire.ids import BlobId, Digest, FileSalt, LeaseTarget, PeerId, PublicKey, ShardIndex
 from wire.messages import BlobRecord, Certify, CommitLease, ExchangeMembers, Members, StorePair
@@ -325,4 +326,18 @@ def blob_record(target: BlobId | None = None) -> BlobRecord:
         certificates=(signed_certificate(target).envelope,),
         holders=(),
         retractions=(),
+    )
+
+
+def audited_pair(number: int = 1, *, time: int = TIME) -> AuditedPair:
+    """Return what answer `number` has shown of a pair."""
+    return AuditedPair(
+        time=time,
+        blob_id=blob_id(),
+        shard=ShardIndex(2),
+        lease=digest(1),
+        base=digest(2),
+        answer=digest(100 + number),
+        outcome=Outcome.PROVEN,
+        pair_bytes=700,
     )

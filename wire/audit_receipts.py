@@ -1,4 +1,4 @@
-"""Audit receipts: what an asker and a holder agree on after an audit, signed by both of them.
+"""Audit receipts: what an asker and a holder agree on after audits, signed by both of them.
 
 Neither signature is worth anything without the other: an asker alone could make up earnings of a friend, a holder alone
 its own.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wire import limits
-from wire.codec import Fixed, Nested, UInt, wire_type
-from wire.ids import BlobId, Digest, PeerId
+from wire.codec import Fixed, ListOf, Nested, UInt, wire_type
+from wire.ids import BlobId, Digest, PeerId, Signature
 from wire.records import Envelope, Time, Version1
 
 
@@ -23,18 +23,15 @@ class Outcome(enum.IntEnum):
     LOST = 1
 
 
-@wire_type(0x7E)
+@wire_type(0x90)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditReceipt:
-    """What came of one audit; both sides sign the same bytes, each with its identity key.
+class AuditedPair:
+    """What one question has shown.
 
     `lease` names what the pair is kept for, so that its owner is known to whoever has the lease; `base` and `answer`
     what was asked on and what the holder signed as its answer.
     """
 
-    version: Version1 = 1
-    auditor: Annotated[PeerId, Fixed(PeerId)]
-    holder: Annotated[PeerId, Fixed(PeerId)]
     time: Time
     blob_id: Annotated[BlobId, Fixed(BlobId)]
     shard: Annotated[int, UInt(limits.SHARDS_MAX - 1)]
@@ -45,9 +42,28 @@ class AuditReceipt:
     pair_bytes: Annotated[int, UInt(2 * limits.SLIVER_BYTES_MAX)]
 
 
+@wire_type(0x7E)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReceipt:
+    """What came of one question or more to one holder; both sides sign the same bytes, each with its identity key."""
+
+    version: Version1 = 1
+    auditor: Annotated[PeerId, Fixed(PeerId)]
+    holder: Annotated[PeerId, Fixed(PeerId)]
+    audits: Annotated[tuple[AuditedPair, ...], ListOf(Nested(AuditedPair), limits.AUDITS_PER_RECEIPT_MAX, low=1)]
+
+
 @wire_type(0x7F)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedAudit:
-    """An AuditReceipt as one side has signed it: the auditor's asks for the holder's, which is the answer."""
+    """An AuditReceipt as the auditor has signed it, who asks for the holder's signature."""
 
     statement: Annotated[Envelope, Nested(Envelope)]
+
+
+@wire_type(0x91)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Countersignature:
+    """The holder's signature over the same bytes."""
+
+    signature: Annotated[Signature, Fixed(Signature)]

@@ -100,7 +100,7 @@ class Fixed:
             got = f"{len(plain)} bytes" if isinstance(plain, bytes) else type(plain).__name__
             message = f"{where}: expected {self.kind.length} bytes, got {got}"
             raise WireError(message)
-        return self.kind(plain)
+        return bytes.__new__(self.kind, plain)  # Its own check of the length would be the second one.
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,9 @@ CHALLENGE_SYMBOLS_MAX = 4
 """Symbols that one challenge asks for. Who kept half of a sliver knows a third of its n symbols, and all four of
 them in one challenge of eighty; who kept nothing knows none."""
 
+AUDITS_PER_RECEIPT_MAX = 20
+"""Questions that one audit receipt speaks of: beyond that its two signatures are next to nothing for each of them."""
+
 NEIGHBOURS_MAX = 2
 """Entries that a commitment is shown to have beside the place of a pair that it has not: one before, one behind."""
 

@@ -1,14 +1,14 @@
-"""Audit receipts: what the two sides of an audit sign together, when each of them does, and how long they keep it.
+"""Audit receipts: what the two sides of audits sign together, when each of them does, and how long they keep it.
 
-Rules: the auditor signs first, for a receipt speaks for the holder: one that does not countersign has nothing, one that
-keeps its own signature back has what it would have had anyway, and the score of nobody depends on it. A holder signs
-only what it has answered itself in this life, once, to who asked it, and soon: so nothing is signed that was forged,
-replayed or put off. Times are in seconds: `now` monotonic, `wall` since 1970.
+Rules: one receipt speaks of several questions to one holder, which an auditor gathers. The auditor signs first, for a
+receipt speaks for the holder: one that does not countersign has nothing, one that keeps its own signature back has what
+it would have had anyway, and the score of nobody depends on it. A holder signs only what it has answered itself in this
+life, once, to who asked it, and within two epochs: so nothing is signed that was forged, replayed or put off. Times are
+in seconds: `now` monotonic, others since 1970.
 """
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -20,39 +20,45 @@ from crypto.signing import BadSignatureError
 from p2pnode.errors import PeerFaultError
 from p2pnode.protocols.challenge import Question
 from wire import limits
-from wire.audit_receipts import AuditReceipt, Outcome
+from wire.audit_receipts import AuditedPair, AuditReceipt, Outcome
 from wire.challenges import Absent, Proven
+from wire.codec import decode
 from wire.errors import WireError
 from wire.ids import Digest, PeerId, PublicKey, Signature
 from wire.records import Envelope
-from wire.signed import Signed, digest_of, open_envelope, sign_record
+from wire.signed import Signed, digest_of, open_decoded, peer_of, sign_record
 
-COUNTERSIGN_WITHIN_S = 120.0
-"""How long a holder remembers what it has answered: several times what a question may take."""
+GATHERED_EPOCHS = 1
+"""So many epochs after the first answer of a holder its receipt is asked for, unless it is full earlier. At leisure two
+questions come together; of who holds pairs of a large file that was written just now, as many as a receipt has room
+for. What is gathered is lost when either side stops, so more than that costs more than it saves."""
 
-ANSWERS_MAX = 1_024
-"""Answers that a holder remembers, about 500 bytes each; the oldest make room, and have no receipt then."""
+REMEMBERED_EPOCHS = 2
+"""How long a holder remembers what it has answered: what an auditor gathers, and as long again for one that is late."""
 
-RECEIPTS_PER_PEER_MAX = 32
-"""Receipts that are kept of audits of one peer by us, and as many of its audits of us: about a day of regular audits
-of one that shares pages with us. A ledger takes each in when it comes, and looks here after a restart."""
+ANSWERS_MAX = 4_096
+"""Answers that a holder remembers, about 600 bytes each; the oldest make room, and have no receipt then. One asker has
+no more than its questions of two epochs."""
+
+RECEIPTS_PER_PEER_MAX = 8
+"""Receipts that are kept of audits of one peer by us, and as many of its audits of us: of regular audits of one that
+shares pages with us, a third of a day. A ledger takes each in when it comes, and looks here after a restart."""
 
 PEERS_MAX = 1_024
-"""Peers times directions of which receipts are kept: 20 MB in all at worst; who was heard of longest ago makes room."""
+"""Peers times directions of which receipts are kept: 26 MB in all at worst; who was heard of longest ago makes room. As
+many holders have answers that wait for their receipt."""
 
 RECEIPTS_MAX = RECEIPTS_PER_PEER_MAX * PEERS_MAX
 """Receipts that are kept in all."""
 
 RECEIPT_SECONDS = limits.LEASE_SECONDS_MAX + 2 * limits.CLOCK_SKEW_SECONDS
-"""How long a receipt is kept: by then every lease is over that the pair was kept for when it was audited."""
+"""How long a receipt is kept: by then every lease is over that a pair was kept for when it was audited."""
 
 
-def receipt_of(question: Question, answer: Proven | Absent, *, pair_bytes: int, time: int) -> AuditReceipt:
-    """Return what both sides say of an audit: `pair_bytes` of a pair that was proven, of one that is lost nothing."""
+def shown_by(question: Question, answer: Proven | Absent, *, pair_bytes: int, time: int) -> AuditedPair:
+    """Return what both sides say of an answer: `pair_bytes` of a pair that was proven, of one that is lost nothing."""
     is_proven = isinstance(answer, Proven)
-    return AuditReceipt(
-        auditor=question.challenger,
-        holder=question.prover,
+    return AuditedPair(
         time=time,
         blob_id=question.blob_id,
         shard=question.shard,
@@ -85,68 +91,134 @@ class Countersigned:
         """What it is known by: a hash over the bytes that both have signed."""
         return Digest(tagged_hash(b"p2pnode/audit receipt", self.statement.body))
 
-
-def join(statement: Signed[AuditReceipt], answer: Envelope, *, network: str) -> Countersigned:
-    """Put the auditor's signature and the holder's together. Raises `PeerFaultError` for anything but that one."""
-    signed = open_statement(answer, network=network)
-    if signed.signer_peer != statement.record.holder or signed.envelope.body != statement.envelope.body:
-        message = f"{signed.signer_peer} signed something else than the audit of {statement.record.holder}"
-        raise PeerFaultError(message)
-    signature = signed.envelope.signature
-    return Countersigned(record=statement.record, statement=statement.envelope, countersignature=signature)
+    @property
+    def time(self) -> int:
+        """When the last of its audits was."""
+        return max(each.time for each in self.record.audits)
 
 
-def open_statement(envelope: Envelope, *, network: str) -> Signed[AuditReceipt]:
-    """Open what one side has signed. Raises `PeerFaultError`."""
+def join(statement: Signed[AuditReceipt], signature: Signature, *, network: str) -> Countersigned:
+    """Put the auditor's signature and the holder's together. Raises `PeerFaultError` for any but that one."""
+    receipt = Countersigned(record=statement.record, statement=statement.envelope, countersignature=signature)
     try:
-        return open_envelope(envelope, AuditReceipt, network=network)
-    except (WireError, BadSignatureError) as error:
-        message = f"an audit receipt that nobody signed: {error}"
+        open_decoded(receipt.by_holder, statement.record, network=network)
+    except BadSignatureError as error:
+        message = f"{statement.record.holder} did not sign what its audits have shown: {error}"
         raise PeerFaultError(message) from error
+    return receipt
 
 
 class AnswerNotKnownError(PeerFaultError):
-    """We know nothing of the answer, which is nobody's fault: an earlier life of ours may have given it."""
+    """We know nothing of an answer, which is nobody's fault: an earlier life of ours may have given it."""
+
+
+class GatheredAudits:
+    """What holders have shown an auditor, who has not asked for their receipts yet."""
+
+    def __init__(self, *, epoch_s: float) -> None:
+        """Nobody has shown anything."""
+        self._gather_s = GATHERED_EPOCHS * epoch_s
+        self._gathered: OrderedDict[PeerId, dict[AuditedPair, AuditedPair]] = OrderedDict()
+        """Of each holder, in the order of their first ones, and by what each says but for the time: one retraction may
+        answer twice. Never more of one holder than a receipt has room for."""
+        self._since: dict[PeerId, float] = {}
+
+    def __len__(self) -> int:
+        """Return of how many holders there is something."""
+        return len(self._gathered)
+
+    def add(self, holder: PeerId, audited: AuditedPair, *, now: float) -> bool:
+        """Take in what a holder has shown; tell whether it makes a full receipt, which must be taken at once."""
+        if holder not in self._gathered:
+            self._gathered[holder] = {}
+            self._since[holder] = now
+            if len(self._gathered) > PEERS_MAX:
+                gone, _ = self._gathered.popitem(last=False)
+                del self._since[gone]
+        audits = self._gathered[holder]
+        audits[replace(audited, time=0)] = audited
+        return len(audits) == limits.AUDITS_PER_RECEIPT_MAX
+
+    def due(self, *, now: float) -> list[PeerId]:
+        """Return whose receipts it is time to ask for, who has waited longest first."""
+        return [holder for holder, since in self._since.items() if now - since >= self._gather_s]
+
+    def take(self, holder: PeerId) -> tuple[AuditedPair, ...]:
+        """Return what a holder has shown, and let go of it."""
+        self._since.pop(holder, None)
+        return tuple(self._gathered.pop(holder, {}).values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    at: float
+    """Monotonic."""
+    time: int
+    """By our own wall clock."""
 
 
 class GivenAnswers:
     """What a holder has answered lately, and has signed no receipt for yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, epoch_s: float) -> None:
         """Nobody has asked."""
-        self._answers: OrderedDict[AuditReceipt, float] = OrderedDict()
-        """When each was given, by what its receipt will say but for the time. One retraction may answer several."""
+        self._remember_s = REMEMBERED_EPOCHS * epoch_s
+        self._answers: OrderedDict[tuple[PeerId, AuditedPair], _Given] = OrderedDict()
+        """By who asked and what a receipt will say but for the time. One retraction may answer several."""
 
     def __len__(self) -> int:
         """Return how many are remembered."""
         return len(self._answers)
 
-    def note(self, answered: AuditReceipt, *, now: float) -> None:
-        """Remember an answer by what its receipt will say; its time is still open."""
-        self._answers[replace(answered, time=0)] = now
+    def note(self, asker: PeerId, answered: AuditedPair, *, now: float) -> None:
+        """Remember an answer to an asker by what a receipt will say, with the time of our own clock."""
+        answer = (asker, replace(answered, time=0))
+        self._answers[answer] = _Given(now, answered.time)
+        self._answers.move_to_end(answer)  # It may be there: a lost pair that was asked about again.
         if len(self._answers) > ANSWERS_MAX:
             self._answers.popitem(last=False)
 
     def countersign(
-        self, statement: Envelope, *, asker: PeerId, key: SigningKey, network: str, now: float, wall: float
+        self, statement: Envelope, *, asker: PeerId, key: SigningKey, network: str, now: float
     ) -> Countersigned:
-        """Sign what an asker has signed about an answer of ours.
+        """Sign what an asker has signed about answers of ours.
 
-        Raises `AnswerNotKnownError` for what is not remembered, `PeerFaultError` for what can be of no answer of ours;
-        then nothing is signed.
+        Raises `AnswerNotKnownError` when one of them is not remembered, `PeerFaultError` for what can be of no answers
+        of ours; then nothing is signed. A signature is checked after everything else, and uses up the answers though it
+        is false: so each check of one was paid for by a question.
         """
-        signed = open_statement(statement, network=network)
-        said = signed.record
-        if {signed.signer_peer, said.auditor} != {asker} or abs(said.time - wall) > limits.CLOCK_SKEW_SECONDS:
-            message = f"an audit receipt of another than {asker}, or of another time"
+        try:
+            said = decode(statement.body, AuditReceipt, bytes_max=limits.RECORD_BYTES_MAX)
+        except WireError as error:
+            message = f"not an audit receipt: {error}"
+            raise PeerFaultError(message) from error
+        own = peer_of(PublicKey(key.public))
+        if (peer_of(statement.signer), said.auditor, said.holder) != (asker, asker, own):
+            message = f"an audit receipt of others than {asker} and {own}"
             raise PeerFaultError(message)
-        answered = replace(said, time=0)
-        if now - self._answers.get(answered, -math.inf) > COUNTERSIGN_WITHIN_S:
-            message = f"no answer of the last minutes is known that says this to {asker}, and has no receipt"
+        answers = {(asker, replace(each, time=0)): each.time for each in said.audits}
+        if len(answers) < len(said.audits):
+            message = "an audit receipt that says the same answer twice"
+            raise PeerFaultError(message)
+        if not all(self._is_remembered(answer, time=time, now=now) for answer, time in answers.items()):
+            message = f"no answers of the last two epochs are known that say all this to {asker}, and have no receipt"
             raise AnswerNotKnownError(message)
-        del self._answers[answered]
+        for answer in answers:
+            del self._answers[answer]
+        try:
+            open_decoded(statement, said, network=network)
+        except BadSignatureError as error:
+            message = f"an audit receipt that {asker} did not sign: {error}"
+            raise PeerFaultError(message) from error
         ours = sign_record(said, key=key, network=network).envelope
         return Countersigned(record=said, statement=statement, countersignature=ours.signature)
+
+    def _is_remembered(self, answer: tuple[PeerId, AuditedPair], *, time: int, now: float) -> bool:
+        """Tell whether we gave an answer lately, and at this time, as far as clocks agree."""
+        given = self._answers.get(answer)
+        if given is None or now - given.at > self._remember_s:
+            return False
+        return abs(time - given.time) <= limits.CLOCK_SKEW_SECONDS
 
 
 @dataclass(slots=True)
@@ -163,12 +235,12 @@ class ReceiptChanges:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many receipts are kept that a peer has a part in."""
+    """Of how many audits that a peer has a part in receipts are kept."""
 
     of_it: int
-    """Of audits of it, by us."""
+    """Audits of it, by us."""
     by_it: int
-    """Of its audits of us."""
+    """Its audits of us."""
 
 
 class ReceiptBook:
@@ -186,13 +258,16 @@ class ReceiptBook:
         return sum(map(len, self._kept.values()))
 
     def tally(self, peer_id: PeerId) -> Tally:
-        """Return how many are kept that a peer has a part in."""
-        return Tally(len(self._kept.get((peer_id, True), ())), len(self._kept.get((peer_id, False), ())))
+        """Return of how many audits that a peer has a part in receipts are kept."""
+        return Tally(of_it=self._audits((peer_id, True)), by_it=self._audits((peer_id, False)))
+
+    def _audits(self, side: tuple[PeerId, bool]) -> int:
+        return sum(len(each.record.audits) for each in self._kept.get(side, ()))
 
     def all(self) -> list[Countersigned]:
         """Return what is kept, by time."""
         found = [each for receipts in self._kept.values() for each in receipts]
-        return sorted(found, key=lambda each: (each.record.time, each.name))
+        return sorted(found, key=lambda each: (each.time, each.name))
 
     def keep(self, receipt: Countersigned) -> None:
         """Keep a receipt that we have signed one side of; the oldest of its peer makes room."""
@@ -220,7 +295,7 @@ class ReceiptBook:
     def forget(self, *, wall: float) -> None:
         """Let go of what is over."""
         for side, receipts in list(self._kept.items()):
-            over = [each for each in receipts if each.record.time + RECEIPT_SECONDS < wall]
+            over = [each for each in receipts if each.time + RECEIPT_SECONDS < wall]
             for each in over:
                 receipts.remove(each)
                 self._drop(each)

@@ -127,6 +127,8 @@ class Auditor:
                 for due in self._schedule.due(now=now, chance=self._chance()):
                     if due.peer_id in connected or self._is_worth_a_dial(due, now=now):
                         await nursery.start(self._audit_due, due)
+                for holder in self.receipts.due():
+                    await nursery.start(self._ask_for_receipt, holder)
 
     def _is_worth_a_dial(self, due: Due, *, now: float) -> bool:
         """Tell whether a holder is asked though it is not connected: soon after its receipt, while it seems to be here.
@@ -142,6 +144,11 @@ class Auditor:
                 await self._audit(due.peer_id, await self._must_choose(due.peer_id, due.page), is_due=True)
             except (NotFoundError, LocalStorageError) as error:
                 log.debug("no audit of %s: %s", due.peer_id, error)
+
+    async def _ask_for_receipt(self, holder: PeerId, *, task_status: trio.TaskStatus[None]) -> None:
+        async with self._slots:
+            task_status.started()
+            await self.receipts.ask_for(holder)
 
     async def audit(self, peer_id: PeerId) -> Audited:
         """Ask a peer about one pair that it has signed for, and score what comes of it.
@@ -203,7 +210,7 @@ class Auditor:
         if verdict is not Verdict.OK:
             log.warning("%s did not prove shard %d of %s: %s", peer_id, question.shard, question.blob_id, reason)
         if answer is not None and verdict in (Verdict.OK, Verdict.ABSENT):
-            receipt = await self.receipts.ask_for(question, answer, pair_bytes=asked.pair_bytes)
+            receipt = await self.receipts.proven(question, answer, pair_bytes=asked.pair_bytes, is_due=is_due)
         if verdict in FAILURES:
             await self._evidence.failed(question, verdict, answer)
         return Audited(

@@ -126,7 +126,7 @@ class Audited:
     score: float
     """The peer's score after it."""
     receipt: str
-    """`signed by both`, or `none` with the reason, where there is one."""
+    """`signed by both`, that it is asked for later, or `none` with the reason, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

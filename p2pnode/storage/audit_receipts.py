@@ -21,7 +21,7 @@ def save_audit_receipts(engine: Engine, new: Collection[Countersigned], gone: Co
         for name in gone:
             AUDIT_RECEIPTS.delete(connection, bytes(name))
         for each in new:
-            row = (uint64_cell(each.record.time), encode(each.statement), bytes(each.countersignature))
+            row = (uint64_cell(each.time), encode(each.statement), bytes(each.countersignature))
             AUDIT_RECEIPTS.put(connection, (bytes(each.name), *row))
 
 

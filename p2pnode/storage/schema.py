@@ -9,9 +9,9 @@ from p2pnode.storage.database import DamagedIndexError
 from p2pnode.storage.receipt_tables import RECEIPT_INDEXES, RECEIPT_TABLES
 from p2pnode.storage.rows import Table
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """1 knew no trash and no tombstones, 2 no tallies of owners, 3 no evidence, 4 no successions, 5 no audit receipts, 6 no
-inconsistent blobs.
+inconsistent blobs, 7 audit receipts of one question each.
 Earlier ones are built anew from the files."""
 
 META = Table("meta", (("name", "TEXT"), ("value", "INTEGER")), 1)

@@ -66,7 +66,7 @@ def test_tags_are_distinct_and_in_their_ranges() -> None:
             "wire.challenges": range(0x70, 0x75),
             "wire.evidence": range(0x75, 0x7A),
             "wire.commitments": range(0x7A, 0x7E),
-            "wire.audit_receipts": range(0x7E, 0x80),
+            "wire.audit_receipts": (0x7E, 0x7F, 0x90, 0x91),
             "wire.repair": range(0x87, 0x90),
             "wire.protocol_ids": parts,
             "wire.invitations": parts,

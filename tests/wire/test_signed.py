@@ -114,8 +114,8 @@ SIGNATURES: dict[type[SignedRecord], str] = {
         "832686b66b4a7ef23d9a649e72dce473311557ffa7d039708f4159c839c6b80a"
     ),
     AuditReceipt: (
-        "8ddb9edf97f7e9261bffc2571593859f8b4c296d06713c02ca932d689b960a2f"
-        "6bfd50837dc35769e94edd7969a68f83313cb929e98445e7fef6901a9ae96205"
+        "c71ebaf54408f7f2ffe601445517e359a09d435fab9f2e715fb61d63b8102fe8"
+        "d4c9c486f5a5b70783115f775aa55516aa4c30b5f3c5a482a072bcf3328a7205"
     ),
 }
 """Of the first golden value of each kind. Ed25519 is deterministic, so a change of a domain tag, of the network or of a
@@ -135,7 +135,7 @@ DIGESTS: dict[type[SignedRecord], str] = {
     StorageProof: "2b0e01614738c8a17557b1971ea5e89e33a051c58802699295858cb4466ff6e6",
     RepairIntent: "b41c2876c870fea9cef8d8003c9b9d0666235996cd159e000e71c2f29c180bea",
     Commitment: "0edf943a5e341623555edd4377c093ede64c5ac596c645f5306c4dede05cc0c0",
-    AuditReceipt: "98c8a6fee227cd11e49f4e3be28fa0a4c56cc11da5746dfee038be526b175eb5",
+    AuditReceipt: "810eb929c47b4d2922330163ee53660b0572f6fd2eefba62ebf2815f784e765b",
 }
 """`Signed.digest` of the same."""
 

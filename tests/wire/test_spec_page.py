@@ -97,7 +97,7 @@ def test_the_page_gives_the_domain_tag_of_every_signed_record() -> None:
         ("DialledBack", "outcomes", DialOutcome),
         ("Evidence", "kind", EvidenceKind),
         ("TellVerdict", "failure", Failure),
-        ("AuditReceipt", "outcome", Outcome),
+        ("AuditedPair", "outcome", Outcome),
     ],
 )
 def test_the_page_names_every_case_of_an_enumeration(

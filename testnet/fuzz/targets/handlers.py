@@ -36,7 +36,7 @@ import p2pnode.services.take_over
 import p2pnode.storage.leasing
 import p2pnode.storage.page_store
 import p2pnode.storage.writer
-from p2pnode.protocols.audit_receipts import receipt_of
+from p2pnode.protocols.audit_receipts import shown_by
 from p2pnode.protocols.certificates import make_certificate
 from p2pnode.protocols.challenge import open_challenge
 from p2pnode.protocols.receipts import make_batch, pairs_of, receipt_for
@@ -53,7 +53,7 @@ from testnet.fuzz.targets.wire_types import edited_tree
 from testnet.fuzz.values import KEYS, NETWORK, PUBLIC_KEYS, value_editor
 from testnet.fuzz.watch import Watch, watched
 from wire import limits
-from wire.audit_receipts import SignedAudit
+from wire.audit_receipts import AuditReceipt, Countersignature, SignedAudit
 from wire.challenges import Absent, Challenge, Proven
 from wire.codec import decode, encode
 from wire.framing import frame
@@ -116,7 +116,7 @@ _ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "reach": (DialledBack,),
     "owner": (HeadKept, Buried, SuccessionKept),
     "sync": (SetsCompared, Pages, PageExchanged),
-    "audit": (Proven, Absent, SignedAudit),
+    "audit": (Proven, Absent, Countersignature),
     "repair": (RecoveredSymbols, LossNoted, TakenOver),
 }
 _REQUESTS: dict[str, tuple[type[Any], ...]] = {
@@ -244,7 +244,8 @@ def _audited(number: int) -> SignedAudit:
     """Return what an asker signs after an answer."""
     question = open_challenge(_challenge(number), challenger=honest.peer_id(1), network=NETWORK)
     answer = Proven(proof=honest.member(1).envelope)  # The digest of an answer that nobody gave.
-    record = receipt_of(question, answer, pair_bytes=300, time=honest.WALL)
+    audits = (shown_by(question, answer, pair_bytes=300, time=honest.WALL),) * (1 + number)
+    record = AuditReceipt(auditor=question.challenger, holder=question.prover, audits=audits)
     return SignedAudit(statement=sign_record(record, key=KEYS[1], network=NETWORK).envelope)
 
 

@@ -22,7 +22,7 @@ from testnet.sim.habits.passing import PassingNetwork
 from testnet.sim.machine import NodeParts
 from testnet.sim.world import World
 from wire import limits
-from wire.audit_receipts import SignedAudit
+from wire.audit_receipts import Countersignature, SignedAudit
 from wire.challenges import Absent, Challenge, Proven
 from wire.codec import decode
 from wire.errors import WireError
@@ -98,6 +98,7 @@ MESSAGES = (
     TakeOver,
     TakenOver,
     SignedAudit,
+    Countersignature,
     InconsistentBlob,
     TellInconsistent,
     InconsistencyHeard,

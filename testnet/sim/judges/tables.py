@@ -92,6 +92,8 @@ TABLES: dict[str, int] = {
     "Engine.unwanted": 2 * collection.COLLECT_PAIRS_MAX,
     "Events._kept": events.EVENTS_KEPT_MAX,
     "GossipGate._signers": gossip.SIGNERS_MAX,
+    "GatheredAudits._gathered": audit_receipts.PEERS_MAX,
+    "GatheredAudits._since": audit_receipts.PEERS_MAX,
     "GivenAnswers._answers": audit_receipts.ANSWERS_MAX,
     "HealthView._over": health.SIGNERS_MAX,
     "HealthView._patience": health.SIGNERS_MAX,
