@@ -28,6 +28,13 @@ class Clock(Protocol):
         """Return seconds since 1970 as this machine believes; may jump."""
         ...
 
+    def asleep(self) -> float:
+        """Return for how many seconds the machine has slept in all, in which `monotonic` stood still.
+
+        It is always 0 where `monotonic` goes on meanwhile, or nobody can tell.
+        """
+        ...
+
     async def sleep(self, seconds: float) -> None:
         """Wait; a cancellation point."""
         ...

@@ -33,6 +33,12 @@ class SystemClock:
         """Return the machine's idea of the time since 1970."""
         return time.time()
 
+    def asleep(self) -> float:
+        """Return for how long this machine was suspended since it was booted, as Linux counts it; 0 elsewhere."""
+        if sys.platform != "linux":
+            return 0.0
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await trio.sleep(seconds)

@@ -116,6 +116,17 @@ class Pulse:
         """Take in for how long an earlier life had heard nothing of it; what it had announced is no silence."""
         self.silent_before_s = max(0.0, min(seconds, self.heard_at - self.excused_until))
 
+    def awoke(self, *, now: float) -> Pulse:
+        """Return the pulse as a machine that has slept believes in it: like one of an earlier life of ours.
+
+        Nobody could be heard meanwhile, and whoever died before has to be missed anew for the short grace.
+        """
+        following = Pulse(now, excused_until=self.excused_until)
+        if self.state is Liveness.CONDEMNED:
+            following.tell(Event.CONDEMNED)
+        following.silent_before_s = self.overdue_s(now=now) + self.silent_before_s
+        return following
+
     def look(self, profile: Profile, *, now: float, is_frozen: bool) -> Liveness:
         """Return the state after the silence until now; with `is_frozen` nobody becomes lost by it."""
         waited_s = now - self._waited_for_since()

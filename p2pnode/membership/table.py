@@ -155,6 +155,19 @@ class MemberTable:
             member.renewed_at = max(member.renewed_at, member.heard_at - max(0.0, age_then_s))
             self._note_signs(member, now)
 
+    def slept(self, seconds: float, *, now: float) -> None:
+        """Go on after a sleep of this machine, in which its monotonic clock stood still, as after a restart.
+
+        What others have said is older by so much. That nobody was heard meanwhile says nothing of anybody.
+        """
+        self._strangers = Pulse(now)
+        for member in self._members.values():
+            member.renewed_at -= seconds
+            member.heard_at -= seconds
+            member.contact_at = None
+            member.pulse = member.pulse.awoke(now=now)
+            self._note_signs(member, now)
+
     def contact(self, peer_id: PeerId, *, now: float, wall: float, address: str = "", source: str = "") -> bool:
         """Note that a peer was heard from just now; return whether this taught us a new best address of it."""
         member = self._members.get(peer_id)

@@ -41,12 +41,16 @@ class RouterPortMapper:
             while True:
                 local = _to_map(addresses())
                 pause_s = await self._map_once(local)
-                until = self._clock.monotonic() + pause_s
-                while self._clock.monotonic() < until and _to_map(addresses()) == local:
+                until = self._time() + pause_s
+                while self._time() < until and _to_map(addresses()) == local:
                     await self._clock.sleep(limits.MAPPING_LOOK_S)
         finally:
             with trio.move_on_after(limits.ROUTER_CLOSE_S, shield=True):
                 await self._close()
+
+    def _time(self) -> float:
+        """Return the seconds that pass for the router too while this machine sleeps."""
+        return self._clock.monotonic() + self._clock.asleep()
 
     async def _map_once(self, local: Endpoint | None) -> float:
         """Open or renew the mapping; return after how many seconds to do it again."""

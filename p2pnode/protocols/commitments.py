@@ -72,14 +72,14 @@ class CommitGate:
         self._watch = ClockWatch()
         self._since: float | None = None
 
-    def due(self, *, last: int, lead_s: float | None, now: float, wall: float) -> int | None:
+    def due(self, *, last: int, lead_s: float | None, now: float, wall: float, asleep: float) -> int | None:
         """Return the epoch to sign for now, None for none.
 
         `last` is the highest that was signed for as far as is known, `lead_s` by how much our clock is ahead of the
         others', None without contact. A clock that was set, or that others disagree with, begins the wait anew.
         """
         is_wrong = lead_s is not None and abs(lead_s) > limits.CLOCK_SKEW_SECONDS
-        if self._watch.was_set(now=now, wall=wall) or is_wrong or self._since is None:
+        if self._watch.was_set(now=now, wall=wall, asleep=asleep) or is_wrong or self._since is None:
             self._since = now
         epoch = epoch_of(wall, epoch_s=self._epoch_s)
         is_sure = lead_s is not None and now - self._since >= self._wait_s

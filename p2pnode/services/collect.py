@@ -17,8 +17,8 @@ async def collect_regularly(context: Context, table: MemberTable) -> None:
     gate = CollectionGate(context.profile)
     while True:
         await context.clock.sleep(context.profile.collect_every_s)
-        now = context.clock.monotonic()
-        if not gate.may_collect(table.clock_lead(now=now, wall=context.clock.wall()), now=now):
+        now, asleep = context.clock.monotonic(), context.clock.asleep()
+        if not gate.may_collect(table.clock_lead(now=now, wall=context.clock.wall()), now=now, asleep=asleep):
             continue
         try:
             await _collect(context)

@@ -87,9 +87,9 @@ class CommitmentService:
         clock, profile = self._context.clock, self._context.profile
         pause_s = profile.commit_after_s
         while True:
-            now, wall = clock.monotonic(), clock.wall()
+            now, wall, asleep = clock.monotonic(), clock.wall(), clock.asleep()
             lead_s = self._table.clock_lead(now=now, wall=wall)
-            epoch = self._gate.due(last=self._last, lead_s=lead_s, now=now, wall=wall)
+            epoch = self._gate.due(last=self._last, lead_s=lead_s, now=now, wall=wall, asleep=asleep)
             if epoch is not None:
                 try:
                     await self._commit(epoch)

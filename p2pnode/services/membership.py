@@ -15,7 +15,6 @@ import trio
 from crypto.signing import BadSignatureError
 from crypto.work import BadWorkError
 from p2pnode.errors import LocalStorageError, P2PNodeError
-from p2pnode.membership.clock_watch import ClockWatch
 from p2pnode.membership.liveness import Liveness
 from p2pnode.membership.newcomers import Newcomer
 from p2pnode.membership.notice import Notice
@@ -36,6 +35,7 @@ from p2pnode.seams import OnRunning, Verdict
 from p2pnode.services.admission import Admission, Admitted
 from p2pnode.services.contacts import Contacts
 from p2pnode.services.context import Context
+from p2pnode.services.own_clock import OwnClock
 from p2pnode.services.own_record import OwnMemberRecord
 from p2pnode.services.peers import Answer
 from p2pnode.services.restoring import ASKED_MAX, Restoration
@@ -90,9 +90,10 @@ class Membership:
         self.restoration = Restoration(context)
         self.own_record = OwnMemberRecord(context, facts, self.restoration)
         """Its notice may be set before the first one is signed; `say` it later."""
-        self._watch = ClockWatch()
+        self._own_clock = OwnClock(context, self.table, meet_anew=self._meet_anew)
         self.contacts = Contacts(context, self.table, bootstrap=bootstrap, greet=self._greet, on_look=self._look_around)
         self._has_news = trio.Event()
+        self._meets_anew = False
         context.peers.on_answer = self.heard
 
     async def prepare(self) -> None:
@@ -201,6 +202,8 @@ class Membership:
         return self.table.summary.digests(own, *others)
 
     def _now(self) -> float:
+        """Return the time, after a sleep once it was noticed: else what comes now would be aged by it as well."""
+        self._own_clock.look_for_sleep()
         return self._context.clock.monotonic()
 
     def _consider(self, envelope: Envelope, *, via: PeerId) -> bool:
@@ -309,32 +312,24 @@ class Membership:
     async def _wait_for_renewal(self) -> bool:
         """Wait until it is time for a new record; return whether that is because something of it is wrong by now."""
         self._has_news = trio.Event()
-        if self.restoration.is_behind:
+        if self.restoration.is_behind or self._meets_anew:
+            self._meets_anew = False
             return True
         with trio.move_on_after(self._context.profile.member_record_every_s):
             await self._has_news.wait()
+            self._meets_anew = False
             return True
         return False
 
     def _look_around(self) -> None:
-        """Look at what may have changed without anybody saying so: our addresses, and our clock."""
-        now, wall = self._now(), self._context.clock.wall()
-        if self._watch.was_set(now=now, wall=wall):
-            self._on_clock_set(now, wall)
+        """Look at what may have changed without anybody saying so: our clocks, and our addresses."""
+        self._own_clock.look()
         if self.own_record.is_wrong:
             self._has_news.set()
 
-    def _on_clock_set(self, now: float, wall: float) -> None:
-        """Make good what a wrong clock did, if it is right now: we took fresh records for old, and others did ours.
-
-        As long as it is wrong by what the others say, nothing is gained by telling them its time.
-        """
-        lead_s = self.table.clock_lead(now=now, wall=wall)
-        if lead_s is not None and abs(lead_s) > limits.CLOCK_SKEW_SECONDS:
-            log.warning("the clock of this machine was set, and is %.0f s ahead of the others now", lead_s)
-            return
-        log.info("the clock of this machine was set: our record is renewed, and all neighbours are asked for theirs")
-        self.table.clock_was_set(now=now, wall=wall)
+    def _meet_anew(self) -> None:
+        """Renew our record, also if one is being signed just now, and ask all neighbours for theirs."""
+        self._meets_anew = True
         self._has_news.set()
         self.contacts.greet_anew()
 

@@ -150,6 +150,10 @@ class _Clock:
         """Return seconds since 1970."""
         return honest.WALL + 60.0 + trio.current_time() / 1000
 
+    def asleep(self) -> float:
+        """Return that it never sleeps."""
+        return 0.0
+
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await trio.sleep(seconds)

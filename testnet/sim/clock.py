@@ -239,8 +239,24 @@ def _run(clock: SimClock, main: Callable[[], Awaitable[T]]) -> T:
     return results[0]
 
 
+def deadlines_of(nursery: trio.Nursery, *, below: trio.CancelScope) -> dict[trio.CancelScope, float]:
+    """Return the deadlines of all tasks of a nursery and of what they have started, of the scopes within `below`."""
+    found: dict[trio.CancelScope, float] = {}
+    tasks = list(nursery.child_tasks)
+    while tasks:
+        task = tasks.pop()
+        status: Any = task._cancel_status  # noqa: SLF001 - see the module's docstring
+        while status is not None and status._scope is not below:  # noqa: SLF001 - see the module's docstring
+            scope = status._scope  # noqa: SLF001 - see the module's docstring
+            if scope.deadline != math.inf:
+                found[scope] = scope.deadline
+            status = status._parent  # noqa: SLF001 - see the module's docstring
+        tasks += [child for each in task.child_nurseries for child in each.child_tasks]
+    return found
+
+
 class NodeClock:
-    """The `Clock` of one simulated node: virtual monotonic time, and a wall clock that may be wrong."""
+    """The `Clock` of one simulated machine: virtual monotonic time, and a wall clock that may be wrong."""
 
     def __init__(self, *, offset_s: float = 0.0) -> None:
         """Start with a wall clock that is `offset_s` ahead of the others."""
@@ -249,10 +265,13 @@ class NodeClock:
         self._drift = 0.0
         self._drifts_since = 0.0
         self._on_read: Callable[[], None] | None = None
+        self._slept_s = 0.0
+        """In all the sleeps that are over."""
+        self._fell_asleep_at: float | None = None
 
     def monotonic(self) -> float:
-        """Return the virtual second."""
-        return trio.current_time()
+        """Return the virtual second; of a machine that has slept, those that it was awake."""
+        return trio.current_time() - self.asleep()
 
     def wall(self) -> float:
         """Return the seconds since 1970 that this node believes in."""
@@ -260,15 +279,39 @@ class NodeClock:
             self._on_read()
         return WALL_EPOCH_S + trio.current_time() + self.error_s
 
+    def asleep(self) -> float:
+        """Return for how long this machine has slept."""
+        since = self._fell_asleep_at
+        return self._slept_s if since is None else self._slept_s + trio.current_time() - since
+
     async def sleep(self, seconds: float) -> None:
-        """Wait in virtual time."""
+        """Wait in virtual time; a machine that sleeps meanwhile waits for what is left once it is awake."""
+        until, slept_s = self.monotonic() + seconds, self._slept_s
+        await self._wait(seconds)
+        while slept_s != self._slept_s:
+            slept_s = self._slept_s
+            await self._wait(max(0.0, until - self.monotonic()))
+
+    async def _wait(self, seconds: float) -> None:
         clock = trio.lowlevel.current_clock()
         if isinstance(clock, SimClock):
             await clock.sleep(seconds)
         else:
             await trio.sleep(seconds)
 
-    # What the world does to the wall clock.
+    # What the world does to it.
+
+    def fall_asleep(self) -> None:
+        """Stop the monotonic clock."""
+        assert self._fell_asleep_at is None
+        self._fell_asleep_at = trio.current_time()
+
+    def wake(self) -> float:
+        """Let the monotonic clock go on; return for how long it stood still."""
+        assert self._fell_asleep_at is not None
+        slept_s, self._fell_asleep_at = trio.current_time() - self._fell_asleep_at, None
+        self._slept_s += slept_s
+        return slept_s
 
     @property
     def error_s(self) -> float:

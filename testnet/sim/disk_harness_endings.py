@@ -76,6 +76,9 @@ class _Clock:
     def wall(self) -> float:
         return self.now
 
+    def asleep(self) -> float:
+        return 0.0
+
     async def sleep(self, seconds: float) -> None:
         """Never called: the store does not wait."""
         raise NotImplementedError(seconds)

@@ -74,6 +74,10 @@ class StillClock:
         """Return seconds since 1970."""
         return TIME
 
+    def asleep(self) -> float:
+        """Return that it never sleeps."""
+        return 0.0
+
     async def sleep(self, seconds: float) -> None:
         """Do not wait."""
         del seconds

@@ -90,6 +90,7 @@ class _Post:
 class _Pause:
     """A machine that stands still, and what waits in its sockets."""
 
+    kind: FaultKind
     waiting: list[_Post] = field(default_factory=list)
 
 
@@ -219,7 +220,7 @@ class Fabric:
         if self.is_cut_either_way(asking, asked):
             self._fire_cut(asking, asked)
         elif self.is_paused(asked):
-            self.log.fire(FaultKind.PAUSE)
+            self.log.fire(self._pauses[asked.name].kind)
         return self.hears_nothing(asking, asked)
 
     def _fire_cut(self, one: Host, other: Host) -> None:
@@ -268,10 +269,10 @@ class Fabric:
             connection.break_ends()
         return len(hit)
 
-    def pause(self, name: str) -> None:
+    def pause(self, name: str, *, kind: FaultKind = FaultKind.PAUSE) -> None:
         """From now on this machine answers nobody: what comes waits there, and its peers lose their patience."""
         assert name not in self._pauses, f"{name} is paused already"
-        pause = self._pauses[name] = _Pause()
+        pause = self._pauses[name] = _Pause(kind)
         self.trace.record("pause", name)
         for connection in self.connections:
             for host in connection.ends():
@@ -358,7 +359,7 @@ class Fabric:
             return
         pause = self._pauses.get(post.target.name)
         if pause is not None:
-            self.log.fire(FaultKind.PAUSE)
+            self.log.fire(pause.kind)
             pause.waiting.append(post)
             return
         self.trace.record("arrive", post.source.name, post.target.name, post.size)

@@ -77,8 +77,16 @@ class Injector:
                 if life is not None and not life.was_killed:
                     self._world.pauses.pause(life)
 
+    def put_to_sleep(self, *names: str) -> None:
+        """Let these machines sleep, with all that runs on them, until they are resumed."""
+        if self._log.may_inject(FaultKind.SLEEP, *names):
+            for name in names:
+                machine = self._world.machines[name]
+                if machine.life is not None and not machine.life.was_killed:
+                    self._world.pauses.put_to_sleep(machine.life, machine.clock)
+
     def resume(self, *names: str) -> None:
-        """Let paused nodes go on; no error for one that is not paused."""
+        """Let paused nodes go on, and wake machines; no error for one that does neither."""
         for name in names:
             self._world.pauses.resume(name)
 

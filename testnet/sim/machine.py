@@ -17,7 +17,7 @@ from p2pnode.protocols.catalogue import catalogue_key
 from p2pnode.protocols.successions import Predecessor, make_succession
 from p2pnode.seams import Clock, Files, Network, Offload, OnRunning, Rng
 from p2pnode.services.results import NodeFace
-from testnet.sim.clock import NodeClock
+from testnet.sim.clock import NodeClock, deadlines_of
 from testnet.sim.disk_events import NodeKilledError
 from testnet.sim.files import SimFiles
 from testnet.sim.habits import Habit
@@ -105,6 +105,10 @@ class Life:
             count += 1
             tasks += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
         return count
+
+    def deadlines(self) -> dict[trio.CancelScope, float]:
+        """Return the deadlines of all that runs in this life."""
+        return {} if self._nursery is None else deadlines_of(self._nursery, below=self.scope)
 
     async def _run_node(self, *, task_status: OnRunning) -> None:
         await self.node.run(task_status=task_status)

@@ -1,17 +1,29 @@
-"""Machines that stand still: as a process that got SIGSTOP, or a laptop that sleeps, and that goes on later.
+"""Machines that stand still and go on later: as a process that got SIGSTOP, or a laptop that sleeps.
 
 Nothing of a paused node runs: no task, no call in its worker threads, no handler. Time passes for it all the same, so
-that all its timers are late at once when it goes on; they come before what waited in its sockets.
+that all its timers are late at once when it goes on; they come before what waited in its sockets. A machine that sleeps
+stops its monotonic clock too: its timers have as long to go as before, and only the wall clock has moved on.
 """
 
 from __future__ import annotations
 
+import math
 from contextvars import Context
+from dataclasses import dataclass
 
-from testnet.sim.clock import SimClock
+import trio
+
+from testnet.sim.clock import NodeClock, SimClock
 from testnet.sim.fabric import Fabric
 from testnet.sim.faults import FaultKind, FaultLog
 from testnet.sim.machine import Life, current_life
+
+
+@dataclass(frozen=True, slots=True)
+class _Sleep:
+    clock: NodeClock
+    deadlines: dict[trio.CancelScope, float]
+    """What the tasks waited for no longer than."""
 
 
 class Pauses:
@@ -23,6 +35,7 @@ class Pauses:
         self._fabric = fabric
         self._log = log
         self._lives: dict[str, Life] = {}
+        self._asleep: dict[str, _Sleep] = {}
         self._late: set[str] = set()
         """Those that had something to do meanwhile; only asked for, never gone through."""
 
@@ -32,14 +45,29 @@ class Pauses:
             return
         self._lives[life.name] = life
         life.offload.pause()
-        self._fabric.pause(life.name)
+        self._fabric.pause(life.name, kind=self._kind(life.name))
         self._clock.hold_tasks(self._is_held)
+
+    def put_to_sleep(self, life: Life, clock: NodeClock) -> None:
+        """Let a machine sleep from now on, with the clock that is its own; nothing happens to one that stands still."""
+        if life.name in self._lives:
+            return
+        clock.fall_asleep()
+        self._asleep[life.name] = sleep = _Sleep(clock, life.deadlines())
+        for scope in sleep.deadlines:
+            scope.deadline = math.inf
+        self.pause(life)
 
     def resume(self, name: str) -> None:
         """Let a node go on, if it stands still; also one that was killed meanwhile, so that its tasks can end."""
         life = self._lives.pop(name, None)
         if life is None:
             return
+        sleep = self._asleep.pop(name, None)
+        if sleep is not None:
+            slept_s = sleep.clock.wake()
+            for scope, deadline in sleep.deadlines.items():
+                scope.deadline = deadline + slept_s
         self._late.discard(name)
         self._clock.hold_tasks(self._is_held if self._lives else None)
         life.offload.resume()
@@ -60,5 +88,8 @@ class Pauses:
             return False
         if life.name not in self._late:
             self._late.add(life.name)
-            self._log.fire(FaultKind.PAUSE)
+            self._log.fire(self._kind(life.name))
         return True
+
+    def _kind(self, name: str) -> FaultKind:
+        return FaultKind.SLEEP if name in self._asleep else FaultKind.PAUSE

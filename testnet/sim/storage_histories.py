@@ -68,6 +68,9 @@ class _Clock:
     def wall(self) -> float:
         return self.now + self.error_s
 
+    def asleep(self) -> float:
+        return 0.0
+
     async def sleep(self, seconds: float) -> None:
         del seconds
         await trio.lowlevel.checkpoint()
@@ -221,9 +224,9 @@ class _History:
     async def collect(self) -> None:
         """Collect as the service does, if the gate lets it."""
         lead_s = self.clock.error_s
-        self.gate.may_collect(lead_s, now=self.clock.now)
+        self.gate.may_collect(lead_s, now=self.clock.now, asleep=self.clock.asleep())
         self.clock.now += PUBLIC.collection_after_uptime_s
-        if not self.gate.may_collect(lead_s, now=self.clock.now):
+        if not self.gate.may_collect(lead_s, now=self.clock.now, asleep=self.clock.asleep()):
             return
         now = self.clock.wall()
 

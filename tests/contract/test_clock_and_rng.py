@@ -59,6 +59,14 @@ async def test_the_wall_clock_shows_a_plausible_date(clock: Clock) -> None:
     assert clock.wall() > A_YEAR_BEFORE_THIS_WAS_WRITTEN_S
 
 
+async def test_a_machine_that_is_awake_does_not_sleep(clock: Clock, autojump_clock: trio.testing.MockClock) -> None:
+    assert autojump_clock.autojump_threshold == 0
+    before = clock.asleep()
+    await clock.sleep(3600)
+    assert clock.asleep() - before == pytest.approx(0, abs=1)
+    assert before >= -1
+
+
 def test_random_bytes_have_the_length_asked_for_and_do_not_repeat(source: Rng) -> None:
     assert source.random_bytes(0) == b""
     assert len(source.random_bytes(5)) == 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from p2pnode.config import PUBLIC, TESTNET, Profile
+from p2pnode.membership.clock_watch import NAP_S
 from p2pnode.membership.collecting import CollectionGate
 from p2pnode.membership.table import MemberTable
 from tests.factories import TIME, peer_id, signed_member
@@ -17,27 +18,27 @@ WAIT_S = PUBLIC.collection_after_uptime_s
 
 def test_nothing_is_collected_before_contact_has_lasted_long_enough() -> None:
     gate = CollectionGate(PUBLIC)
-    assert not gate.may_collect(None, now=NOW)
-    assert not gate.may_collect(0.0, now=NOW + 2 * WAIT_S)
-    assert not gate.may_collect(0.0, now=NOW + 3 * WAIT_S - 1)
-    assert gate.may_collect(0.0, now=NOW + 3 * WAIT_S)
+    assert not gate.may_collect(None, now=NOW, asleep=0.0)
+    assert not gate.may_collect(0.0, now=NOW + 2 * WAIT_S, asleep=0.0)
+    assert not gate.may_collect(0.0, now=NOW + 3 * WAIT_S - 1, asleep=0.0)
+    assert gate.may_collect(0.0, now=NOW + 3 * WAIT_S, asleep=0.0)
 
 
 @pytest.mark.parametrize("lead_s", [None, limits.CLOCK_SKEW_SECONDS + 1.0, -limits.CLOCK_SKEW_SECONDS - 1.0])
 def test_without_contact_or_with_a_wrong_clock_the_wait_starts_anew(lead_s: float | None) -> None:
     gate = CollectionGate(PUBLIC)
-    gate.may_collect(0.0, now=NOW)
-    assert gate.may_collect(0.0, now=NOW + WAIT_S)
-    assert not gate.may_collect(lead_s, now=NOW + WAIT_S + 1)
-    assert not gate.may_collect(0.0, now=NOW + WAIT_S + 2)
-    assert gate.may_collect(0.0, now=NOW + 2 * WAIT_S + 2)
+    gate.may_collect(0.0, now=NOW, asleep=0.0)
+    assert gate.may_collect(0.0, now=NOW + WAIT_S, asleep=0.0)
+    assert not gate.may_collect(lead_s, now=NOW + WAIT_S + 1, asleep=0.0)
+    assert not gate.may_collect(0.0, now=NOW + WAIT_S + 2, asleep=0.0)
+    assert gate.may_collect(0.0, now=NOW + 2 * WAIT_S + 2, asleep=0.0)
 
 
 @pytest.mark.parametrize("lead_s", [-float(limits.CLOCK_SKEW_SECONDS), float(limits.CLOCK_SKEW_SECONDS)])
 def test_the_tolerated_skew_holds_up_nothing(lead_s: float) -> None:
     gate = CollectionGate(PUBLIC)
-    gate.may_collect(lead_s, now=NOW)
-    assert gate.may_collect(lead_s, now=NOW + WAIT_S)
+    gate.may_collect(lead_s, now=NOW, asleep=0.0)
+    assert gate.may_collect(lead_s, now=NOW + WAIT_S, asleep=0.0)
 
 
 def _met(*times: int, profile: Profile = TESTNET, wall: float = TIME) -> MemberTable:
@@ -90,3 +91,13 @@ def test_newcomers_have_no_say_about_the_time_once_somebody_is_vetted() -> None:
     for _ in range(PUBLIC.vetting_audits):
         members.audit_passed(peer_id(1))
     assert members.clock_lead(now=NOW, wall=TIME) == 0
+
+
+def test_a_machine_that_slept_waits_anew_though_nobody_contradicts_its_clock() -> None:
+    """What was renewed while it slept has to come first: what is only provisional is not even put into the trash."""
+    gate = CollectionGate(PUBLIC)
+    gate.may_collect(0.0, now=NOW, asleep=5.0)
+    assert gate.may_collect(0.0, now=NOW + WAIT_S, asleep=5.0 + NAP_S - 1)
+    assert not gate.may_collect(0.0, now=NOW + WAIT_S + 1, asleep=5.0 + NAP_S)
+    assert not gate.may_collect(0.0, now=NOW + 2 * WAIT_S, asleep=5.0 + NAP_S)
+    assert gate.may_collect(0.0, now=NOW + 2 * WAIT_S + 1, asleep=5.0 + NAP_S)

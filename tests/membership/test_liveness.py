@@ -161,3 +161,32 @@ def test_an_earlier_life_that_heard_nobody_later_has_missed_nobody() -> None:
     pulse = Pulse(NOW)
     pulse.was_silent(-5.0)
     assert pulse.silent_before_s == 0
+
+
+def test_a_machine_that_woke_misses_nobody_before_the_short_grace_and_then_whom_it_missed_before() -> None:
+    dead, alive = Pulse(NOW), Pulse(NOW)
+    asleep_at = NOW + PUBLIC.long_grace_s - 1
+    for pulse in (dead, alive):
+        assert look(pulse, asleep_at) is Liveness.OFFLINE
+    dead, alive = dead.awoke(now=asleep_at), alive.awoke(now=asleep_at)
+    assert look(dead, asleep_at + PUBLIC.suspect_after_s - 1) is Liveness.ACTIVE
+    assert look(dead, asleep_at + PUBLIC.short_grace_s - 1) is Liveness.SUSPECT
+    assert look(dead, asleep_at + PUBLIC.short_grace_s) is Liveness.LOST
+    alive.heard(asleep_at + 1)
+    assert look(alive, asleep_at + 1 + PUBLIC.short_grace_s) is Liveness.SUSPECT
+
+
+def test_a_silence_over_many_sleeps_adds_up() -> None:
+    pulse, now = Pulse(NOW), NOW
+    while now + 2 * PUBLIC.short_grace_s < NOW + PUBLIC.long_grace_s:
+        now += 2 * PUBLIC.short_grace_s
+        assert look(pulse, now) is not Liveness.LOST
+        pulse = pulse.awoke(now=now)
+    assert look(pulse, now + 2 * PUBLIC.short_grace_s) is Liveness.LOST
+
+
+def test_who_was_lost_before_a_sleep_may_be_back_after_it_and_who_is_condemned_stays_so() -> None:
+    lost, condemned = Pulse(NOW, Liveness.LOST), Pulse(NOW, Liveness.CONDEMNED)
+    later = NOW + 2 * PUBLIC.long_grace_s
+    assert look(lost.awoke(now=later), later) is Liveness.ACTIVE
+    assert look(condemned.awoke(now=later), later) is Liveness.CONDEMNED

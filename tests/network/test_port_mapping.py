@@ -97,6 +97,20 @@ async def test_a_mapping_is_renewed_before_it_ends(autojump_clock: MockClock) ->
         assert router.closed == 0, "a renewal never closes the port in between"
 
 
+async def test_a_mapping_that_ran_out_while_the_machine_slept_is_opened_again_at_once(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del autojump_clock
+    router, asleep = FakeRouter(), 100.0
+    monkeypatch.setattr(SystemClock, "asleep", lambda _clock: asleep)
+    async with mapping(router):
+        await trio.sleep(limits.MAPPING_LIFETIME_S / 10)
+        assert len(router.opened) == 1
+        asleep += limits.MAPPING_LIFETIME_S
+        await trio.sleep(2 * limits.MAPPING_LOOK_S)
+        assert len(router.opened) == 2
+
+
 async def test_a_new_address_of_ours_is_mapped_soon(autojump_clock: MockClock) -> None:
     del autojump_clock
     router, ours = FakeRouter(), [LAN]

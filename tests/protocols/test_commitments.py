@@ -70,7 +70,7 @@ def gate() -> CommitGate:
 def test_a_node_signs_once_for_each_epoch_after_its_wait() -> None:
     found, last, one = [], 0, gate()
     for now in range(0, 5 * EPOCH_S, 600):
-        epoch = one.due(last=last, lead_s=0.0, now=now, wall=WALL + now)
+        epoch = one.due(last=last, lead_s=0.0, now=now, wall=WALL + now, asleep=0.0)
         if epoch is not None:
             found.append(now)
             assert epoch == epoch_of(WALL + now, epoch_s=EPOCH_S)
@@ -83,19 +83,29 @@ def test_a_node_signs_once_for_each_epoch_after_its_wait() -> None:
 
 def test_nothing_is_signed_without_contact_or_while_others_disagree_about_the_time() -> None:
     one = gate()
-    assert one.due(last=0, lead_s=None, now=0.0, wall=WALL) is None
-    assert one.due(last=0, lead_s=None, now=WAIT_S, wall=WALL + WAIT_S) is None
-    assert one.due(last=0, lead_s=limits.CLOCK_SKEW_SECONDS + 1, now=WAIT_S, wall=WALL + WAIT_S) is None
+    assert one.due(last=0, lead_s=None, now=0.0, wall=WALL, asleep=0.0) is None
+    assert one.due(last=0, lead_s=None, now=WAIT_S, wall=WALL + WAIT_S, asleep=0.0) is None
+    assert one.due(last=0, lead_s=limits.CLOCK_SKEW_SECONDS + 1, now=WAIT_S, wall=WALL + WAIT_S, asleep=0.0) is None
     late = 2 * WAIT_S - 1
-    assert one.due(last=0, lead_s=0.0, now=late, wall=WALL + late) is None  # Others disagreed, so the wait began anew.
-    assert one.due(last=0, lead_s=0.0, now=late + WAIT_S, wall=WALL + late + WAIT_S) is not None
+    assert (
+        one.due(last=0, lead_s=0.0, now=late, wall=WALL + late, asleep=0.0) is None
+    )  # Others disagreed, so the wait began anew.
+    assert one.due(last=0, lead_s=0.0, now=late + WAIT_S, wall=WALL + late + WAIT_S, asleep=0.0) is not None
 
 
 def test_a_clock_that_is_set_begins_the_wait_anew() -> None:
     one = gate()
-    assert one.due(last=0, lead_s=0.0, now=0.0, wall=WALL) is None
-    assert one.due(last=0, lead_s=0.0, now=WAIT_S, wall=WALL + WAIT_S - CLOCK_SET_S - 1) is None
-    assert one.due(last=0, lead_s=0.0, now=WAIT_S + 1, wall=WALL + WAIT_S - CLOCK_SET_S) is None
+    assert one.due(last=0, lead_s=0.0, now=0.0, wall=WALL, asleep=0.0) is None
+    assert one.due(last=0, lead_s=0.0, now=WAIT_S, wall=WALL + WAIT_S - CLOCK_SET_S - 1, asleep=0.0) is None
+    assert one.due(last=0, lead_s=0.0, now=WAIT_S + 1, wall=WALL + WAIT_S - CLOCK_SET_S, asleep=0.0) is None
+
+
+def test_a_machine_that_slept_signs_once_others_confirm_its_clock_and_does_not_wait_anew() -> None:
+    one, night = gate(), 8 * 3600.0
+    assert one.due(last=0, lead_s=0.0, now=0.0, wall=WALL, asleep=0.0) is None
+    now, wall = WAIT_S, WALL + WAIT_S + night
+    assert one.due(last=0, lead_s=None, now=now, wall=wall, asleep=night) is None
+    assert one.due(last=0, lead_s=0.0, now=now, wall=wall, asleep=night) is not None
 
 
 @dataclass
@@ -112,7 +122,7 @@ class Committer:
 
     def look(self) -> None:
         """Sign if it is time, and wait a while."""
-        due = self.gate.due(last=self.last, lead_s=self.skew_s, now=self.at, wall=self.at + self.skew_s)
+        due = self.gate.due(last=self.last, lead_s=self.skew_s, now=self.at, wall=self.at + self.skew_s, asleep=0.0)
         if due is not None:
             self.epochs.append(due)
             self.last = due

@@ -12,6 +12,7 @@ from testnet.sim.world import World, WorldReport, run_world
 
 NODES = 4
 RIGHT_AGAIN_S = 15.0
+SLEPT_S = 5400.0
 HALF_AN_HOUR_S, DAY_S, WEEK_S = 1800.0, 86_400.0, 7 * 86_400.0
 
 COLLECTION_S = 4500.0
@@ -108,6 +109,25 @@ def test_once_a_clock_is_right_again_all_see_each_other_at_once_and_not_with_the
         assert [run.machine(name).node.info().members for name in run.names()] == [NODES - 2, 0, NODES - 2, NODES - 2]
         run.machine("n1").clock.set_wrong(0.0)
         await trio.sleep(RIGHT_AGAIN_S)
+        assert [run.machine(name).node.info().members for name in run.names()] == [NODES - 1] * NODES
+        assert {peer.state for name in run.names() for peer in run.machine(name).node.peers()} == {"active"}
+
+    play(seed, claim)
+
+
+def test_a_machine_that_slept_for_hours_doubts_no_clock_and_is_one_of_them_again_at_once(
+    seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def claim(run: Run) -> None:
+        run.inject.put_to_sleep("n1")
+        await trio.sleep(SLEPT_S)
+        others = run.others(["n1"])
+        assert [run.machine(name).node.info().members for name in others] == [NODES - 2] * len(others)
+        with caplog.at_level("INFO", logger="p2pnode.services.own_clock"):
+            run.inject.resume("n1")
+            await trio.sleep(RIGHT_AGAIN_S)
+        assert [each.message for each in caplog.records if "clock was set" in each.message] == []
+        assert sum("slept for 90 min" in each.message for each in caplog.records) == 1
         assert [run.machine(name).node.info().members for name in run.names()] == [NODES - 1] * NODES
         assert {peer.state for name in run.names() for peer in run.machine(name).node.peers()} == {"active"}
 

@@ -56,6 +56,44 @@ def test_no_task_of_a_paused_node_runs_and_its_timers_are_late_when_it_goes_on(s
     assert ticks["n1"] == pytest.approx(expected[:5] + [15.5 + second for second in range(15)])
 
 
+def test_the_timers_of_a_machine_that_sleeps_have_as_long_to_go_when_it_wakes(seed: int) -> None:
+    ends: dict[str, float] = {}
+    clocks: list[tuple[float, float, float]] = []
+
+    async def claim(run: Run) -> None:
+        clock, begun = run.machine("n1").clock, trio.current_time()
+        started = clock.monotonic(), clock.wall()
+
+        async def work(_node: RunningNode) -> None:
+            async def wait(name: str, what: Callable[[float], Awaitable[None]]) -> None:
+                await what(20.0)
+                ends[name] = trio.current_time() - begun
+
+            async def give_up(seconds: float) -> None:
+                with trio.move_on_after(seconds):
+                    await trio.sleep_forever()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait, "by the seam", clock.sleep)
+                nursery.start_soon(wait, "by trio", trio.sleep)
+                nursery.start_soon(wait, "a deadline", give_up)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run.machine("n1").call, work)
+            for length_s in (10.0, 100.0):
+                await trio.sleep(7)
+                run.inject.put_to_sleep("n1")
+                await trio.sleep(length_s)
+                run.inject.resume("n1")
+                clocks.append((clock.monotonic() - started[0], clock.wall() - started[1], clock.asleep()))
+        assert run.log.fired[FaultKind.SLEEP] > 0
+        assert run.log.fired[FaultKind.PAUSE] == 0
+
+    play(seed, claim, nodes=2)
+    assert ends == pytest.approx({"by the seam": 130, "by trio": 130, "a deadline": 130})
+    assert clocks == [pytest.approx((7, 17, 10)), pytest.approx((14, 124, 110))]
+
+
 def test_offloaded_calls_of_a_paused_node_are_done_when_it_goes_on(seed: int) -> None:
     async def claim(run: Run) -> None:
         done: list[float] = []
@@ -117,7 +155,8 @@ def test_a_writer_that_is_paused_in_the_middle_of_a_put_ends_it_in_some_way_when
                 nursery.start_soon(run.try_put, "n1")
                 await trio.sleep(0.1)
                 put_before = len(run.shelf)
-                run.inject.pause("n1")
+                stop = run.rng.choice([run.inject.pause, run.inject.put_to_sleep])
+                stop("n1")
                 await trio.sleep(pause_s)
                 assert len(run.shelf) == put_before
                 run.inject.resume("n1")

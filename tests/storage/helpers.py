@@ -57,6 +57,10 @@ class StillClock:
         """Return seconds since 1970."""
         return self.now
 
+    def asleep(self) -> float:
+        """Return that it never sleeps."""
+        return 0.0
+
     async def sleep(self, seconds: float) -> None:
         """Let the time pass."""
         self.now += seconds
