@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from p2pnode.services.results import PutResult
 from testnet.sim.judges.accusations import AccusationJudge
 from testnet.sim.judges.admitted import AdmissionJudge
+from testnet.sim.judges.audited import AuditReceiptJudge
 from testnet.sim.judges.judgement import Judge
 from testnet.sim.judges.leases import RecordInspector
 from testnet.sim.judges.numbers import NumberJudge
@@ -39,6 +40,7 @@ class Bench:
             ReadableJudge(world, pairs, shelf),
             self.reads,
             AccusationJudge(world, wiretap),
+            AuditReceiptJudge(world, wiretap),
             LimitJudge(world),
             NumberJudge(world),
             AdmissionJudge(world),

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from testnet.sim.fabric import Packet
 from testnet.sim.world import World
 from wire import limits
-from wire.challenges import Challenge, Proven
+from wire.audit_receipts import Countersignature, SignedAudit
+from wire.challenges import Absent, Challenge, Proven
 from wire.codec import decode
 from wire.errors import WireError
 from wire.framing import message_bytes
@@ -44,6 +45,9 @@ _WATCHED = (
     Refused,
     Challenge,
     Proven,
+    Absent,
+    SignedAudit,
+    Countersignature,
     RecoverSymbols,
     RecoveredSymbols,
     TellLoss,
@@ -52,7 +56,9 @@ _WATCHED = (
 )
 """What the judges want to hear. All messages that are followed by raw bytes are among them."""
 
-_TAGS = frozenset((0x20, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x2C, 0x2D, 0x5A, 0x70, 0x71, 0x8A, 0x8C, 0x8D, 0x8E))
+_TAGS = frozenset(
+    (0x20, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x2C, 0x2D, 0x5A, 0x70, 0x71, 0x72, 0x7F, 0x8A, 0x8C, 0x8D, 0x8E, 0x91)
+)
 """The tags of these, so that a page of five hundred member records is not decoded to learn that it is none of them."""
 
 _HEAD_BYTES = limits.LENGTH_PREFIX_BYTES + 2

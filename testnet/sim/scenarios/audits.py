@@ -14,6 +14,7 @@ from p2pnode.reputation.score import NEW, TRUSTED_FROM
 from testnet.sim.faults import FaultKind
 from testnet.sim.habits.bending import BadHabit
 from testnet.sim.habits.false_accuser import FalseAccuser
+from testnet.sim.habits.greedy_auditor import GreedyAuditor
 from testnet.sim.habits.half_slivers import Bluff, HalfSlivers
 from testnet.sim.habits.replayed_proofs import ReplayedProofs
 from testnet.sim.habits.sign_and_drop import SignAndDrop
@@ -30,6 +31,12 @@ _OFTEN = replace(PRIVATE, name="audited-often", audit_every_s=60, asked_again_af
 
 _COMMITTING = replace(_OFTEN, name="committing", epoch_s=60, commit_after_s=240)
 """An epoch is a minute, and clocks are off by a minute and a half at most: so long a node waits before it commits."""
+
+_WITNESSED = replace(_OFTEN, name="witnessed", epoch_s=30, commit_after_s=3_600)
+"""Audit receipts are asked for half a minute after the first audit, and nobody commits to anything."""
+
+_GREED = 6
+"""Receipts that it must not get, after which a scenario ends: each way to ask for one is among them nearly always."""
 
 _WRONG_S = 90.0
 """How far a clock is set back where everybody commits."""
@@ -209,6 +216,32 @@ async def two_commitments_for_one_epoch(run: Run) -> None:
     await run.demand_progress(honest)
 
 
+@scenario(FaultKind.BYZANTINE, nodes=4, profile=_WITNESSED)
+async def receipts_over_more_than_was_audited(run: Run) -> None:
+    """One asks for audit receipts over more than holders have proven, and twice: all others get theirs, and it none."""
+    writer = "n0"
+    await run.world.start_node(writer)
+    names = [f"n{number}" for number in range(1, run.nodes)]
+    greedy = run.rng.choice(names)
+    habit = GreedyAuditor() if run.log.may_inject(FaultKind.BYZANTINE, greedy, GreedyAuditor.name) else None
+    async with trio.open_nursery() as nursery:
+        for name in names:
+            bent = habit if name == greedy else None
+            nursery.start_soon(partial(run.world.start_node, name, bootstrap=[writer], habit=bent))
+    await run.world.all_meet()
+    for _ in range(_ROUNDS):
+        await run.must_put(writer, HEALTHY)
+        await run.wait(60.0, 90.0)
+        if habit is None or sum(habit.done.values()) >= _GREED:
+            break
+    honest = [name for name in (writer, *names) if run.world.is_honest(name)]
+    for name in honest:
+        _demand(run, name, _has_receipts(run, name), "it has no audit receipt of an honest node")
+    _demand_no_honest_distrusted(run, honest)
+    await run.heal(honest)
+    await run.demand_progress(honest)
+
+
 @scenario(FaultKind.OLD_DISK, FaultKind.CLOCK_JUMP, FaultKind.KILL, nodes=4, profile=_COMMITTING)
 async def commitments_of_a_restored_node(run: Run) -> None:
     """A disk is put back from before a commitment, the clock set back into its epoch: no epoch is signed for twice."""
@@ -252,6 +285,13 @@ def _demand_no_honest_distrusted(run: Run, honest: Sequence[str], *, least: floa
             if one != other:
                 score = _score(run, one, other)
                 _demand(run, one, score >= least, f"it gives {other}, which is honest, {score}")
+
+
+def _has_receipts(run: Run, name: str) -> bool:
+    """Tell whether a node keeps a receipt of an audit by, or of, another honest one."""
+    honest = {peer_id_to_text(machine.peer_id) for machine in run.world.running() if machine.habit is None}
+    peers = [each for each in run.machine(name).node.peers() if each.peer_id in honest]
+    return any(each.receipts_of_it or each.receipts_by_it for each in peers)
 
 
 def _is_trusted(run: Run, one: str, other: str) -> bool:
