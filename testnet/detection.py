@@ -1,8 +1,9 @@
 """How many audits find a cheat: adversaries against the code that asks and checks, beside what theory gives.
 
-`python -m testnet.detection` prints the table that `docs/THREATS.md` has. Each adversary is a holder of which is known,
-for each question, whether what it kept gives the answer; what it could say else is refused by the check, as the tests
-of `protocols/challenge.py` hold. The questions are drawn by the real `draw`, and the score is the real score.
+`python -m testnet.detection` prints the table that `docs/THREATS.md` has, and with `--plot` draws its picture. Each
+adversary is a holder of which is known, for each question, whether what it kept gives the answer; what it could say
+else is refused by the check, as the tests of `protocols/challenge.py` hold. The questions are drawn by the real `draw`,
+and the score is the real score.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import argparse
 import math
 import random
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from p2pnode import bft
 from p2pnode.protocols.challenge import Draw, draw
 from p2pnode.reputation.score import NEW, Score
+from testnet.detection_plot import Curves
+from testnet.detection_plot import draw as draw_plot
 from wire import limits
 from wire.ids import Axis
 
@@ -214,6 +219,8 @@ class Row:
     distrusted_theory: float
     distrusted_seen: float
     distrusted_seen_95: int
+    curves: Curves
+    """All runs, to be drawn."""
 
     def text(self) -> str:
         """Return the line as Markdown."""
@@ -246,6 +253,13 @@ def measure(kind: type[Adversary], *, n: int, runs: int, rng: random.Random) -> 
         distrusted_theory=statistics.fmean(each.distrusted for each in coin),
         distrusted_seen=statistics.fmean(ends),
         distrusted_seen_95=_within(ends),
+        curves=Curves(
+            name=kind.name,
+            failure_rate=rate,
+            firsts=firsts,
+            ends=ends,
+            ends_theory=[each.distrusted for each in coin],
+        ),
     )
 
 
@@ -253,17 +267,25 @@ def _within(counts: Sequence[int]) -> int:
     return sorted(counts)[math.ceil(0.95 * len(counts)) - 1]
 
 
-def main() -> None:
-    """Print the table."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Print the table, and draw the picture where it is wanted."""
     parser = argparse.ArgumentParser(prog="python -m testnet.detection", description=__doc__)
     parser.add_argument("--n", type=int, default=100, help="shards of each blob")
     parser.add_argument("--runs", type=int, default=1_000, help="how often each adversary is played")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw detection against theory there, as SVG")
+    arguments = parser.parse_args(words)
     rng = random.Random(arguments.seed)
     print(HEAD)
+    rows = []
     for kind in ADVERSARIES:
-        print(measure(kind, n=arguments.n, runs=arguments.runs, rng=rng).text())
+        rows.append(measure(kind, n=arguments.n, runs=arguments.runs, rng=rng))
+        print(rows[-1].text())
+    if arguments.plot is not None:
+        try:
+            arguments.plot.write_text(draw_plot([row.curves for row in rows]), encoding="utf-8")
+        except OSError as error:
+            sys.exit(f"the picture cannot be written: {error}; name a file in a directory that there is")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from p2pnode.protocols.challenge import check_answer
 from p2pnode.protocols.evidence import evidence_in
 from testnet import detection
 from testnet.detection import ADVERSARIES, DropsATenth, HalfSlivers, measure
+from testnet.detection_plot import AUDITS, found, found_by_theory
 from tests.factories import NETWORK
 from tests.protocols.test_challenge import answer_of, question_of
 
@@ -64,3 +65,25 @@ def test_the_table_of_the_page_is_what_the_study_prints(
     for line in printed.splitlines()[2:]:
         name, rate = line.split(" | ")[:2]
         assert f"{name} | {rate} |" in page
+
+
+def test_the_picture_has_theory_as_lines_and_what_was_seen_as_dots(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "detection.svg"
+    detection.main(["--runs", "20", "--seed", "1", "--plot", str(target)])
+    assert len(capsys.readouterr().out.splitlines()) == len(ADVERSARIES) + 2
+    picture = target.read_text(encoding="utf-8")
+    assert picture.count("<polyline ") == 2 * len(ADVERSARIES)
+    assert picture.count("<circle ") == 2 * len(ADVERSARIES) * len(AUDITS)
+    assert all(f">{kind.name} (" in picture for kind in ADVERSARIES)
+
+
+def test_a_share_found_is_of_those_that_needed_no_more_audits() -> None:
+    assert [found([1, 2, 2, 9], audits) for audits in (1, 2, 8, 9)] == [0.25, 0.75, 0.75, 1.0]
+    assert [found_by_theory(0.1, audits) for audits in (1, 2)] == pytest.approx([0.1, 0.19])
+
+
+def test_a_picture_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="the picture cannot be written"):
+        detection.main(["--runs", "1", "--plot", str(tmp_path / "none" / "detection.svg")])
