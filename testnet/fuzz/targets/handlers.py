@@ -23,6 +23,7 @@ import p2pnode.protocols.repair.serving
 import p2pnode.protocols.successions
 import p2pnode.protocols.sync
 import p2pnode.services.announce
+import p2pnode.services.evidence
 import p2pnode.services.keep
 import p2pnode.services.losses
 import p2pnode.services.membership
@@ -36,28 +37,27 @@ import p2pnode.services.take_over
 import p2pnode.storage.leasing
 import p2pnode.storage.page_store
 import p2pnode.storage.writer
-from p2pnode.protocols.audit_receipts import shown_by
 from p2pnode.protocols.certificates import make_certificate
-from p2pnode.protocols.challenge import open_challenge
-from p2pnode.protocols.receipts import make_batch, pairs_of, receipt_for
 from p2pnode.protocols.renewal import make_tombstone
 from p2pnode.protocols.successions import make_succession
 from p2pnode.seams import Verdict
 from p2pnode.services.reach import ANSWER_S
-from testnet.fuzz import honest, honest_repair
+from testnet.fuzz import honest, honest_audit, honest_repair
 from testnet.fuzz.fakes import FakeStream
-from testnet.fuzz.node import NODE_KEY, NodeUnderTest, running
+from testnet.fuzz.node import NodeUnderTest, running
 from testnet.fuzz.target import BrokenPromiseError, Check, Mutate, Target
 from testnet.fuzz.targets.texts import ADDRESSES
 from testnet.fuzz.targets.wire_types import edited_tree
 from testnet.fuzz.values import KEYS, NETWORK, PUBLIC_KEYS, value_editor
 from testnet.fuzz.watch import Watch, watched
 from wire import limits
-from wire.audit_receipts import AuditReceipt, Countersignature, SignedAudit
-from wire.challenges import Absent, Challenge, Proven
+from wire.audit_receipts import Countersignature
+from wire.challenges import Absent, Proven
 from wire.codec import decode, encode
+from wire.evidence import EvidenceList, VerdictHeard
 from wire.framing import frame
-from wire.ids import BlobId, Digest, LeaseTarget, PublicKey, ShardIndex
+from wire.ids import BlobId, LeaseTarget, PublicKey
+from wire.inconsistency import InconsistencyHeard
 from wire.messages import (
     BlobRecord,
     Certified,
@@ -94,7 +94,7 @@ from wire.ownership import (
     KeepSuccession,
     SuccessionKept,
 )
-from wire.records import Envelope, HolderReceipts, RecordBundle
+from wire.records import Envelope, RecordBundle
 from wire.repair import LossNoted, RecoveredSymbols, TakenOver
 from wire.signed import sign_record
 
@@ -116,7 +116,7 @@ _ANSWERS: dict[str, tuple[type[Any], ...]] = {
     "reach": (DialledBack,),
     "owner": (HeadKept, Buried, SuccessionKept),
     "sync": (SetsCompared, Pages, PageExchanged),
-    "audit": (Proven, Absent, Countersignature),
+    "audit": (Proven, Absent, Countersignature, VerdictHeard, EvidenceList, InconsistencyHeard),
     "repair": (RecoveredSymbols, LossNoted, TakenOver),
 }
 _REQUESTS: dict[str, tuple[type[Any], ...]] = {
@@ -126,7 +126,7 @@ _REQUESTS: dict[str, tuple[type[Any], ...]] = {
     "reach": p2pnode.services.reach.REQUESTS,
     "owner": p2pnode.services.owner_server.REQUESTS,
     "sync": p2pnode.services.sync.REQUESTS,
-    "audit": p2pnode.services.prove.REQUESTS,
+    "audit": (*p2pnode.services.prove.REQUESTS, *p2pnode.services.evidence.REQUESTS),
     "repair": (*p2pnode.services.serve_repair.REQUESTS, *p2pnode.services.take_over.REQUESTS),
 }
 _PROMISED = 3
@@ -145,6 +145,7 @@ def targets() -> list[Target]:
         "sync": (services.sync, p2pnode.protocols.sync, storage.page_store),
         "audit": (
             services.prove,
+            services.evidence,
             p2pnode.protocols.challenge,
             p2pnode.protocols.audit_targets,
             p2pnode.protocols.audit_receipts,
@@ -193,7 +194,7 @@ def _requests() -> dict[str, list[bytes]]:
         + [frame(GetHead(owner=PublicKey(honest.OWNER.public)))]
         + [frame(Bury(tombstone=_tombstone(blobs[1])))]
         + [frame(KeepSuccession(succession=_succession())), frame(GetSuccession(owner=PublicKey(honest.OWNER.public)))],
-        "audit": [frame(_challenge(number)) + frame(_audited(number)) for number in range(4)],
+        "audit": honest_audit.streams(),
         "repair": [frame(honest_repair.recover_symbols(shard)) for shard in range(honest.N)]
         + [frame(honest_repair.tell_loss(shard)) for shard in range(2)]
         + [frame(honest_repair.take_over(shard)) for shard in range(2)],
@@ -224,37 +225,12 @@ def _tombstone(blob: honest.HonestBlob) -> Envelope:
     return make_tombstone(honest.OWNER, target, sequence=2, time=honest.WALL, network=NETWORK).envelope
 
 
-def _our_receipts() -> HolderReceipts:
-    """Return a receipt of the node under test."""
-    blob = honest.honest_blob(size=300)
-    sets = blob.commit(0).shard_sets
-    pairs = list(pairs_of(blob.page, sets))
-    batch = make_batch(NODE_KEY, blob.final, pairs, network=NETWORK, time=honest.WALL, sequence=1)
-    return HolderReceipts(batch=batch.envelope, shard_sets=sets)
-
-
-def _challenge(number: int) -> Challenge:
-    """Return a question about it."""
-    blob = honest.honest_blob(size=300)
-    receipt = receipt_for(blob.page, _our_receipts(), blob.blob_id, ShardIndex(0))
-    return Challenge(receipt=receipt, number=number, secret=Digest(bytes([number]) * 32), deadline=honest.WALL)
-
-
-def _audited(number: int) -> SignedAudit:
-    """Return what an asker signs after an answer."""
-    question = open_challenge(_challenge(number), challenger=honest.peer_id(1), network=NETWORK)
-    answer = Proven(proof=honest.member(1).envelope)  # The digest of an answer that nobody gave.
-    audits = (shown_by(question, answer, pair_bytes=300, time=honest.WALL),) * (1 + number)
-    record = AuditReceipt(auditor=question.challenger, holder=question.prover, audits=audits)
-    return SignedAudit(statement=sign_record(record, key=KEYS[1], network=NETWORK).envelope)
-
-
 @cache
 def _our_certificate() -> Certify:
     """Return a certificate that names a pair of the node under test."""
     blob = honest.honest_blob(size=300)
     others = [honest.holder_receipts(blob.final, blob.page, shard, shard) for shard in (1, 2)]
-    rows = [_our_receipts(), *others]
+    rows = [honest_audit.our_receipts(), *others]
     return Certify(certificate=make_certificate(honest.OWNER, blob.final, blob.page, rows, network=NETWORK).envelope)
 
 
@@ -300,6 +276,8 @@ async def _serving(name: str, rng: random.Random) -> AsyncIterator[Check]:
         if name in ("read", "sync", "audit"):  # Only what is there can be asked for in a wrong way.
             for request in _requests()["store"]:
                 await _ask(made, "store", 1, request)
+        if name == "audit":  # Only members are heard about audits.
+            await _ask(made, "members", honest_audit.ASKER, frame(honest.exchange(honest_audit.ASKER)))
         tasks = trio.lowlevel.current_statistics().tasks_living
         inputs = 0
 
