@@ -60,11 +60,12 @@ class WantedSymbol:
 class RecoverSymbols:
     """Send these symbols for the pairs of my intent.
 
+    With none it tells that the asker is about to read the blobs whole, because their symbols are not to be had.
     `retractions` are the asker's own: who once signed for a pair, and asks for its symbols, has ended that receipt.
     """
 
     intent: Annotated[Envelope, Nested(Envelope)]
-    wanted: Annotated[tuple[WantedSymbol, ...], ListOf(Nested(WantedSymbol), limits.RECOVERY_SYMBOLS_MAX, low=1)]
+    wanted: Annotated[tuple[WantedSymbol, ...], ListOf(Nested(WantedSymbol), limits.RECOVERY_SYMBOLS_MAX)]
     retractions: Annotated[tuple[Envelope, ...], ListOf(Nested(Envelope), limits.REPAIR_BLOBS_MAX)]
 
 

@@ -18,7 +18,7 @@ from p2pnode.errors import LocalStorageError, P2PNodeError
 from p2pnode.protocols.repair import exchange, plan
 from p2pnode.protocols.repair.budget import Credit
 from p2pnode.protocols.repair.health import Level, Presence
-from p2pnode.protocols.repair.intents import IntentBook, Loss, lasts_s
+from p2pnode.protocols.repair.intents import IntentBook, Loss, bytes_of_rescue, lasts_s, loss_of
 from p2pnode.protocols.repair.plan import Candidacy, Situation, Wait, why_not
 from p2pnode.protocols.repair.ranks import rank_of
 from p2pnode.protocols.repair.survey import LostShard, PageView, endangered_first
@@ -68,7 +68,7 @@ class _Ailing:
     """The bytes of a pair of each blob, where they are known."""
     looked_at: float
     noticed_at: dict[ShardIndex, float]
-    """Since when each shard is known to be missing."""
+    """Since when the candidates for each shard wait for their turns: mostly since it is known to be missing."""
 
     def rows(self) -> Iterator[tuple[LostShard, list[PeerId], Loss]]:
         """Yield each loss with its candidates and its name."""
@@ -186,14 +186,19 @@ class Repairer:
         losses = view.lost_shards()
         if losses:
             now = self._context.clock.monotonic()
-            known = {} if before is None else before.noticed_at
             self._ailing[page] = _Ailing(
                 losses=losses,
                 orders=[self._health.order(view, each) for each in losses],
-                names=[_name(view, each.blob_ids[0], each.shard) for each in losses],
+                names=[_name(view, each, each.blob_ids[0]) for each in losses],
                 sizes=await self._sizes(losses, {} if before is None else before.sizes),
                 looked_at=now,
-                noticed_at={each.shard: known.get(each.shard, now) for each in losses},
+                noticed_at=plan.turns_begin_at(
+                    losses,
+                    () if before is None else before.losses,
+                    {} if before is None else before.noticed_at,
+                    now=now,
+                    profile=self._context.profile,
+                ),
             )
             if len(self._ailing) == 1 and before is None:
                 self._events.tell("repair", "shards of blobs that this node has a part in are missing")
@@ -283,17 +288,20 @@ class Repairer:
         rank = None if view is None or lost is None else self._rank(self._health.order(view, lost), lost)
         if view is None or lost is None or rank is None:
             return
-        blob_ids = lost.blob_ids[: limits.REPAIR_BLOBS_MAX]
+        is_rescue = lost.first is not None
+        blob_ids = lost.blob_ids[: 1 if is_rescue else limits.REPAIR_BLOBS_MAX]  # All slivers of one are in memory.
         now = context.clock.monotonic()
-        until = now + lasts_s(context.profile, sum(self._ailing[page].sizes.get(each, 0) for each in blob_ids))
+        size = sum(self._ailing[page].sizes.get(each, 0) for each in blob_ids)
+        if is_rescue:
+            size = bytes_of_rescue(size, n=view.n, missing=lost.missing)
+        until = now + lasts_s(context.profile, size)
         for blob_id in blob_ids:  # Others hear of it from our requests; who asks us hears of it here.
-            self._intents.begin(_name(view, blob_id, shard), context.own, now=now, until=until, rank=rank)
+            self._intents.begin(_name(view, lost, blob_id), context.own, now=now, until=until, rank=rank)
         processor_s = self._recoverer.processor_s
         moved = self._recoverer.moved.moved_bytes
         pairs = self._recoverer.moved.pairs
-        is_rescue = lost.first is not None
         try:
-            if is_rescue:  # A blob at a time: all its slivers are in memory.
+            if is_rescue:
                 await self.rescuer.rescue(view, blob_ids[0])
             else:
                 await self._recoverer.recover(view, shard, blob_ids)
@@ -381,5 +389,5 @@ def _are_missing(view: PageView, shard: ShardIndex, blob_ids: Collection[BlobId]
     return any(each.shard == shard and not set(blob_ids).isdisjoint(each.blob_ids) for each in view.lost_shards())
 
 
-def _name(view: PageView, blob_id: BlobId, shard: ShardIndex) -> Loss:
-    return (blob_id, shard), view.loss_of((blob_id, shard))
+def _name(view: PageView, lost: LostShard, blob_id: BlobId) -> Loss:
+    return loss_of(view, blob_id, lost.shard, is_whole=lost.first is not None)

@@ -24,8 +24,9 @@ from p2pnode.coding import (
     pair_of_shard,
     verify_sliver,
 )
-from p2pnode.errors import PeerFaultError, PeerUnavailableError, TooFewPairsError
+from p2pnode.errors import PeerFaultError, PeerRefusedError, PeerUnavailableError, TooFewPairsError
 from p2pnode.protocols.read import why_unreadable
+from p2pnode.protocols.repair import exchange
 from p2pnode.protocols.repair.ranks import ranks_honoured
 from p2pnode.protocols.repair.survey import LostShard, PageView, sources_of
 from p2pnode.protocols.store import record_of
@@ -35,11 +36,12 @@ from p2pnode.services.context import Context
 from p2pnode.services.handed import ask_to_take
 from p2pnode.services.health import HealthView
 from p2pnode.services.losses import learn_page
-from p2pnode.services.recover import Recoverer
+from p2pnode.services.recover import REPAIR, Recoverer
 from p2pnode.services.signing import sign_pairs
+from wire.codec import encode
 from wire.ids import Axis, BlobId, PeerId, ShardIndex
-from wire.messages import GetSliver, SliverData
-from wire.repair import TakeOver
+from wire.messages import GetSliver, RefusalCode, SliverData
+from wire.repair import RecoveredSymbols, RecoverSymbols, TakeOver
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +67,14 @@ class Rescuer:
     async def rescue(self, view: PageView, blob_id: BlobId) -> None:
         """Read a blob and let others, and this node, keep its missing pairs.
 
-        Raises `TooFewPairsError` when it cannot be read, or nobody takes a pair; `IntegrityError` for one that its
-        writer encoded wrongly, `QuotaError`, or as the store does.
+        Raises `TooFewPairsError` when it cannot be read, another node is at it, or nobody takes a pair;
+        `IntegrityError` for one that its writer encoded wrongly, `QuotaError`, or as the store does.
         """
         context = self._context
         if self._health.is_told(view.page) and not await self._is_still_short(view, blob_id):
             return
         metadata = await self._recoverer.metadata(view, blob_id)
-        slivers = await self._read(view, metadata)
+        slivers = await self._read(view, metadata, await self._tell(view, blob_id))
         started = context.clock.monotonic()
         try:
             data = await run_job(context.offload, DecodeJob(metadata, slivers, strict=True))
@@ -104,11 +106,52 @@ class Rescuer:
         now = await self._health.survey(view.page)
         return now is not None and now.blobs[blob_id].health.first_of_whole is not None
 
-    async def _read(self, view: PageView, metadata: BlobMetadata) -> list[Sliver]:
+    async def _tell(self, view: PageView, blob_id: BlobId) -> list[ShardIndex]:
+        """Tell all holders that are here what we are about to do; return the shards of those that do not object.
+
+        Any two that want to read the blob need P of fewer than S sources each, and so have one in common (ADR 0020).
+        Raises `TooFewPairsError` when fewer than P are left.
+        """
+        context = self._context
+        blob = view.blobs[blob_id]
+        first = blob.health.first_of_whole
+        assert first is not None
+        intent = exchange.make_intent(
+            context.identity, view.page, [blob_id], first, network=context.network_name, time=context.wall_seconds()
+        )
+        request = RecoverSymbols(intent=intent.envelope, wanted=(), retractions=())
+        sources = sources_of(blob, self._health.presence, without=ShardIndex(-1))
+        willing: set[PeerId] = set()
+        objections: list[str] = []
+
+        async def tell(peer_id: PeerId) -> None:
+            if peer_id != context.own:
+                self._recoverer.moved.moved_bytes += len(encode(request))
+            try:
+                await context.peers.ask(peer_id, REPAIR, request, expect=(RecoveredSymbols,))
+            except PeerRefusedError as error:
+                if error.code == RefusalCode.BUSY:
+                    objections.append(f"; {peer_id}: {error}")
+                    return
+                log.debug("%s does not see that a blob is to be read whole: %s", peer_id, error)
+            except (PeerUnavailableError, PeerFaultError) as error:
+                log.info("%s was not told that a blob is read whole: %s", peer_id, error)
+                return
+            willing.add(peer_id)
+
+        async with trio.open_nursery() as nursery:
+            for peer_id in dict.fromkeys(blob.holders[shard][0] for shard in sources):
+                nursery.start_soon(tell, peer_id)
+        found = [shard for shard in sources if blob.holders[shard][0] in willing]
+        if len(found) < bft.primary_source(view.n):
+            message = f"{len(found)} holders let this node read blob {blob_id} whole, which takes more"
+            raise TooFewPairsError(message + "".join(objections[:1]))
+        return found
+
+    async def _read(self, view: PageView, metadata: BlobMetadata, sources: Sequence[ShardIndex]) -> list[Sliver]:
         """Return P verified primary slivers, each from the holder of its pair. Raises `TooFewPairsError`."""
         context = self._context
         blob = view.blobs[metadata.blob_id]
-        sources = sources_of(blob, self._health.presence, without=ShardIndex(-1))
         left = context.rng.shuffled(list(sources))
         wanted = bft.primary_source(metadata.n)
         found: list[Sliver] = []

@@ -18,7 +18,7 @@ from p2pnode.protocols.refusal import RefusalError
 from p2pnode.protocols.repair import exchange, serving
 from p2pnode.protocols.repair.budget import Credit, ServedSymbols
 from p2pnode.protocols.repair.health import Level
-from p2pnode.protocols.repair.intents import IntentBook, Loss, lasts_s
+from p2pnode.protocols.repair.intents import IntentBook, Loss, bytes_of_rescue, lasts_s, loss_of
 from p2pnode.protocols.repair.ranks import rank_of
 from p2pnode.protocols.repair.survey import LostShard, PageView
 from p2pnode.protocols.retractions import open_retraction
@@ -56,6 +56,8 @@ class _Question:
 
     asker: PeerId
     intent: RepairIntent
+    is_whole: bool
+    """Whether the asker is about to read the blobs whole, and only says so."""
     view: PageView
     known: dict[BlobId, _Known]
 
@@ -105,7 +107,7 @@ class RepairServer:
     async def _recover(self, peer_id: PeerId, request: RecoverSymbols) -> Answer:
         context = self._context
         is_other = peer_id != context.own
-        if is_other and self._credit.wait_s(context.clock.monotonic()) > 0:
+        if is_other and request.wanted and self._credit.wait_s(context.clock.monotonic()) > 0:
             raise RefusalError(RefusalCode.BUSY, "too much was given for repair lately")
         question = await self._open(peer_id, request)
         answer, data = exchange.make_answer(await self._symbols(question, request))
@@ -136,33 +138,60 @@ class RepairServer:
                 metadata = await context.offload.run(open_metadata, blob_id, held.metadata)
                 known[blob_id] = _Known(metadata, len(held.shards))
         serving.check_size(request, intent.record, {blob_id: each.metadata for blob_id, each in known.items()})
-        question = _Question(asker=peer_id, intent=intent.record, view=view, known=known)
+        question = _Question(
+            asker=peer_id,
+            intent=intent.record,
+            is_whole=not request.wanted,
+            view=view,
+            known=known,
+        )
         self._admit(question)
         return question
 
     def _admit(self, question: _Question) -> None:
         """Let an asker go on, or refuse. All is checked before anything is noted."""
         now = self._context.clock.monotonic()
-        losses: list[tuple[Loss, int]] = []
+        losses: list[tuple[Loss, int, int]] = []
         orders: dict[LostShard, list[PeerId]] = {}
         for blob_id in question.intent.blob_ids:
-            loss = ((blob_id, question.shard), question.view.loss_of((blob_id, question.shard)))
+            loss = loss_of(question.view, blob_id, question.shard, is_whole=question.is_whole)
             if self._intents.is_at_work(loss, question.asker, now=now):
                 continue  # Also when the blob is less endangered by now: half a pair would have moved in vain.
-            lost = serving.lost_of(question.view, question.shard, blob_id, asker=question.asker)
+            lost = self._lost(question, blob_id)
+            if lost is None:
+                continue
             alike = replace(lost, blob_ids=())
             if alike not in orders:
                 orders[alike] = self._health.order(question.view, lost)
             rank = rank_of(orders[alike], question.asker, missing=lost.missing)
             if rank is None:
+                if question.is_whole:
+                    continue
                 raise RefusalError(RefusalCode.BUSY, "others come before this node for the shard")
             is_urgent = lost.level is Level.URGENT
             if self._intents.busy_until(loss, question.asker, now=now, is_urgent=is_urgent, rank=rank) is not None:
-                raise RefusalError(RefusalCode.BUSY, "another node is at work on this shard")
-            losses.append((loss, rank))
-        until = now + lasts_s(self._context.profile, sum(each.pair_bytes for each in question.known.values()))
-        for loss, rank in losses:
+                what = "blob" if question.is_whole else "shard"
+                raise RefusalError(RefusalCode.BUSY, f"another node is at work on this {what}")
+            losses.append((loss, rank, self._bytes_of(question, blob_id, lost)))
+        until = now + lasts_s(self._context.profile, sum(size for _, _, size in losses))
+        for loss, rank, _ in losses:
             self._intents.begin(loss, question.asker, now=now, until=until, rank=rank)
+
+    def _lost(self, question: _Question, blob_id: BlobId) -> LostShard | None:
+        """Return what is lost as we see it. Raises `RefusalError` if the shard is not, and its symbols are wanted.
+
+        Of a blob that is read whole nothing is asked but whether anybody else is at it: whoever does not see that it is
+        in need has no objection, and holds nobody up.
+        """
+        if not question.is_whole:
+            return serving.lost_of(question.view, question.shard, blob_id, asker=question.asker)
+        lost = question.view.lost_shard(blob_id, question.shard)
+        return None if lost is None or lost.first is None else lost
+
+    def _bytes_of(self, question: _Question, blob_id: BlobId, lost: LostShard) -> int:
+        known = question.known.get(blob_id)
+        size = 0 if known is None else known.pair_bytes
+        return bytes_of_rescue(size, n=question.view.n, missing=lost.missing) if question.is_whole else size
 
     # ------------------------------------------------------------------ the symbols
 

@@ -7,7 +7,7 @@ import random
 import pytest
 import trio
 
-from p2pnode.errors import PeerRefusedError
+from p2pnode.errors import PeerRefusedError, TooFewPairsError
 from testnet.sim.machine import Machine
 from testnet.sim.world import World
 from tests.services.simulated import get, pair_files, put, simulate
@@ -46,6 +46,49 @@ def test_a_blob_of_which_fewer_than_s_pairs_are_left_is_made_whole_again(rng: ra
         assert await get(next(each for each in left if each.is_running), result.id) == data
 
     simulate(rng, 11, body, profile=UNHURRIED, repairs=True)
+
+
+def test_of_several_that_begin_at_one_moment_one_at_most_reads_the_blob(rng: random.Random) -> None:
+    """Six of ten pairs are left: four give the blob, and no two fours of six have no holder in common."""
+
+    async def body(world: World, machines: list[Machine]) -> None:
+        result = await put(machines[0], rng.randbytes(SIZE), shards=10)
+        blob_id = Reference.parse(result.id).blob_id
+        holders = [each for each in machines if pair_files(each)]
+        for each in rng.sample(holders, 4):
+            world.kill(each.name, power=False)
+        left = [each for each in holders if each.is_running]
+        await trio.sleep(UNHURRIED.short_grace_s + 10)
+        (page,) = await node_of(left[0])._repairer._health.pages_shared(left[0].peer_id)
+        done: list[bool] = []
+        reasons: list[str] = []
+
+        async def rescue(machine: Machine) -> None:
+            repairer = node_of(machine)._repairer
+            view = await repairer._health.survey(page)
+            assert view is not None
+            try:
+                await repairer.rescuer.rescue(view, blob_id)
+            except TooFewPairsError as error:
+                done.append(False)
+                reasons.append(str(error))
+            else:
+                done.append(True)
+
+        async with trio.open_nursery() as nursery:
+            for each in left:
+                nursery.start_soon(rescue, each)
+        assert sum(done) <= 1
+        assert total(left).moved <= sum(done) * 1.1 * (SIZE + total(left).rebuilt) + 40_000
+        for _ in range(3):  # Each may have reached some of the holders: then who ranks before the others goes on.
+            if not sum(done):
+                await trio.sleep(UNHURRIED.repair_rank_step_s)
+                for each in left:
+                    await rescue(each)
+        assert sum(done) >= 1
+        assert all("another node is at work on this blob" in each for each in reasons)
+
+    simulate(rng, 14, body, profile=UNHURRIED)
 
 
 def test_while_symbols_are_to_be_had_nobody_takes_a_pair_that_somebody_claims_to_have_made(rng: random.Random) -> None:

@@ -1,10 +1,10 @@
 """Intents: who is rebuilding which pair, as its sources know, so that others wait for it, and not for ever.
 
-An intent is made known by the requests that carry it. Any two repairers of a pair need a source in common, so the later
-one hears of the earlier. It waits only for one that ranks before it: else two that each reached some of the sources
-would wait for each other. An intent holds others up once for each node and loss, and at most three in all do: whoever
-promises and does nothing delays a repair by three times the time of one pair, and no more. It costs no score: a source
-cannot tell whether it was the repairer's fault (ADR 0020).
+An intent is made known by the requests that carry it, or by one that asks for nothing where a blob is read whole. Any
+two repairers need a source in common, so the later one hears of the earlier. It waits only for one that ranks before
+it: else two that each reached some of the sources would wait for each other. An intent holds others up once for each
+node and loss, and at most three in all do: whoever promises and does nothing delays a repair by three times the time of
+one pair, and no more. It costs no score: a source cannot tell whether it was the repairer's fault (ADR 0020).
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from p2pnode import bft
 from p2pnode.config import Profile
 from p2pnode.protocols.receipt_set import Pair
 from p2pnode.protocols.repair.ranks import FIRST_RANKS
-from wire.ids import Digest, PeerId
+from p2pnode.protocols.repair.survey import PageView
+from wire.ids import BlobId, Digest, PeerId, ShardIndex
 
 INTENTS_PER_LOSS_MAX = 3
 """Intents that may delay the repair of one pair."""
@@ -30,6 +32,18 @@ Loss = tuple[Pair, Digest]
 def lasts_s(profile: Profile, pair_bytes: int) -> float:
     """Return how long an intent counts that is for so many bytes of pairs: what the slowest repairer may take."""
     return profile.request_timeout_s + pair_bytes / profile.bytes_per_s_min
+
+
+def bytes_of_rescue(pair_bytes: int, *, n: int, missing: int) -> int:
+    """Return how many bytes it takes to read a blob whole and hand its missing pairs on; that is bounded from above."""
+    return (bft.primary_source(n) + missing) * pair_bytes
+
+
+def loss_of(view: PageView, blob_id: BlobId, shard: ShardIndex, *, is_whole: bool) -> Loss:
+    """Return by what name an intent is kept: for a pair, or for a blob that has to be read whole."""
+    if is_whole:
+        return (blob_id, ShardIndex(0)), view.loss_of_whole(blob_id)
+    return (blob_id, shard), view.loss_of((blob_id, shard))
 
 
 @dataclass(slots=True)

@@ -6,11 +6,13 @@ The order in which the reasons are asked for is the order in which a person want
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from p2pnode.config import Profile
 from p2pnode.protocols.repair.health import Level
 from p2pnode.protocols.repair.survey import LostShard
+from wire.ids import ShardIndex
 
 
 class Wait(enum.StrEnum):
@@ -74,6 +76,29 @@ def why_not(lost: LostShard, mine: Candidacy, situation: Situation, profile: Pro
 
 WHOLE_STEPS = 4
 """To read a blob and hand its pairs on takes longer than to rebuild one: so many times as long the next node waits."""
+
+
+def turns_begin_at(
+    losses: Sequence[LostShard],
+    before: Sequence[LostShard],
+    noticed_at: Mapping[ShardIndex, float],
+    *,
+    now: float,
+    profile: Profile,
+) -> dict[ShardIndex, float]:
+    """Return from when on the ranks of each loss of a page wait, in monotonic seconds: since it was noticed.
+
+    Of a blob that is read whole the first missing shard counts. When that is missing no more, and another has become
+    the first, somebody has the blob in memory and makes the others too: even who comes next then waits for as long as
+    one rank does. `before` are the losses at the last look, with what this returned for them.
+    """
+    missing = {each.shard for each in losses}
+    is_being_made = any(each.first == each.shard and each.shard not in missing for each in before)
+    later = now + WHOLE_STEPS * profile.repair_rank_step_s
+    return {
+        each.shard: later if is_being_made and each.first == each.shard else noticed_at.get(each.shard, now)
+        for each in losses
+    }
 
 
 def retry_after_s(failures: int, profile: Profile) -> float:

@@ -118,6 +118,13 @@ class PageView:
             parts += [signer, newest.to_bytes(8, "big"), max(0, register.ended).to_bytes(8, "big")]
         return Digest(tagged_hash(b"p2pnode/loss", *parts))
 
+    def loss_of_whole(self, blob_id: BlobId) -> Digest:
+        """Return what names that too few pairs of a blob are left, whichever of them are missing just now.
+
+        Made anew pair by pair it is one loss; by the next renewal of the lease, some weeks later, it would be another.
+        """
+        return Digest(tagged_hash(b"p2pnode/loss of a whole", blob_id, self.lease.digest))
+
     def lost_shard(self, blob_id: BlobId, shard: ShardIndex) -> LostShard | None:
         """Return what is lost of one blob; None when this shard is not missing, or the blob has too many receipts."""
         view = self.blobs[blob_id]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from p2pnode.config import PUBLIC
 from p2pnode.protocols.repair import intents
-from p2pnode.protocols.repair.intents import INTENTS_PER_LOSS_MAX, IntentBook, Loss, lasts_s
+from p2pnode.protocols.repair.intents import INTENTS_PER_LOSS_MAX, IntentBook, Loss, bytes_of_rescue, lasts_s, loss_of
 from p2pnode.protocols.repair.ranks import FIRST_RANKS
+from tests import factories
 from tests.factories import blob_id, digest, peer_id
+from tests.protocols.repair.pages import BLOBS, CERTIFIED, GROUP, LEASE, N, look, retraction, with_records
 from wire.ids import ShardIndex
 
 LOSS: Loss = ((blob_id(1), ShardIndex(2)), digest(1))
@@ -103,3 +107,28 @@ def test_who_has_just_begun_is_not_overtaken_by_one_that_ranks_before_it() -> No
     assert not book.begin(LOSS, ONE, now=4, until=20, rank=0)
     assert not waits(book, ONE, now=5, rank=0)
     assert book.begin(LOSS, ONE, now=5, until=20, rank=0)
+
+
+def test_a_blob_that_is_read_whole_is_one_loss_whichever_of_its_pairs_are_missing() -> None:
+    view, later = look(), look(with_records(retractions=(retraction(3, 2), retraction(5, 4))))
+    whole = loss_of(view, BLOBS[0], ShardIndex(2), is_whole=True)
+    assert {loss_of(each, BLOBS[0], ShardIndex(at), is_whole=True) for each in (view, later) for at in (2, 4)} == {
+        whole
+    }
+    assert whole != loss_of(view, BLOBS[1], ShardIndex(2), is_whole=True)
+    assert whole != loss_of(view, BLOBS[0], ShardIndex(0), is_whole=False)
+    pairs = {loss_of(each, BLOBS[0], ShardIndex(at), is_whole=False) for each in (view, later) for at in (2, 4)}
+    assert len(pairs) == 4
+
+
+def test_after_a_renewal_reading_a_blob_whole_again_is_another_loss() -> None:
+    lease = factories.signed(replace(LEASE.record, end=LEASE.record.end + 50, sequence=7), factories.owner_key())
+    rows = {shard + 1: (shard,) for shard in range(N)}
+    renewed = factories.signed(factories.certificate(lease, GROUP, rows), factories.owner_key())
+    views = [look(), look(replace(CERTIFIED, certificates=(*CERTIFIED.certificates, renewed)))]
+    assert len({loss_of(each, BLOBS[0], ShardIndex(2), is_whole=True) for each in views}) == 2
+
+
+def test_reading_a_blob_whole_may_take_as_long_as_its_primaries_and_its_missing_pairs() -> None:
+    assert bytes_of_rescue(1000, n=10, missing=4) == 8000
+    assert bytes_of_rescue(0, n=10, missing=4) == 0

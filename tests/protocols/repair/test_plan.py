@@ -8,7 +8,16 @@ import pytest
 
 from p2pnode.config import PUBLIC
 from p2pnode.protocols.repair.health import Level
-from p2pnode.protocols.repair.plan import RETRY_S_MAX, WHOLE_STEPS, Candidacy, Situation, Wait, retry_after_s, why_not
+from p2pnode.protocols.repair.plan import (
+    RETRY_S_MAX,
+    WHOLE_STEPS,
+    Candidacy,
+    Situation,
+    Wait,
+    retry_after_s,
+    turns_begin_at,
+    why_not,
+)
 from p2pnode.protocols.repair.survey import LostShard
 from tests.factories import blob_id
 from wire.ids import ShardIndex
@@ -55,6 +64,35 @@ def test_of_a_blob_that_is_read_whole_one_shard_has_the_turn_and_its_candidates_
     assert why_not(whole, MINE, CALM, PUBLIC) is Wait.TURN
     assert why_not(whole, replace(MINE, waited_s=WHOLE_STEPS * MINE.waited_s), CALM, PUBLIC) is None
     assert why_not(whole, replace(MINE, rank=0, waited_s=0.0), CALM, PUBLIC) is None
+
+
+def test_turns_are_counted_since_a_loss_was_noticed() -> None:
+    other = replace(LOST, shard=ShardIndex(5))
+    assert turns_begin_at([LOST], [], {}, now=100, profile=PUBLIC) == {2: 100}
+    assert turns_begin_at([LOST, other], [LOST], {ShardIndex(2): 100.0}, now=160, profile=PUBLIC) == {2: 100, 5: 160}
+
+
+def test_while_the_pairs_of_a_blob_that_was_read_whole_are_made_nobody_joins_in() -> None:
+    """With each pair that is made another shard is the first, whose candidates may have waited long enough."""
+    shards = [ShardIndex(each) for each in (2, 5, 7)]
+    before = [replace(LOST, shard=shard, first=shards[0]) for shard in shards]
+    known = dict.fromkeys(shards, 100.0)
+    left = [replace(LOST, shard=shard, first=shards[1]) for shard in shards[1:]]
+    later = 400 + WHOLE_STEPS * PUBLIC.repair_rank_step_s
+    assert turns_begin_at(left, before, known, now=400, profile=PUBLIC) == {5: later, 7: 100}
+    assert turns_begin_at(left, left, {shards[1]: later, shards[2]: 100.0}, now=500, profile=PUBLIC)[shards[1]] == later
+
+
+def test_a_further_loss_of_a_blob_that_is_read_whole_waits_for_nobody() -> None:
+    before = [replace(LOST, shard=ShardIndex(5), first=ShardIndex(5))]
+    now_lost = [replace(LOST, shard=ShardIndex(each), first=ShardIndex(2)) for each in (2, 5)]
+    assert turns_begin_at(now_lost, before, {ShardIndex(5): 100.0}, now=400, profile=PUBLIC) == {2: 400, 5: 100}
+
+
+def test_once_symbols_are_to_be_had_again_turns_are_as_they_were() -> None:
+    before = [replace(LOST, shard=ShardIndex(each), first=ShardIndex(2)) for each in (2, 5)]
+    left = [replace(LOST, shard=ShardIndex(5))]
+    assert turns_begin_at(left, before, {ShardIndex(5): 100.0}, now=400, profile=PUBLIC) == {5: 100}
 
 
 def test_an_urgent_repair_freezes_never_and_needs_no_credit() -> None:
