@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from p2pnode.errors import LocalStorageError, PeerRefusedError
+from p2pnode.protocols import audit_receipts as protocol
 from p2pnode.protocols.audit_receipts import GATHERED_EPOCHS, Countersigned, Tally, shown_by
 from p2pnode.protocols.challenge import check_answer, open_challenge
 from p2pnode.reputation.score import NEW
@@ -225,6 +226,23 @@ def test_what_cannot_be_saved_is_saved_later(rng: random.Random, monkeypatch: py
         await service.save()
         assert await store.load_audit_receipts() == kept(machines[0])
         assert not service._book.changes
+
+    simulate(rng, 4, body)
+
+
+def test_receipts_of_leases_that_are_over_go_from_the_disk_as_well(
+    rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(world: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(5_000))
+        await audit(machines[0], machines[1])
+        service, store = receipts_of(machines[0]), node_of(machines[0])._context.store
+        await service.save()
+        assert len(await store.load_audit_receipts()) == 1
+        monkeypatch.setattr(protocol, "RECEIPT_SECONDS", 10)
+        await world.clock.sleep(12)
+        await service.save()
+        assert await store.load_audit_receipts() == kept(machines[0]) == []
 
     simulate(rng, 4, body)
 
