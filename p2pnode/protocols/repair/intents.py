@@ -22,6 +22,12 @@ from wire.ids import BlobId, Digest, PeerId, ShardIndex
 INTENTS_PER_LOSS_MAX = 3
 """Intents that may delay the repair of one pair."""
 
+YIELDS_SHARE = 1 / 8
+"""The part of an intent's time in which it yields to nobody: that of a repairer eight times as fast as the slowest.
+
+The pairs of a large file are rebuilt together, and signed for at the end: whoever comes before, and was busy with other
+pairs until then, would rebuild them once more."""
+
 LOSSES_MAX = 20_000
 """Losses of which intents are remembered, some 300 bytes each; the one asked about longest ago makes room."""
 
@@ -60,7 +66,7 @@ class IntentBook:
     """What this node has heard of intents. Times are monotonic, in seconds."""
 
     def __init__(self, *, yields_after_s: float = 0.0) -> None:
-        """Nobody intends anything. After so long a node makes way for one that ranks before it.
+        """Nobody intends anything. After so long, or YIELDS_SHARE, a node makes way for one that ranks before it.
 
         By then its receipt is known, if it has rebuilt the pair.
         """
@@ -99,4 +105,5 @@ class IntentBook:
         return True
 
     def _yields(self, record: _Record, rank: int, now: float) -> bool:
-        return rank < record.rank and now - record.since >= self._yields_after_s
+        given_s = max(self._yields_after_s, YIELDS_SHARE * (record.until - record.since))
+        return rank < record.rank and now - record.since >= given_s

@@ -8,7 +8,15 @@ import pytest
 
 from p2pnode.config import PUBLIC
 from p2pnode.protocols.repair import intents
-from p2pnode.protocols.repair.intents import INTENTS_PER_LOSS_MAX, IntentBook, Loss, bytes_of_rescue, lasts_s, loss_of
+from p2pnode.protocols.repair.intents import (
+    INTENTS_PER_LOSS_MAX,
+    YIELDS_SHARE,
+    IntentBook,
+    Loss,
+    bytes_of_rescue,
+    lasts_s,
+    loss_of,
+)
 from p2pnode.protocols.repair.ranks import FIRST_RANKS
 from tests import factories
 from tests.factories import blob_id, digest, peer_id
@@ -93,9 +101,9 @@ def test_the_time_of_an_intent_follows_from_what_is_moved() -> None:
 def test_who_ranks_before_another_does_not_wait_for_it_and_takes_its_place() -> None:
     book = IntentBook()
     book.begin(LOSS, TWO, now=0, until=10, rank=1)
-    assert waits(book, THREE, now=1, rank=1)
-    assert not waits(book, ONE, now=1, rank=0)
-    assert book.begin(LOSS, ONE, now=1, until=20, rank=0)
+    assert waits(book, THREE, now=10 * YIELDS_SHARE, rank=1)
+    assert not waits(book, ONE, now=10 * YIELDS_SHARE, rank=0)
+    assert book.begin(LOSS, ONE, now=10 * YIELDS_SHARE, until=20, rank=0)
     assert waits(book, TWO, now=2, rank=1)
     assert book.busy_until(LOSS, TWO, now=2, is_urgent=False, rank=1) == 20
 
@@ -107,6 +115,15 @@ def test_who_has_just_begun_is_not_overtaken_by_one_that_ranks_before_it() -> No
     assert not book.begin(LOSS, ONE, now=4, until=20, rank=0)
     assert not waits(book, ONE, now=5, rank=0)
     assert book.begin(LOSS, ONE, now=5, until=20, rank=0)
+
+
+def test_who_has_much_to_rebuild_is_overtaken_later() -> None:
+    book = IntentBook(yields_after_s=5)
+    book.begin(LOSS, TWO, now=100, until=100 + 5 / YIELDS_SHARE + 80, rank=1)
+    later = 105 + 80 * YIELDS_SHARE
+    assert waits(book, ONE, now=later - 0.1, rank=0)
+    assert not book.begin(LOSS, ONE, now=later - 0.1, until=400, rank=0)
+    assert book.begin(LOSS, ONE, now=later, until=400, rank=0)
 
 
 def test_a_blob_that_is_read_whole_is_one_loss_whichever_of_its_pairs_are_missing() -> None:
