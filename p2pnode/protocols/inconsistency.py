@@ -8,7 +8,7 @@ holder tells the next ones in the order of ids, so that all hear of it and nobod
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from crypto.merkle import MerkleProof
@@ -116,6 +116,13 @@ class InconsistentBlobs:
         """Nothing is known."""
         self._known: OrderedDict[BlobId, Contradiction] = OrderedDict()
         self._found: list[tuple[Contradiction, tuple[PeerId, ...]]] = []
+        self.on_found: Callable[[], None] = lambda: None
+        """Called when there is something to take."""
+
+    @property
+    def has_found(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._found)
 
     def __len__(self) -> int:
         """Return how many are known."""
@@ -138,6 +145,7 @@ class InconsistentBlobs:
         self.add(contradiction)
         if len(self._found) < FOUND_MAX:
             self._found.append((contradiction, tuple(sorted(set(holders)))[:FINDER_TELLS_MAX]))
+            self.on_found()
 
     def take_found(self) -> list[tuple[Contradiction, tuple[PeerId, ...]]]:
         """Return what was found since this was asked last, with those who are to be told."""

@@ -85,6 +85,8 @@ class Drainer:
         self._store = store
         self._events = events
         self._drains = False
+        self._begun = trio.Event()
+        """Set while this node drains."""
         self._is_done = False
         self._pages: dict[Digest, _Page] = {}
         self._proven: set[_Proof] = set()
@@ -96,6 +98,7 @@ class Drainer:
         """Go on where an earlier life was; call it before the first member record is signed."""
         self._drains = bool(await self._store.fact(_FACT))
         if self._drains:
+            self._begun.set()
             self._membership.own_record.notice = Notice(is_draining=True)
 
     # ------------------------------------------------------------------ what the operator asks
@@ -117,6 +120,7 @@ class Drainer:
         if not self._drains:
             await self._store.note_fact(_FACT, b"1")
             self._drains = True
+            self._begun.set()
             await self._say(Notice(is_draining=True), "this node hands over what it keeps, and leaves then")
             await self._list()
         return self.state()
@@ -126,6 +130,7 @@ class Drainer:
         if self._drains:
             await self._store.note_fact(_FACT, b"")
             self._drains = self._is_done = False
+            self._begun = trio.Event()
             self._pages.clear()
             await self._say(Notice(), "this node stays, and keeps what it still has")
         return self.state()
@@ -153,6 +158,7 @@ class Drainer:
         """Hand over while this node drains, until cancelled."""
         clock = self._context.clock
         while True:
+            await self._begun.wait()
             await clock.sleep(self._context.profile.reconnect_every_s)
             if not self._drains or self._is_done:
                 continue

@@ -1,11 +1,13 @@
 """Inconsistent blobs: checking what others say, letting go of what is checked, and telling the next holders.
 
-One thing at a time, with a rest after each: a flood of false notices costs a proof a second at most, and nobody waits.
+One thing at a time, with a rest before each: a flood of false notices costs a proof a second at most, and nobody waits.
 """
 
 from __future__ import annotations
 
 import logging
+
+import trio
 
 from p2pnode.errors import LocalStorageError, P2PNodeError
 from p2pnode.membership.refusals import Refused
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 AUDIT = "audit"
 
 REST_S = 1.0
-"""Between two notices that are looked into."""
+"""Before each notice that is looked into."""
 
 
 class InconsistencyService:
@@ -38,6 +40,11 @@ class InconsistencyService:
         self._context = context
         self._events = events
         self._notices = Notices()
+        self._has_news = trio.Event()
+        context.inconsistent.on_found = self._wake
+
+    def _wake(self) -> None:
+        self._has_news.set()
 
     async def load(self) -> None:
         """Take in what earlier lives have checked, and end what they began."""
@@ -52,6 +59,7 @@ class InconsistencyService:
         """Take a notice of a member; what becomes of it is not told."""
         if self._context.inconsistent.get(told.blob_id) is None:
             self._notices.hear(peer_id, told.blob_id, now=self._context.clock.monotonic())
+            self._wake()
         return InconsistencyHeard()
 
     async def run(self) -> None:
@@ -64,6 +72,9 @@ class InconsistencyService:
                     await self._let_go(contradiction, holders)
                 if (notice := self._notices.take()) is not None:
                     await self._look_into(*notice)
+                elif not context.inconsistent.has_found:
+                    self._has_news = trio.Event()
+                    await self._has_news.wait()
             except LocalStorageError as error:
                 log.warning("an inconsistent blob is kept until the disk works again: %s", error)
 
