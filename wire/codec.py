@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeVar
 
@@ -234,8 +234,8 @@ class _Layouts:
     """The layout of every wire type, filled by the decorator while modules load and never changed after."""
 
     by_type: ClassVar[dict[type[object], _Layout]] = {}
-    items_max: ClassVar[dict[type[object], int]] = {}
-    """The length of the longest array in an encoding of each type, once somebody has asked for it."""
+    expected: ClassVar[dict[tuple[type[object], ...], tuple[dict[int, type[object]], int]]] = {}
+    """For each choice of types that was asked for, the types by their tags and the length of the longest array."""
 
 
 def _items_max(shape: Shape) -> int:
@@ -245,15 +245,17 @@ def _items_max(shape: Shape) -> int:
     if isinstance(shape, Maybe):
         return _items_max(shape.shape)
     if isinstance(shape, Nested):
-        return _longest_array(shape.kind)
+        return _expected((shape.kind,))[1]
     return 0
 
 
-def _longest_array(kind: type[object]) -> int:
-    """Return the length of the longest array in an encoding of a type."""
-    known = _Layouts.items_max.get(kind)
+def _expected(kinds: tuple[type[object], ...]) -> tuple[dict[int, type[object]], int]:
+    """Return these types by their tags, and the length of the longest array in an encoding of any."""
+    known = _Layouts.expected.get(kinds)
     if known is None:
-        known = _Layouts.items_max[kind] = _Layouts.by_type[kind].items_max
+        layouts = {kind: _Layouts.by_type[kind] for kind in kinds}
+        by_tag = {layout.tag: kind for kind, layout in layouts.items()}
+        known = _Layouts.expected[kinds] = by_tag, max(layout.items_max for layout in layouts.values())
     return known
 
 
@@ -309,19 +311,17 @@ def to_plain(value: object) -> list[Plain]:
     return plain
 
 
-def from_plain(plain: object, kinds: Sequence[type[T]], where: str = "message") -> T:
+def from_plain(plain: object, kinds: tuple[type[T], ...], where: str = "message") -> T:
     """Return the checked wire value, which is one of `kinds`. Raises `WireError`."""
     if type(plain) is not list or not plain or type(plain[0]) is not int:
         message = f"{where}: expected an array that starts with a tag"
         raise WireError(message)
-    for kind in kinds:
-        layout = _Layouts.by_type[kind]
-        if layout.tag == plain[0]:
-            break
-    else:
-        expected = ", ".join(kind.__name__ for kind in kinds)
+    kind = _expected(kinds)[0].get(plain[0])
+    if kind is None:
+        expected = ", ".join(each.__name__ for each in kinds)
         message = f"{where}: unknown tag {plain[0]}, expected {expected}"
         raise WireError(message)
+    layout = _Layouts.by_type[kind]
     if len(plain) != len(layout.fields) + 1:
         message = f"{where}: {kind.__name__} has {len(layout.fields)} fields, got {len(plain) - 1}"
         raise WireError(message)
@@ -343,11 +343,11 @@ _SHORT_ARRAY = 64
 """Arrays up to this length are always read, so that what is refused then is named: the tag, the field, the count."""
 
 
-def _unpack(data: bytes, kinds: Sequence[type[object]]) -> object:
+def _unpack(data: bytes, kinds: tuple[type[object], ...]) -> object:
     """Read msgpack into plain values, within the limits that hold before anything is checked. Raises `WireError`."""
     # An array is allocated when its announced length is read. Nested arrays that announce a million items each would
     # ask for gigabytes, so no array may announce more than the longest one that these types have.
-    items_max = max(_SHORT_ARRAY, *map(_longest_array, kinds))
+    items_max = max(_SHORT_ARRAY, _expected(kinds)[1])
     try:
         plain: object = msgpack.unpackb(
             data,
