@@ -11,6 +11,7 @@ import posixpath
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 
 @dataclass(slots=True)
@@ -226,7 +227,14 @@ class Tree:
         directory.journal.append(change)
 
     def _split(self, name: str) -> tuple[_Directory, str]:
-        parent, base = posixpath.split(name)
+        parent, base = _split(name)
         if parent not in self._directories:
             raise FileNotFoundError(f"no directory {parent}")
         return self._directories[parent], base
+
+
+@lru_cache(maxsize=16_384)
+def _split(name: str) -> tuple[str, str]:
+    """Split a name as `posixpath` does; the same come again and again."""
+    parent, base = posixpath.split(name)
+    return parent, base
