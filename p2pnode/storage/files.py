@@ -18,6 +18,9 @@ from p2pnode.errors import CallerError
 DATABASE_BUSY_S = 10.0
 """How long SQLite waits for another connection (a backup tool, say) before it fails."""
 
+STATEMENTS_KEPT_MAX = 512
+"""Compiled statements that a connection keeps: all of the few hundred that we run, where SQLite's module keeps 128."""
+
 STAT_BLOCK_BYTES = 512
 """The unit of `st_blocks`, whatever the blocks of the file system."""
 
@@ -104,7 +107,11 @@ class DiskFiles:
     def database(self, name: str) -> sqlite3.Connection:
         """Open or create an SQLite database. Raises `sqlite3.Error`, also when the file is no database."""
         connection = sqlite3.connect(
-            self._path(name), timeout=DATABASE_BUSY_S, check_same_thread=False, isolation_level=None
+            self._path(name),
+            timeout=DATABASE_BUSY_S,
+            check_same_thread=False,
+            isolation_level=None,
+            cached_statements=STATEMENTS_KEPT_MAX,
         )
         try:
             connection.execute("PRAGMA journal_mode = WAL")

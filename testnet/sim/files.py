@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from p2pnode.errors import CallerError
+from p2pnode.storage.files import STATEMENTS_KEPT_MAX
 from testnet.sim.database import SimConnection
 from testnet.sim.directory import Losses, SimFile, Tree
 from testnet.sim.disk_events import DiskEvent, DiskHook, DiskOperation, NodeKilledError
@@ -179,7 +180,13 @@ class SimFiles:
         except FileNotFoundError:
             file = SimFile()
             self._tree.link(name, file)
-        connection = sqlite3.connect(":memory:", factory=SimConnection, check_same_thread=False, isolation_level=None)
+        connection = sqlite3.connect(
+            ":memory:",
+            factory=SimConnection,
+            check_same_thread=False,
+            isolation_level=None,
+            cached_statements=STATEMENTS_KEPT_MAX,
+        )
         connection.attach(
             file.data,
             save=lambda image: self._save(name, file, image),
