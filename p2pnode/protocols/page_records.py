@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 from crypto.hashing import tagged_hash
@@ -104,7 +105,22 @@ def check_holder_record(record: HolderRecord, *, network: str) -> NamedHolder:
     return named_holder(record, lease)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class _Promised:
+    """What one holder has promised in one record."""
+
+    signer: PeerId
+    promise: Promise
+    page: GroupPage
+    shard_sets: tuple[ShardSet, ...]
+
+    def each(self) -> Iterator[tuple[Pair, PeerId, Promise]]:
+        """Yield the promise for every pair."""
+        for pair in pairs_of(self.page, self.shard_sets):
+            yield pair, self.signer, self.promise
+
+
+@dataclass(frozen=True, kw_only=True)
 class PageRecords:
     """Records of one page, each checked here or before it was stored."""
 
@@ -151,8 +167,8 @@ class PageRecords:
         decided when the record was taken, and `audited` are those who have passed audits of ours. A retraction is of no
         use without a receipt that it may end.
         """
-        certified = [each for certificate in self.certificates for each in _promises_of_certificate(certificate)]
-        others = [each for held in self.holders for each in _promises(held.name, held.record.page, held.record.holder)]
+        certified = [each for promised in self._certified for each in promised.each()]
+        others = [each for promised in self._others for each in promised.each()]
         named: dict[Pair, frozenset[PeerId]] = {}
         for pair, signer, _ in certified:
             named[pair] = named.get(pair, frozenset()) | {signer}
@@ -166,6 +182,20 @@ class PageRecords:
             if found.register(pair, signer).promises:
                 found.retract(pair, signer, retraction.record.sequence, retraction.digest)
         return found
+
+    @cached_property
+    def _certified(self) -> tuple[_Promised, ...]:
+        """What the certificates say: decoded once, and asked for at each look at the page."""
+        found = []
+        for each in self.certificates:
+            name = each.digest  # A hash over all of it: not once for each holder.
+            found += [_promised(name, each.record.page, holder) for holder in each.record.holders]
+        return tuple(found)
+
+    @cached_property
+    def _others(self) -> tuple[_Promised, ...]:
+        """The same of the holder records."""
+        return tuple(_promised(each.name, each.record.page, each.record.holder) for each in self.holders)
 
     def chosen(self, view: View | None = None) -> PageRecords:
         """Return those that are needed: of each lease the best certificate, and what proves the set of receipts."""
@@ -189,19 +219,11 @@ def certificate_order(certificate: Signed[Certificate]) -> tuple[int, Digest]:
     return len(certificate.record.holders), certificate.digest
 
 
-def _promises_of_certificate(certificate: Signed[Certificate]) -> Iterator[tuple[Pair, PeerId, Promise]]:
-    name = certificate.digest  # A hash over all of it: not once for each holder.
-    for holder in certificate.record.holders:
-        yield from _promises(name, certificate.record.page, holder)
-
-
-def _promises(name: Digest, page: GroupPage, holder: HolderReceipts) -> Iterator[tuple[Pair, PeerId, Promise]]:
-    """Yield what a holder has promised in the record of this name."""
+def _promised(name: Digest, page: GroupPage, holder: HolderReceipts) -> _Promised:
+    """Return what a holder has promised in the record of this name."""
     batch = decode(holder.batch.body, ReceiptBatch, bytes_max=limits.RECORD_BYTES_MAX)
     promise = Promise(batch.sequence, name, batch.lease, batch.lease_end)
-    signer = PeerId(peer_id_of(holder.batch.signer))
-    for pair in pairs_of(page, holder.shard_sets):
-        yield pair, signer, promise
+    return _Promised(PeerId(peer_id_of(holder.batch.signer)), promise, page, holder.shard_sets)
 
 
 def ranks_of(order: Iterable[PeerId], *, count_max: int) -> Mapping[PeerId, int]:

@@ -22,6 +22,7 @@ from p2pnode.seams import Clock, Files
 from p2pnode.storage.accounted import AccountedFiles
 from p2pnode.storage.database import Database, IndexFailedError
 from p2pnode.storage.names import directory_of, temporary_name
+from p2pnode.storage.page_memory import PageMemory
 from p2pnode.storage.quota import Quota
 from p2pnode.storage.spread_files import DirectoryAwayError
 from wire import limits
@@ -83,6 +84,8 @@ class Engine:
         """What we share with each peer, once somebody has asked; guarded by `mutation`."""
         self.changed_pages: dict[Digest, bytes] = {}
         """Pages whose records changed since they were last told, with their committees; guarded by `mutation`."""
+        self.page_memory = PageMemory()
+        """Records of pages that were read last; guarded by the database's lock."""
         self.has_untold_losses = True
         """Whether there may be lost pairs that were not retracted yet; nobody knows before the first look."""
         self.away: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from p2pnode.errors import DiskFullError, LeaseError, NotFoundError
 from p2pnode.protocols.owners_cap import OwnersCap
+from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.receipts import pairs_of
 from p2pnode.storage import burying, inconsistent, index, lease_index, owner_tally, page_index, page_store, trash
 from p2pnode.storage.engine import Engine
@@ -61,7 +62,8 @@ def _keep_certificate(
     name = record_name(certificate.digest)
     engine.write_durably(name, record_bytes(certificate.envelope))
     try:
-        with page_store.changing(engine, [page_index.page_of(certificate, lease.record)]) as connection:
+        pages = [page_index.page_of(certificate, lease.record)]
+        with page_store.changing(engine, pages, PageRecords(certificates=(certificate,))) as connection:
             rows = lease_index.put_certificate(connection, certificate, lease)
             unneeded = lease_index.forget_replaced(connection, rows, lease)
     except (DiskFullError, LeaseError):

@@ -100,14 +100,20 @@ def note_retractions(
 
 def retractions_of(connection: sqlite3.Connection, blob_ids: Iterable[BlobId]) -> list[Signed[Retraction]]:
     """Return what is kept of retractions of these blobs' pairs."""
-    found = []
+    return [retraction(row) for row in retraction_rows(connection, blob_ids).values()]
+
+
+def retraction_rows(connection: sqlite3.Connection, blob_ids: Iterable[BlobId]) -> dict[Digest, Row]:
+    """Return the rows of the retractions of these blobs' pairs, by their names."""
+    found: dict[Digest, Row] = {}
     for blob_id in blob_ids:
         rows = RETRACTIONS.rows(connection, "WHERE blob_id = ? ORDER BY shard, signer", (blob_id,))
-        found += [_retraction(row) for row in rows]
+        found.update((_digest(row[3]), row) for row in rows)
     return found
 
 
-def _retraction(row: Row) -> Signed[Retraction]:
+def retraction(row: Row) -> Signed[Retraction]:
+    """Return the retraction in a row."""
     envelope = decode(_bytes(row[7]), Envelope, bytes_max=RETRACTION_BYTES_MAX)
     return Signed(decode(envelope.body, Retraction, bytes_max=RETRACTION_BYTES_MAX), envelope)
 

@@ -7,7 +7,6 @@ from its files when it changes; its row keeps the result, and the digests that p
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -16,24 +15,22 @@ from dataclasses import dataclass
 from crypto.hashing import tagged_hash
 from p2pnode.errors import DiskFullError, LeaseError
 from p2pnode.protocols.page_digests import CommitteeDigests, committee_tags, peer_tag, tags_of
-from p2pnode.protocols.page_records import NamedHolder, PageRecords, named_holder
+from p2pnode.protocols.page_records import NamedHolder, PageRecords
 from p2pnode.protocols.receipt_set import View
 from p2pnode.storage import index, lease_index, page_index
 from p2pnode.storage.engine import Engine
 from p2pnode.storage.index import PairRow, PairState
 from p2pnode.storage.names import record_name
+from p2pnode.storage.page_reading import NOTHING_WRITTEN, load_page
 from p2pnode.storage.receipt_tables import PAGES, TOLD_LOSSES
-from p2pnode.storage.recordfile import kept, read_record, record_bytes
+from p2pnode.storage.recordfile import record_bytes
 from p2pnode.storage.rows import Row
-from p2pnode.storage.sealed import DamagedFileError, NewerFormatError
 from wire import limits
 from wire.codec import encode
 from wire.ids import BlobId, Digest, PageDigests, PeerId, PublicKey, ShardIndex
 from wire.messages import PageState
-from wire.records import Certificate, Envelope, HolderRecord, Lease, RecordBundle, Retraction
+from wire.records import RecordBundle, Retraction
 from wire.signed import Signed
-
-log = logging.getLogger(__name__)
 
 CHANGED_PAGES_MAX = 4_096
 """Pages that wait to be told to some of their committee; what is beyond, the next regular sync finds."""
@@ -54,47 +51,29 @@ class OurPairs:
     """Who has leases on pairs of ours; whether a pair is intact does not matter here."""
 
 
-def load(engine: Engine, connection: sqlite3.Connection, page: Digest) -> PageRecords:
-    """Return what is kept of a page; a record that is damaged on disk is left out."""
-    certificates: list[Signed[Certificate]] = []
-    holders: list[NamedHolder] = []
-    for digest in page_index.certificates_of(connection, page):
-        found = _read(engine, digest)
-        if isinstance(found, Envelope):
-            certificates.append(kept(found, Certificate))
-    for digest in page_index.holders_of(connection, page):
-        found = _read(engine, digest)
-        if isinstance(found, HolderRecord):
-            holders.append(named_holder(found, kept(found.lease, Lease)))
-    retractions = page_index.retractions_of(connection, page_index.blobs_of(connection, page))
-    everything = PageRecords(certificates=tuple(certificates), holders=tuple(holders), retractions=tuple(retractions))
-    return everything.chosen()
-
-
-def _read(engine: Engine, digest: Digest) -> object:
-    try:
-        return read_record(engine.files.read(record_name(digest)))
-    except (DamagedFileError, NewerFormatError, OSError) as error:
-        log.error("record %s cannot be used: %s", digest.hex(), error)  # noqa: TRY400 - no bug of ours
-        return None
-
-
 # ------------------------------------------------------------------------------------------- pages that change
 
 
 @contextlib.contextmanager
-def changing(engine: Engine, pages: Sequence[Digest]) -> Iterator[sqlite3.Connection]:
-    """One transaction that changes records of these pages; rows and digests follow. Call it under `mutation`."""
+def changing(
+    engine: Engine, pages: Sequence[Digest], written: PageRecords = NOTHING_WRITTEN
+) -> Iterator[sqlite3.Connection]:
+    """One transaction that changes records of these pages; rows and digests follow. Call it under `mutation`.
+
+    `written` are new records, which need not be read to see what they change.
+    """
     with engine.database.writing() as connection:
         before = [PAGES.row(connection, page) for page in pages]
         yield connection
-        after = [_refresh(engine, connection, page) for page in pages]
+        after = [_refresh(engine, connection, page, written) for page in pages]
     for page, old, new in zip(pages, before, after, strict=True):
         _follow(engine, page, old, new)
 
 
-def _refresh(engine: Engine, connection: sqlite3.Connection, page: Digest) -> Row | None:
-    records = load(engine, connection, page)
+def _refresh(
+    engine: Engine, connection: sqlite3.Connection, page: Digest, written: PageRecords = NOTHING_WRITTEN
+) -> Row | None:
+    records = load_page(engine, connection, page, written)
     if not records.certificates and not records.holders:
         page_index.forget_page(connection, page)
         return None
@@ -186,7 +165,7 @@ def pages_shared(
 def records_of_page(engine: Engine, page: Digest) -> PageRecords:
     """Return what is kept of a page."""
     with engine.database.reading() as connection:
-        return load(engine, connection, page)
+        return load_page(engine, connection, page)
 
 
 def records_of_blob(engine: Engine, blob_id: BlobId) -> PageRecords:
@@ -194,7 +173,7 @@ def records_of_blob(engine: Engine, blob_id: BlobId) -> PageRecords:
     found = PageRecords()
     with engine.database.reading() as connection:
         for page in page_index.pages_of_blob(connection, blob_id):
-            found = found.joined(load(engine, connection, page))
+            found = found.joined(load_page(engine, connection, page))
     retractions = tuple(each for each in found.retractions if each.record.blob_id == blob_id)
     return PageRecords(holders=found.holders, retractions=retractions)
 
@@ -229,7 +208,7 @@ def merge(engine: Engine, page: Digest, new: PageRecords, view: View) -> PageRec
     """
     with engine.writing_disk(), engine.mutation:
         with engine.database.reading() as connection:
-            before = load(engine, connection, page)
+            before = load_page(engine, connection, page)
         # Whoever has a place keeps it behind those that have one in today's view: membership changes, records stay.
         ranks = {each.signer: len(view.ranks) for each in before.holders} | dict(view.ranks)
         chosen = before.joined(new).chosen(View(audited=view.audited, ranks=ranks))
@@ -254,7 +233,7 @@ def _write(
         engine.write_durably(record_name(holder.name), record_bytes(holder.record))
     files = _write_retractions(engine, retractions)
     try:
-        with changing(engine, [page]) as connection:
+        with changing(engine, [page], PageRecords(holders=tuple(holders))) as connection:
             for holder in holders:
                 page_index.note_holder(connection, holder)
             for name in dropped:

@@ -29,7 +29,8 @@ from p2pnode.protocols import (
 from p2pnode.protocols.repair import budget, intents
 from p2pnode.reputation import passed, reproaches, scores
 from p2pnode.services import announce, burying, claims, contacts, events, health, herald, losses, recover
-from p2pnode.storage import collection, page_store, recordfile
+from p2pnode.storage import collection, page_memory, page_store, recordfile
+from p2pnode.storage.page_memory import ReadPage
 from testnet.sim.judges.judgement import JudgementError
 from testnet.sim.machine import Machine
 from testnet.sim.world import World
@@ -116,6 +117,7 @@ TABLES: dict[str, int] = {
     "Newcomers._barred": newcomers.BARRED_MAX,
     "Newcomers._waiting": newcomers.CHOSEN_WAITING_MAX + newcomers.STRANGERS_WAITING_MAX,
     "OwnerServer._heads": heads.HEADS_KEPT_MAX,
+    "PageMemory._pages": page_memory.PAGES_MAX,
     "PassedAudits._passed": passed.BLOBS_MAX,
     "PayloadSlots._lines": network_limits.REQUESTS_SERVED_MAX,
     "_Peer.kept": network_limits.IDLE_STREAMS_PER_PEER_MAX,
@@ -147,6 +149,12 @@ UNDER_WAY = {
     "PairRecovery.bad": 2 * limits.SHARDS_MAX,
 }
 """The same of what a node has only while it does something: each shard may give a symbol in either direction."""
+
+_BOUNDED_BY_BYTES = (ReadPage,)
+"""What is not entered: whoever keeps it counts its bytes, and walking it would take longer than all else."""
+
+_slots: dict[type, tuple[tuple[str, str], ...] | None] = {}
+"""What `_named_slots` has said, by class: it is asked for each object at each check."""
 
 _OUR_PACKAGES = frozenset({"p2pnode", "wire", "crypto"})
 _ATOMS = (str, bytes, int, float, type(None), type)
@@ -232,12 +240,21 @@ def _parts(found: object) -> list[tuple[str, object]]:
         is_ours = found.__module__.partition(".")[0] in _OUR_PACKAGES
         return [("", cell.cell_contents) for cell in (found.__closure__ or () if is_ours else ())]
     kind = type(found)
-    if kind.__module__.partition(".")[0] not in _OUR_PACKAGES:
+    if kind not in _slots:
+        _slots[kind] = _named_slots(kind)
+    slots = _slots[kind]
+    if slots is None:
         return []
-    names = dict.fromkeys([*getattr(found, "__dict__", ()), *(slot for each in kind.__mro__ for slot in _slots(each))])
-    return [(f"{kind.__name__}.{name}", getattr(found, name)) for name in names if hasattr(found, name)]
+    parts = [(f"{kind.__name__}.{name}", part) for name, part in getattr(found, "__dict__", {}).items()]
+    return parts + [(name, getattr(found, slot, None)) for slot, name in slots]
 
 
-def _slots(kind: type) -> tuple[str, ...]:
-    slots = kind.__dict__.get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(slots)
+def _named_slots(kind: type) -> tuple[tuple[str, str], ...] | None:
+    """Return the slots of a class of ours and the names of what is in them; None for a class that is not entered."""
+    if kind.__module__.partition(".")[0] not in _OUR_PACKAGES or kind in _BOUNDED_BY_BYTES:
+        return None
+    found: dict[str, None] = {}
+    for each in kind.__mro__:
+        slots = each.__dict__.get("__slots__", ())
+        found.update(dict.fromkeys((slots,) if isinstance(slots, str) else slots))
+    return tuple((slot, f"{kind.__name__}.{slot}") for slot in found)
