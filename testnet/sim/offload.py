@@ -90,7 +90,10 @@ class SimOffload:
         is_patient = self._rng.random() < 0.5  # noqa: PLR2004 - a fair coin
         self._waiting[call.done] = None
         try:
-            with trio.CancelScope(shield=is_patient):
+            if is_patient:
+                with trio.CancelScope(shield=True):
+                    await call.done.wait()
+            else:
                 await call.done.wait()
         finally:
             del self._waiting[call.done]
