@@ -216,12 +216,10 @@ class Run:
     async def demand_progress(self, core: Sequence[str] | None = None) -> None:
         """Demand that each of the core reads something, that all on the shelf is read, and that a put succeeds."""
         names = list(core or self.names())
+        shelf = self.rng.sample(self.shelf, len(self.shelf))
         with trio.move_on_after(PROGRESS_S) as patience:
-            for number, stored in enumerate(self.shelf):
-                await self.must_get(names[number % len(names)], stored, HEALED)
-            for name in names:
-                if self.shelf:
-                    await self.must_get(name, self.rng.choice(self.shelf), HEALED)
+            for number in range(max(len(names), len(shelf)) if shelf else 0):
+                await self.must_get(names[number % len(names)], shelf[number % len(shelf)], HEALED)
             await self.must_put(self.rng.choice(names), HEALED)
         if patience.cancelled_caught:
             raise JudgementError(PROGRESS, f"reads and a put are not done {PROGRESS_S:.0f} s after all was healed")

@@ -41,7 +41,7 @@ NAME = "limits-held"
 UNNAMED_MAX = 64
 """What a table may have that is not named here."""
 
-NODES_PER_CHECK_MAX = 3
+NODES_PER_CHECK_MAX = 2
 """Nodes that are walked in one check, chosen by chance: in a large world each knows a thousand others."""
 
 STREAMS_WITH_PEER_MAX = 2 * (network_limits.REQUESTS_PER_PEER_MAX + network_limits.IDLE_STREAMS_PER_PEER_MAX)
