@@ -19,7 +19,7 @@ from testnet.terminal import one_line_errors
 
 SCENARIO_SEEDS = 25
 CRASH_IMAGES = 100_000
-STORE_HISTORIES = 2_000
+STORE_HISTORIES = 1_000
 FUZZ_INPUTS = 50_000
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

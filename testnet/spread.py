@@ -12,8 +12,9 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-TASKS_PER_PROCESS = 50
-"""Processes are replaced after about so many: simulated worlds run without the cyclic garbage collector."""
+TASKS_PER_PROCESS = 250
+"""Processes are replaced after about so many: simulated worlds run without the cyclic garbage collector. To start one
+takes as long as two worlds."""
 
 
 def processes_default() -> int:

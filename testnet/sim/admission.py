@@ -7,6 +7,7 @@ that ships. At the real cost ten nodes would need two minutes to be made, and ha
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from crypto.keys import SigningKey
 from crypto.work import Task, attempts
@@ -17,6 +18,9 @@ ADMISSION_WORK = 2
 
 AUDITING = replace(PUBLIC, admission_work=ADMISSION_WORK)
 
+SOLUTIONS_MAX = 4_096
+"""Solutions that a process remembers: the nodes of all scenarios have the same identities with the same seed."""
+
 SIMULATED = replace(AUDITING, audit_every_s=0)
 """Without audits: in worlds of hours and weeks they would be most of what is computed. Those of minutes have them."""
 
@@ -25,5 +29,9 @@ def solved(identity: SigningKey, network: str, profile: Profile) -> bytes:
     """Return the solution that a node needs in a network with this profile."""
     if not profile.admission_work:
         return b""
-    task = Task(identity.public, network, profile.admission_work)
+    return _solution(Task(identity.public, network, profile.admission_work))
+
+
+@lru_cache(maxsize=SOLUTIONS_MAX)
+def _solution(task: Task) -> bytes:
     return next(solution for solution in attempts(task, start=0) if solution is not None)

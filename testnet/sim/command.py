@@ -62,9 +62,8 @@ def sim(
     if seeds is None and len(chosen) == 1:
         failed = _show_one(chosen[0].name, seed, nodes=nodes, injections=injections)
     else:
-        jobs = [
-            Job(each.name, number, nodes, injections) for each in chosen for number in range(seed, seed + (seeds or 1))
-        ]
+        numbers = range(seed, seed + (seeds or 1))
+        jobs = [Job(each.name, number, nodes, injections) for number in numbers for each in chosen]
         failed = _show_many(jobs)
     if failed:
         raise typer.Exit(ExitCode.ERROR)
