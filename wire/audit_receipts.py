@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wire import limits
-from wire.codec import Fixed, ListOf, Nested, UInt, wire_type
+from wire.codec import Nested, wire_type
 from wire.ids import BlobId, Digest, PeerId, Signature
 from wire.records import Envelope, Time, Version1
+from wire.shapes import Fixed, ListOf, UInt
 
 
 class Outcome(enum.IntEnum):

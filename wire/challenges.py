@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wire import limits
-from wire.codec import Fixed, ListOf, Maybe, Nested, Raw, UInt, wire_type
+from wire.codec import Nested, wire_type
 from wire.commitments import CommittedBucket, Reveal
 from wire.ids import BlobId, Digest, PeerId
 from wire.records import Envelope, Path, Receipt, Time, Version1
+from wire.shapes import Fixed, ListOf, Maybe, Raw, UInt
 
 PairHashes = Annotated[bytes, Raw(64, low=64)]
 """A leaf of a blob's tree: the hash of primary i, then that of secondary n - 1 - i."""

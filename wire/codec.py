@@ -1,9 +1,9 @@
 """Canonical, strict msgpack: one value has one byte string, and every other byte string raises `WireError`.
 
 A wire type is a frozen dataclass under `@wire_type(tag)`; each field is annotated with the shape that may cross the
-wire (`Annotated[int, UInt(limit)]`). It is written as an array: the tag, then the fields in order. Decoding checks
-type, length and range of every field, the number of fields, and, by writing the plain values again, that the bytes
-were the canonical ones.
+wire (`Annotated[int, UInt(limit)]`, see `wire.shapes`). It is written as an array: the tag, then the fields in order.
+Decoding checks type, length and range of every field, the number of fields, and, by writing the plain values again,
+that the bytes were the canonical ones.
 
 The caller bounds the size of the input, the shapes bound the length of every array before it is allocated, and
 BYTES_PER_ARRAY_MIN bounds the number of arrays. So a hostile message takes at most about twenty times its size in
@@ -12,7 +12,6 @@ memory, until the first check refuses it.
 
 from __future__ import annotations
 
-import enum
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,181 +21,7 @@ import msgpack
 
 from wire import limits
 from wire.errors import WireError
-from wire.ids import FixedBytes
-
-Plain = int | bytes | str | bool | None | list["Plain"]
-"""What msgpack may carry here: no maps, no floats, no extension types, no negative numbers."""
-
-
-OURS = "our own value"
-"""Where a wrong value was found when it is one that we were about to send."""
-
-
-class Shape(Protocol):
-    """How one field looks on the wire. A limit holds on both sides: we do not send what others would refuse."""
-
-    def pack(self, value: object) -> Plain:
-        """Return the plain value. Raises `WireError` when the value breaks the shape's own limit."""
-        ...
-
-    def unpack(self, plain: object, where: str) -> object:
-        """Return the checked value. Raises `WireError` that names `where`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class UInt:
-    """A whole number from `low` to `high`, both included."""
-
-    high: int
-    low: int = 0
-
-    def pack(self, value: object) -> Plain:
-        """Return the number itself, of an enumeration the value."""
-        return self.unpack(int(value) if isinstance(value, enum.IntEnum) else value, OURS)
-
-    def unpack(self, plain: object, where: str) -> int:
-        """Return the number."""
-        if type(plain) is not int:
-            message = f"{where}: expected a whole number, got {type(plain).__name__}"
-            raise WireError(message)
-        if not self.low <= plain <= self.high:
-            message = f"{where}: expected {self.low} to {self.high}, got {plain}"
-            raise WireError(message)
-        return plain
-
-
-@dataclass(frozen=True, slots=True)
-class Bool:
-    """True or false."""
-
-    def pack(self, value: object) -> Plain:
-        """Return the boolean."""
-        return self.unpack(value, OURS)
-
-    def unpack(self, plain: object, where: str) -> bool:
-        """Return the boolean."""
-        if type(plain) is not bool:
-            message = f"{where}: expected true or false, got {type(plain).__name__}"
-            raise WireError(message)
-        return plain
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """Bytes of exactly the length of an id type."""
-
-    kind: type[FixedBytes]
-
-    def pack(self, value: object) -> Plain:
-        """Return the bytes."""
-        if isinstance(value, bytes) and len(value) == self.kind.length:
-            return bytes(value)
-        return self.unpack(value, OURS)
-
-    def unpack(self, plain: object, where: str) -> FixedBytes:
-        """Return the id."""
-        if type(plain) is not bytes or len(plain) != self.kind.length:
-            got = f"{len(plain)} bytes" if isinstance(plain, bytes) else type(plain).__name__
-            message = f"{where}: expected {self.kind.length} bytes, got {got}"
-            raise WireError(message)
-        return bytes.__new__(self.kind, plain)  # Its own check of the length would be the second one.
-
-
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """Bytes of a length from `low` to `high`."""
-
-    high: int
-    low: int = 0
-
-    def pack(self, value: object) -> Plain:
-        """Return the bytes."""
-        return self.unpack(bytes(value) if isinstance(value, bytes) else value, OURS)
-
-    def unpack(self, plain: object, where: str) -> bytes:
-        """Return the bytes."""
-        if type(plain) is not bytes:
-            message = f"{where}: expected bytes, got {type(plain).__name__}"
-            raise WireError(message)
-        if not self.low <= len(plain) <= self.high:
-            message = f"{where}: expected {self.low} to {self.high} bytes, got {len(plain)}"
-            raise WireError(message)
-        return plain
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Printable text of at most `high` characters: it may end in a log or a terminal, so no control characters."""
-
-    high: int
-    low: int = 0
-
-    def pack(self, value: object) -> Plain:
-        """Return the text."""
-        return self.unpack(value, OURS)
-
-    def unpack(self, plain: object, where: str) -> str:
-        """Return the text."""
-        if type(plain) is not str:
-            message = f"{where}: expected text, got {type(plain).__name__}"
-            raise WireError(message)
-        if not self.low <= len(plain) <= self.high:
-            message = f"{where}: expected {self.low} to {self.high} characters, got {len(plain)}"
-            raise WireError(message)
-        if not plain.isprintable():
-            message = f"{where}: the text has unprintable characters"
-            raise WireError(message)
-        return plain
-
-
-@dataclass(frozen=True, slots=True)
-class ListOf:
-    """A list of `low` to `high` items of one shape, held as a tuple."""
-
-    item: Shape
-    high: int
-    low: int = 0
-
-    def pack(self, value: object) -> Plain:
-        """Return the list of plain items."""
-        if not isinstance(value, tuple):  # A list could change after it was checked or signed.
-            message = f"{OURS}: expected a tuple, got {type(value).__name__}"
-            raise WireError(message)
-        self._check(len(value), OURS)
-        return [self.item.pack(item) for item in value]
-
-    def unpack(self, plain: object, where: str) -> tuple[object, ...]:
-        """Return the checked items."""
-        if type(plain) is not list:
-            message = f"{where}: expected a list, got {type(plain).__name__}"
-            raise WireError(message)
-        self._check(len(plain), where)
-        unpack = self.item.unpack
-        try:
-            return tuple([unpack(item, where) for item in plain])
-        except WireError:  # Only who is refused needs to hear at which index.
-            return tuple([unpack(item, f"{where}[{index}]") for index, item in enumerate(plain)])
-
-    def _check(self, count: int, where: str) -> None:
-        if not self.low <= count <= self.high:
-            message = f"{where}: expected {self.low} to {self.high} items, got {count}"
-            raise WireError(message)
-
-
-@dataclass(frozen=True, slots=True)
-class Maybe:
-    """A value that may be absent (`None`, nil on the wire)."""
-
-    shape: Shape
-
-    def pack(self, value: object) -> Plain:
-        """Return the plain value or None."""
-        return None if value is None else self.shape.pack(value)
-
-    def unpack(self, plain: object, where: str) -> object:
-        """Return the checked value or None."""
-        return None if plain is None else self.shape.unpack(plain, where)
+from wire.shapes import OURS, ListOf, Maybe, Plain, Shape
 
 
 @dataclass(frozen=True, slots=True)

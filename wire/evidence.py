@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wire import limits
-from wire.codec import Fixed, ListOf, Maybe, Nested, UInt, wire_type
+from wire.codec import Nested, wire_type
 from wire.ids import BlobId, Digest
 from wire.records import Envelope, Version1
+from wire.shapes import Fixed, ListOf, Maybe, UInt
 
 
 class EvidenceKind(enum.IntEnum):

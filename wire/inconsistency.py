@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wire import limits
-from wire.codec import Fixed, ListOf, Nested, UInt, wire_type
+from wire.codec import Nested, wire_type
 from wire.ids import BlobId
 from wire.records import MetadataRecord, Path
+from wire.shapes import Fixed, ListOf, UInt
 
 
 @wire_type(0x59)

@@ -17,10 +17,11 @@ from typing import Annotated, Self
 from crypto.hashing import tagged_hash
 from crypto.peer_id import peer_id_of, peer_id_to_text, public_key_of
 from wire import limits
-from wire.codec import Fixed, ListOf, Maybe, Nested, Raw, Text, decode, encode, wire_type
+from wire.codec import Nested, decode, encode, wire_type
 from wire.errors import WireError
 from wire.ids import PeerId, PublicKey
 from wire.network_secret import NetworkSecret
+from wire.shapes import Fixed, ListOf, Maybe, Raw, Text
 
 PREFIX = "p2pnode1"
 VERSION = 1

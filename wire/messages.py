@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wire import limits
-from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Text, UInt, wire_type
+from wire.codec import Nested, wire_type
 from wire.ids import PAGE_BUCKETS, STATE_BYTES, BlobId, Digest, MembersSummary, PageDigests, PeerId
 from wire.inconsistency import InconsistentBlob
 from wire.records import Envelope, GroupPage, HolderRecord, MetadataRecord, RecordBundle, ShardSet
 from wire.repair import RecoveredSymbols
+from wire.shapes import Bool, Fixed, ListOf, Maybe, Raw, Text, UInt
 
 SliverBytes = Annotated[int, UInt(limits.SLIVER_BYTES_MAX, low=1)]
 Shard = Annotated[int, UInt(limits.SHARDS_MAX - 1)]

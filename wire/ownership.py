@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wire import limits
-from wire.codec import Fixed, ListOf, Maybe, Nested, Text, UInt, wire_type
+from wire.codec import Nested, wire_type
 from wire.ids import BlobId, LeaseTarget, PublicKey
 from wire.records import Envelope, Time, Version1
+from wire.shapes import Fixed, ListOf, Maybe, Text, UInt
 
 KIND_BLOB, KIND_FILE = 0, 1
 """What the blob id of an owned record or a head names: a blob, or the root manifest of a file."""

@@ -11,8 +11,9 @@ from typing import Annotated
 
 from crypto.hashing import tagged_hash
 from wire import limits
-from wire.codec import Text, UInt, encode, wire_type
+from wire.codec import encode, wire_type
 from wire.errors import WireError
+from wire.shapes import Text, UInt
 
 PROTOCOL_VERSION = 1
 

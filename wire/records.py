@@ -12,14 +12,15 @@ from typing import Annotated
 
 from crypto.work import WORK_BYTES
 from wire import limits
-from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Text, UInt, wire_type
+from wire.codec import Nested, wire_type
 from wire.ids import BlobId, Digest, FileSalt, LeaseTarget, PeerId, PublicKey, Signature
+from wire.shapes import Bool, Fixed, ListOf, Maybe, Packed, Raw, Text, UInt
 
 Time = Annotated[int, UInt(limits.UINT64_MAX)]
 """Whole seconds since 1970 by the signer's wall clock."""
 
 Version1 = Annotated[int, UInt(1, low=1)]
-Path = Annotated[tuple[Digest, ...], ListOf(Fixed(Digest), limits.PATH_NODES_MAX)]
+Path = Annotated[tuple[Digest, ...], Packed(Digest, limits.PATH_NODES_MAX)]
 """A Merkle path, bottom-up."""
 
 

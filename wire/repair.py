@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wire import limits
-from wire.codec import Fixed, ListOf, Nested, UInt, wire_type
+from wire.codec import Nested, wire_type
 from wire.ids import BlobId, Digest
 from wire.records import Envelope, HolderRecord, Path, Time, Version1
+from wire.shapes import Fixed, ListOf, UInt
 
 Shard = Annotated[int, UInt(limits.SHARDS_MAX - 1)]
 RepairedBlobs = Annotated[tuple[BlobId, ...], ListOf(Fixed(BlobId), limits.REPAIR_BLOBS_MAX, low=1)]

@@ -13,10 +13,11 @@ from typing import Annotated
 from p2pnode.coding import blob_bytes_max
 from p2pnode.errors import CallerError, IntegrityError
 from wire import limits
-from wire.codec import Fixed, ListOf, Nested, UInt, decode, encode, wire_type
+from wire.codec import Nested, decode, encode, wire_type
 from wire.errors import WireError
 from wire.ids import BlobId, Digest, FileSalt
 from wire.records import Version1
+from wire.shapes import Fixed, ListOf, UInt
 
 MAGIC = b"p2pnode manifest\n"
 

@@ -12,10 +12,11 @@ from typing import Annotated
 from crypto.hashing import blake2b_256
 from p2pnode.storage.sealed import PREFIX_BYTES, DamagedFileError, seal, sealed_bytes, unseal
 from wire import limits
-from wire.codec import Fixed, ListOf, Nested, UInt, decode, encode, wire_type
+from wire.codec import Nested, decode, encode, wire_type
 from wire.errors import WireError
 from wire.ids import Axis, BlobId, Digest, PairIndex, ShardIndex
 from wire.records import Envelope, MetadataRecord
+from wire.shapes import Fixed, ListOf, UInt
 
 MAGIC = b"p2p-pair"
 VERSION = 1

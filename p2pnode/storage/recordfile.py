@@ -13,12 +13,13 @@ from typing import Annotated, TypeVar
 from crypto.hashing import tagged_hash
 from p2pnode.storage.sealed import DamagedFileError, seal, unseal
 from wire import limits
-from wire.codec import ListOf, Nested, Text, UInt, decode, encode, wire_type
+from wire.codec import Nested, decode, encode, wire_type
 from wire.errors import WireError
 from wire.ids import Digest
 from wire.messages import CommitLease
 from wire.ownership import Succession
 from wire.records import Certificate, Envelope, HolderRecord, Lease, RecordBundle, Retraction, Tombstone
+from wire.shapes import ListOf, Text, UInt
 from wire.signed import Signed
 
 MAGIC = b"p2p-reco"

@@ -17,22 +17,7 @@ from testnet.fuzz.mutator import INTERESTING, damaged
 from wire import limits
 from wire.audit_receipts import AuditReceipt
 from wire.challenges import StorageProof
-from wire.codec import (
-    Bool,
-    Fixed,
-    ListOf,
-    Maybe,
-    Nested,
-    Raw,
-    Shape,
-    Text,
-    UInt,
-    decode,
-    encode,
-    fields_of,
-    tag_of,
-    wire_types,
-)
+from wire.codec import Nested, decode, encode, fields_of, tag_of, wire_types
 from wire.commitments import Commitment
 from wire.errors import WireError
 from wire.ids import PublicKey
@@ -48,6 +33,7 @@ from wire.records import (
     Tombstone,
 )
 from wire.repair import RepairIntent
+from wire.shapes import Bool, Fixed, ListOf, Maybe, Packed, Raw, Shape, Text, UInt
 from wire.signed import SignedRecord, sign_record
 
 NETWORK = "fuzzed"
@@ -99,7 +85,7 @@ def _random_envelope(rng: random.Random) -> Envelope:
 
 
 def _random_field(shape: Shape, rng: random.Random) -> object:
-    known = UInt | Bool | Fixed | Raw | Text | ListOf | Maybe | Nested
+    known = UInt | Bool | Fixed | Packed | Raw | Text | ListOf | Maybe | Nested
     assert isinstance(shape, known)
     match shape:
         case UInt():
@@ -107,12 +93,10 @@ def _random_field(shape: Shape, rng: random.Random) -> object:
             return rng.choice((shape.low, shape.high, rng.randint(shape.low, shape.high), *fitting[:3], *fitting[-3:]))
         case Bool():
             return rng.random() < 0.5  # noqa: PLR2004 - either
-        case Fixed():
-            if shape.kind is PublicKey and rng.random() < 0.7:  # noqa: PLR2004 - mostly one that can sign
-                return rng.choice(PUBLIC_KEYS)
-            return shape.kind(rng.randbytes(shape.kind.length))
-        case Raw():
-            return rng.randbytes(rng.randint(shape.low, min(shape.high, max(shape.low, _BYTES_MAX))))
+        case Fixed() | Raw():
+            return _random_bytes(shape, rng)
+        case Packed():
+            return _random_field(_as_list(shape), rng)
         case Text():
             fitting_texts = [text for text in _TEXTS if shape.low <= len(text) <= shape.high]
             return rng.choice(fitting_texts)
@@ -125,6 +109,18 @@ def _random_field(shape: Shape, rng: random.Random) -> object:
             return random_value(shape.kind, rng)
         case _:
             assert_never(shape)
+
+
+def _random_bytes(shape: Fixed | Raw, rng: random.Random) -> bytes:
+    if isinstance(shape, Raw):
+        return rng.randbytes(rng.randint(shape.low, min(shape.high, max(shape.low, _BYTES_MAX))))
+    if shape.kind is PublicKey and rng.random() < 0.7:  # noqa: PLR2004 - mostly one that can sign
+        return rng.choice(PUBLIC_KEYS)
+    return shape.kind(rng.randbytes(shape.kind.length))
+
+
+def _as_list(shape: Packed) -> ListOf:
+    return ListOf(Fixed(shape.kind), shape.high)
 
 
 def edited_value(value: Any, rng: random.Random) -> Any:  # noqa: ANN401 - a value of the same type
@@ -145,6 +141,8 @@ def _edited_field(field: Any, shape: Shape, rng: random.Random) -> object:  # no
         return _edited_field(field, shape.shape, rng)
     if isinstance(shape, Nested):
         return edited_value(field, rng)
+    if isinstance(shape, Packed):
+        return _edited_list(field, _as_list(shape), rng)
     if isinstance(shape, ListOf):
         return _edited_list(field, shape, rng)
     if isinstance(shape, UInt):

@@ -28,8 +28,7 @@ CHALLENGES = (
             c4 20 ab*32    # blob id
             02             # shard: 2
             01             # index: 1
-            91             # path: array of 1
-              c4 20 d1*32  # Digest
+            c4 20 d1*32    # path: one Digest
           07               # number: 7
           c4 20 d1*32      # secret
           ce 6b49d200      # deadline: 1,800,000,000
@@ -60,8 +59,7 @@ CHALLENGES = (
             c4 20 ab*32    # blob id
             02             # shard: 2
             01             # index: 1
-            91             # path: array of 1
-              c4 20 d1*32  # Digest
+            c4 20 d1*32    # path: one Digest
           07               # number: 7
           c4 20 d1*32      # secret
           ce 6b49d200      # deadline: 1,800,000,000
@@ -69,8 +67,7 @@ CHALLENGES = (
           93               # reveal: array of 3
             7d             # tag: Reveal
             c4 20 d1*32    # commitment
-            91             # path: array of 1
-              c4 20 d1*32  # Digest
+            c4 20 d1*32    # path: one Digest
         """,
     ),
     Golden(
@@ -100,8 +97,7 @@ CHALLENGES = (
             7c           # tag: CommittedBucket
             00           # count: 0
             c4 20 d1*32  # root
-            91           # path: array of 1
-              c4 20 d1*32  # Digest
+            c4 20 d1*32  # path: one Digest
             90           # entries: array of 0
         """,
     ),
@@ -124,8 +120,7 @@ CHALLENGES = (
         93               # array of 3
           73             # tag: ProvenSymbol
           c4 02 5a*2     # data
-          91             # path: array of 1
-            c4 20 d1*32  # Digest
+          c4 20 d1*32    # path: one Digest
         """,
     ),
     Golden(
@@ -159,16 +154,14 @@ CHALLENGES = (
           04                        # n: 4
           cd 03e8                   # length: 1,000
           c4 40 33*64               # pair hashes
-          91                        # pair path: array of 1
-            c4 20 d1*32             # Digest
+          c4 20 d1*32               # pair path: one Digest
           c4 40 44*64               # last pair hashes
-          90                        # last pair path: array of 0
+          c4 00                     # last pair path: none
           91                        # symbols: array of 1
             93                      # array of 3
               73                    # tag: ProvenSymbol
               c4 02 5a*2            # data
-              91                    # path: array of 1
-                c4 20 d1*32         # Digest
+              c4 20 d1*32           # path: one Digest
         """,
     ),
 )

@@ -42,8 +42,7 @@ COMMITMENTS = (
           cd 03e8        # pair bytes: 1,000
           ce 6b49d200    # lease end: 1,800,000,000
           01             # index: 1
-          91             # path: array of 1
-            c4 20 d1*32  # Digest
+          c4 20 d1*32    # path: one Digest
         """,
     ),
     Golden(
@@ -53,8 +52,7 @@ COMMITMENTS = (
           7c               # tag: CommittedBucket
           02               # count: 2
           c4 20 d1*32      # root
-          91               # path: array of 1
-            c4 20 d1*32    # Digest
+          c4 20 d1*32      # path: one Digest
           91               # entries: array of 1
             97             # array of 7
               7b           # tag: CommittedEntry
@@ -63,8 +61,7 @@ COMMITMENTS = (
               cd 03e8      # pair bytes: 1,000
               ce 6b49d200  # lease end: 1,800,000,000
               01           # index: 1
-              91           # path: array of 1
-                c4 20 d1*32  # Digest
+              c4 20 d1*32  # path: one Digest
         """,
     ),
     Golden(
@@ -73,8 +70,7 @@ COMMITMENTS = (
         93               # array of 3
           7d             # tag: Reveal
           c4 20 d1*32    # commitment
-          91             # path: array of 1
-            c4 20 d1*32  # Digest
+          c4 20 d1*32    # path: one Digest
         """,
     ),
 )

@@ -14,8 +14,7 @@ INCONSISTENCY = (
         93               # array of 3
           59             # tag: ContradictingSymbol
           03             # source: 3
-          91             # path: array of 1
-            c4 20 d1*32  # Digest
+          c4 20 d1*32    # path: one Digest
         """,
     ),
     Golden(
@@ -41,7 +40,7 @@ INCONSISTENCY = (
             93                 # array of 3
               59               # tag: ContradictingSymbol
               00               # source: 0
-              90               # path: array of 0
+              c4 00            # path: none
           cd 014e              # symbols bytes: 334
         """,
     ),

@@ -156,7 +156,7 @@ MESSAGES = (
             00             # page index: 0
             91             # blob ids: array of 1
               c4 20 ab*32  # BlobId
-            90             # path: array of 0
+            c4 00          # path: none
           91               # shard sets: array of 1
             93             # array of 3
               1a           # tag: ShardSet

@@ -247,8 +247,7 @@ RECORDS = (
           c4 20 ab*32    # blob id
           cd 03e7        # shard: 999
           01             # index: 1
-          91             # path: array of 1
-            c4 20 d1*32  # Digest
+          c4 20 d1*32    # path: one Digest
         """,
     ),
     Golden(
@@ -309,7 +308,7 @@ RECORDS = (
           00             # page index: 0
           91             # blob ids: array of 1
             c4 20 ab*32  # BlobId
-          90             # path: array of 0
+          c4 00          # path: none
         """,
         case="of one blob",
     ),
@@ -322,8 +321,7 @@ RECORDS = (
           92             # blob ids: array of 2
             c4 20 ab*32  # BlobId
             c4 20 ab*32  # BlobId
-          91             # path: array of 1
-            c4 20 d1*32  # Digest
+          c4 20 d1*32    # path: one Digest
         """,
         case="of a file",
     ),
@@ -343,7 +341,7 @@ RECORDS = (
             00               # page index: 0
             91               # blob ids: array of 1
               c4 20 ab*32    # BlobId
-            90               # path: array of 0
+            c4 00            # path: none
           91                 # holders: array of 1
             93               # array of 3
               19             # tag: HolderReceipts

@@ -36,7 +36,7 @@ REPAIR = (
               00               # page index: 0
               91               # blob ids: array of 1
                 c4 20 ab*32    # BlobId
-              90               # path: array of 0
+              c4 00            # path: none
             93                 # holder: array of 3
               19               # tag: HolderReceipts
               94               # batch: array of 4
@@ -104,8 +104,7 @@ REPAIR = (
         93               # array of 3
           cc 8b          # tag: RecoveredSymbol
           04             # wanted: 4
-          91             # path: array of 1
-            c4 20 d1*32  # Digest
+          c4 20 d1*32    # path: one Digest
         """,
     ),
     Golden(
@@ -117,8 +116,7 @@ REPAIR = (
             93             # array of 3
               cc 8b        # tag: RecoveredSymbol
               00           # wanted: 0
-              91           # path: array of 1
-                c4 20 d1*32  # Digest
+              c4 20 d1*32  # path: one Digest
           cd 03e8          # symbols bytes: 1,000
         """,
     ),

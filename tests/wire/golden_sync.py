@@ -29,7 +29,7 @@ SYNC = (
             00               # page index: 0
             91               # blob ids: array of 1
               c4 20 ab*32    # BlobId
-            90               # path: array of 0
+            c4 00            # path: none
           93                 # holder: array of 3
             19               # tag: HolderReceipts
             94               # batch: array of 4

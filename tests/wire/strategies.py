@@ -19,7 +19,8 @@ from wire import (
     records,
     repair,
 )
-from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, fields_of, wire_types
+from wire.codec import Nested, fields_of, wire_types
+from wire.shapes import Bool, Fixed, ListOf, Maybe, Packed, Raw, Shape, Text, UInt
 
 KINDS = tuple(
     kind
@@ -53,7 +54,7 @@ def values_of(kind: type[object]) -> st.SearchStrategy[object]:
 
 def field_of(shape: Shape) -> st.SearchStrategy[object]:
     """Return a strategy for the values that a shape accepts."""
-    known = UInt | Bool | Fixed | Raw | Text | ListOf | Maybe | Nested
+    known = UInt | Bool | Fixed | Packed | Raw | Text | ListOf | Maybe | Nested
     assert isinstance(shape, known)
     match shape:
         case UInt():
@@ -63,6 +64,8 @@ def field_of(shape: Shape) -> st.SearchStrategy[object]:
             return st.booleans()
         case Fixed():
             return st.binary(min_size=shape.kind.length, max_size=shape.kind.length).map(shape.kind)
+        case Packed():
+            return st.lists(field_of(Fixed(shape.kind)), max_size=min(shape.high, _ITEMS_MAX)).map(tuple)
         case Raw():
             return st.binary(min_size=shape.low, max_size=min(shape.high, max(shape.low, _BYTES_MAX)))
         case Text():

@@ -11,28 +11,15 @@ import pytest
 
 from tests.wire.golden import from_hex
 from wire import codec, limits
-from wire.codec import (
-    OURS,
-    Bool,
-    Fixed,
-    ListOf,
-    Maybe,
-    Nested,
-    Raw,
-    Shape,
-    Text,
-    UInt,
-    decode,
-    encode,
-    tag_of,
-    wire_type,
-)
+from wire.codec import Nested, decode, encode, tag_of, wire_type
 from wire.errors import WireError
 from wire.ids import BlobId, Digest
 from wire.messages import GetRecord, NoRecord
 from wire.records import MemberState, ShardSet
+from wire.shapes import OURS, Bool, Fixed, ListOf, Maybe, Packed, Raw, Shape, Text, UInt
 
 BLOB = BlobId(b"\xab" * 32)
+OTHER = BlobId(b"\xcd" * 32)
 SET = ShardSet(shard=1, blobs=b"\x01")
 
 
@@ -86,6 +73,8 @@ ACCEPTED: dict[str, tuple[Shape, object, object]] = {
     "longest text counts characters, not bytes": (Text(3, low=1), "äöü", "äöü"),
     "shortest list": (ListOf(UInt(9), 2, low=1), (1,), [1]),
     "longest list": (ListOf(UInt(9), 2, low=1), (1, 2), [1, 2]),
+    "no ids": (Packed(BlobId, 2), (), b""),
+    "most ids": (Packed(BlobId, 2), (BLOB, OTHER), bytes(BLOB + OTHER)),
     "nothing": (Maybe(UInt(9)), None, None),
     "something": (Maybe(UInt(9)), 5, 5),
     "another type": (Nested(ShardSet), SET, [0x1A, 1, b"\x01"]),
@@ -118,6 +107,7 @@ REFUSED: dict[str, tuple[Shape, object, str]] = {
     "text too short": (Text(3, low=1), "", "expected 1 to 3 characters, got 0"),
     "text too long": (Text(3, low=1), "abcd", "expected 1 to 3 characters, got 4"),
     "bytes for text": (Text(3), b"a", "expected text, got bytes"),
+    "text for ids": (Packed(BlobId, 2), "a" * 32, "got str"),
     "line break in text": (Text(3), "a\nb", "unprintable"),
     "terminal escape in text": (Text(3), "\x1b[m", "unprintable"),
     "text that runs backwards": (Text(3), "a\u202eb", "unprintable"),
@@ -155,6 +145,30 @@ def test_a_list_refuses_on_both_sides(ours: object, theirs: object, message: str
 def test_our_own_lists_are_tuples_so_that_nobody_changes_what_was_signed() -> None:
     with pytest.raises(WireError, match="expected a tuple, got list"):
         ListOf(UInt(9), 2).pack([1])
+    with pytest.raises(WireError, match="expected a tuple, got list"):
+        Packed(BlobId, 2).pack([BLOB])
+
+
+IDS: dict[str, tuple[object, object, str]] = {
+    "too many": ((BLOB,) * 3, bytes(BLOB * 3), "expected up to 2 times 32 bytes, got 96"),
+    "one that is cut": ((BLOB, bytes(31)), bytes(BLOB) + bytes(31), "32 bytes"),
+    "one that is too long": ((bytes(33),), bytes(33), "32 bytes"),
+    "two of half the length": ((bytes(16), bytes(16)), [bytes(32)], "32 bytes|got list"),
+    "numbers": ((1, 2), 2, "32 bytes|got int"),
+}
+
+
+@pytest.mark.parametrize(("ours", "theirs", "message"), IDS.values(), ids=IDS)
+def test_ids_that_are_packed_are_refused_on_both_sides(ours: object, theirs: object, message: str) -> None:
+    shape = Packed(BlobId, 2)
+    with pytest.raises(WireError, match=f"^{OURS}.*({message})"):
+        shape.pack(ours)
+    with pytest.raises(WireError, match=f"^here.*({message})"):
+        shape.unpack(theirs, "here")
+
+
+def test_ids_that_are_packed_are_read_as_ids() -> None:
+    assert [type(each) for each in Packed(BlobId, 2).unpack(bytes(64), "here")] == [BlobId, BlobId]
 
 
 def test_the_place_of_a_wrong_item_is_named() -> None:

@@ -27,7 +27,7 @@ from wire import (
     protocol_ids,
     repair,
 )
-from wire.codec import ListOf, Nested, decode, encode, to_plain, wire_type
+from wire.codec import Nested, decode, encode, to_plain, wire_type
 from wire.errors import WireError
 from wire.framing import message_bytes, pieces
 from wire.messages import BlobRecord, CommitLease, Members, NoRecord, SliverData, Stored, StorePair
@@ -49,6 +49,7 @@ from wire.records import (
     Retraction,
     ShardSet,
 )
+from wire.shapes import ListOf
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,7 +68,6 @@ EVIDENCE = evidence.Evidence(kind=evidence.EvidenceKind.FALSE_PROOF, statements=
 CONTRADICTING = inconsistency.ContradictingSymbol(source=0, path=(DIGEST,))
 WANTED = repair.WantedSymbol(blob=0, axis=0, index=0)
 RECOVERED = repair.RecoveredSymbol(wanted=0, path=(DIGEST,))
-SYMBOL = challenges.ProvenSymbol(data=bytes(2), path=())
 ENTRY = commitments.CommittedEntry(blob_id=BLOB, shard=0, pair_bytes=1, lease_end=0, index=0, path=())
 
 HOLDER_RECORD = HolderRecord(lease=ENVELOPE, page=GroupPage(page_index=0, blob_ids=(BLOB,), path=()), holder=HOLDER)
@@ -163,7 +163,12 @@ CASES = (
     Case("PATH_NODES_MAX", challenges.StorageProof, "last_pair_path", many(DIGEST)),
     Case("PATH_NODES_MAX", challenges.ProvenSymbol, "path", many(DIGEST)),
     Case("SYMBOL_BYTES_MAX", challenges.ProvenSymbol, "data", raw),
-    Case("CHALLENGE_SYMBOLS_MAX", challenges.StorageProof, "symbols", many(SYMBOL)),
+    Case(
+        "CHALLENGE_SYMBOLS_MAX",
+        challenges.StorageProof,
+        "symbols",
+        many(challenges.ProvenSymbol(data=bytes(2), path=())),
+    ),
     Case("NEIGHBOURS_MAX", commitments.CommittedBucket, "entries", many(ENTRY)),
     Case("PATH_NODES_MAX", commitments.CommittedBucket, "path", many(DIGEST)),
     Case("PATH_NODES_MAX", commitments.CommittedEntry, "path", many(DIGEST)),
@@ -270,10 +275,10 @@ def plain(value: object) -> object:
 
 def unchecked(kind: type[object], field: str, new: object) -> bytes:
     """Return the encoding of a valid value with one field changed to anything."""
-    layout = codec._Layouts.by_type[kind]
     fields = to_plain(base_of(kind))
-    position = 1 + [name for name, _ in layout.fields].index(field)
-    packed = msgpack.packb([*fields[:position], plain(new), *fields[position + 1 :]])
+    position = 1 + [name for name, _ in codec.fields_of(kind)].index(field)
+    item = b"".join(new) if isinstance(new, tuple) and isinstance(fields[position], bytes) else plain(new)
+    packed = msgpack.packb([*fields[:position], item, *fields[position + 1 :]])
     assert isinstance(packed, bytes)
     return packed
 

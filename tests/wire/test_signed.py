@@ -82,8 +82,8 @@ SIGNATURES: dict[type[SignedRecord], str] = {
         "090ac3a87d8249450ad5282c14599e0d476608b5d4bb2ccff88a3a9464f47a08"
     ),
     Certificate: (
-        "b910b9d455c941b5f27680f63025c617b15b3976de3bd5502fbe78a0aea4b8fb"
-        "ff6efd86f3d63dbeaedacdb9ddbc27b309fc8ce8461ef3ce4d205ea161df6200"
+        "afe91c954f665372971227889e35dc9dcb839b0819f2cd38e83dae1911d6da6f"
+        "94276b97b28ae765a81a369615a4fd780ad5226f6f727692e25f65c02c132e0e"
     ),
     AnnouncementBatch: (
         "fdb9593eee78092556635712b2905739db4e106e3e4b1b116fb2825149fcd485"
@@ -102,8 +102,8 @@ SIGNATURES: dict[type[SignedRecord], str] = {
         "6b79f70bf3f9af1421df8d9a60882258abe249d07ff4f32b9efccce307e59f0d"
     ),
     StorageProof: (
-        "55a6f4a3f54bdfa7a1c6d06f4d6547b614c2d208796105529b7588a5596ec623"
-        "12cc0bbca93cc896e6f5a51d19b1d70c0debd32deaba8b50ac56e2391e35ba0d"
+        "eac937eb1f6d56f5449c67616ecd19bca22321e39b49c8286660cfcfc2411f72"
+        "b2916c4d062dfcea74d2b2f273cbe8bf32aeb8ba9251b735bf71d801cffe560c"
     ),
     RepairIntent: (
         "9bbe0c6985284b6f5ac00c1827814b078cf139f4b1e6407a7491aaf76f36cd55"
@@ -127,12 +127,12 @@ DIGESTS: dict[type[SignedRecord], str] = {
     ReceiptBatch: "2561ff68d66330796a0600d20d66d0623d928eb75de1ab322408025181b88e0e",
     Retraction: "2516f35d88e903b39e763a24dea0d83751130dac359961d16fd3370e90fd92d5",
     Tombstone: "bc3cf2f05ab75e80b4edb961cc178d6c2b82e2d31d86db68adca7c787f5b8c95",
-    Certificate: "fea6aa695b82fba8ad1de778c5b5a9e771c103bae8a4101cb2b6d2a07fedf261",
+    Certificate: "5c6a5b438dee40de959a788bf56520f64a2d87515bfeed368b3f63a57b33d491",
     AnnouncementBatch: "e1d0aabbe512b4923917b50d48aaf8fbdfc39b37783d06211b840e076c2668a9",
     OwnedRecord: "0127e4fc52f99e8991732e757f84e2bf53120fd6c3adf389e828d437d9ec1f33",
     CatalogueHead: "fc2a6ec65a84a1db8c791e9eb9b280e52bf055fd002923eacd23b7818f821721",
     Succession: "6e7b2f8f84c195f4fff7cc1e5045b140bac90d0bb6079b18062139d7e292c043",
-    StorageProof: "2b0e01614738c8a17557b1971ea5e89e33a051c58802699295858cb4466ff6e6",
+    StorageProof: "74475fa1c6afc96f5511b7f49365e1b6439f5e6228936b826a037f79ba4f05b6",
     RepairIntent: "b41c2876c870fea9cef8d8003c9b9d0666235996cd159e000e71c2f29c180bea",
     Commitment: "0edf943a5e341623555edd4377c093ede64c5ac596c645f5306c4dede05cc0c0",
     AuditReceipt: "810eb929c47b4d2922330163ee53660b0572f6fd2eefba62ebf2815f784e765b",

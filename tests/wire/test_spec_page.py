@@ -11,10 +11,11 @@ import pytest
 from tests.wire.strategies import KINDS
 from wire import limits, protocol_ids, signed
 from wire.audit_receipts import Outcome
-from wire.codec import Bool, Fixed, ListOf, Maybe, Nested, Raw, Shape, Text, UInt, fields_of, tag_of
+from wire.codec import Nested, fields_of, tag_of
 from wire.evidence import EvidenceKind, Failure
 from wire.messages import DialOutcome, RefusalCode
 from wire.records import LeaseKind, LeaseScope, MemberState, RetractionReason
+from wire.shapes import Bool, Fixed, ListOf, Maybe, Packed, Raw, Shape, Text, UInt
 
 PAGE = (Path(__file__).parents[2] / "docs" / "WIRE.md").read_text(encoding="utf-8")
 HEADING = re.compile(r"^### 0x([0-9a-f]{2}) (\w+)$", re.MULTILINE)
@@ -22,7 +23,7 @@ HEADING = re.compile(r"^### 0x([0-9a-f]{2}) (\w+)$", re.MULTILINE)
 
 def form_of(shape: Shape) -> str:
     """Return a shape in the words of the page."""
-    known = UInt | Bool | Fixed | Raw | Text | ListOf | Maybe | Nested
+    known = UInt | Bool | Fixed | Packed | Raw | Text | ListOf | Maybe | Nested
     assert isinstance(shape, known)
     match shape:
         case UInt():
@@ -31,6 +32,8 @@ def form_of(shape: Shape) -> str:
             return "bool"
         case Fixed():
             return f"{shape.kind.__name__} ({shape.kind.length})"
+        case Packed():
+            return f"0..{shape.high} of {form_of(Fixed(shape.kind))}, packed"
         case Raw():
             return f"bytes {_span(shape)}"
         case Text():

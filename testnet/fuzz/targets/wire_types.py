@@ -20,7 +20,7 @@ from testnet.fuzz.values import (
     tag_byte,
     value_editor,
 )
-from wire import codec, framing, limits, signed
+from wire import codec, framing, limits, shapes, signed
 from wire.codec import decode, encode
 from wire.errors import WireError
 from wire.framing import frame, message_bytes
@@ -85,7 +85,7 @@ def _of_kinds(name: str, kinds: tuple[type[object], ...]) -> Target:
         open=plain(partial(decodes, kinds)),
         errors=(WireError,),
         seeds=partial(encodings, kinds),
-        modules=(codec,),
+        modules=(codec, shapes),
         mutate=tree_or_value(*kinds),
         framing=FRAMING,
     )
@@ -117,7 +117,7 @@ def _frames(kinds: tuple[type[object], ...]) -> Target:
         open=plain(check),
         errors=(WireError,),
         seeds=seeds,
-        modules=(codec, framing),
+        modules=(codec, shapes, framing),
         mutate=mutate,
         framing=FRAMING,
     )
@@ -153,7 +153,7 @@ def _envelopes() -> Target:
         open=plain(check),
         errors=(WireError, BadSignatureError),
         seeds=seeds,
-        modules=(signed, signing, codec),
+        modules=(signed, signing, codec, shapes),
         mutate=mutate,
         framing=FRAMING,
     )
