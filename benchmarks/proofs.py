@@ -124,7 +124,7 @@ def on_commitment(rng: random.Random, questions: list[Question], blobs: list[Enc
 def symbol_bytes_of(answer: Proven) -> int:
     """Return the bytes of the symbols in an answer."""
     proof = codec.decode(answer.proof.body, StorageProof, bytes_max=limits.RECORD_BYTES_MAX)
-    return sum(len(symbol.data) for symbol in proof.symbols)
+    return sum(map(len, proof.symbols))
 
 
 def check(questions: list[Question], answers: list[bytes]) -> list[Proven]:

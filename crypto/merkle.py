@@ -1,4 +1,4 @@
-"""Merkle trees over BLAKE2b-256: roots, proofs of one leaf, and proofs of a page of leaves.
+"""Merkle trees over BLAKE2b-256: roots, and proofs of one leaf, of a page of leaves, and of some leaves together.
 
 The format is that of the code (`docs/spec/RED_STUFF.md`, section 3). A leaf is H(0x00 || data), an inner node
 H(0x01 || left || right). A level with an odd count above 1 gets one *empty* node, 32 zero bytes that are not hashed.
@@ -8,11 +8,14 @@ The root alone does not commit to the number of leaves; whoever verifies must kn
 
 A *page* is an aligned run of at most `2**height` leaves. One proof for a page is far smaller than a proof for each of
 its leaves, and every level below a page's top is padded exactly where the level of the whole tree is.
+
+A *joint proof* is for any leaves of one tree: it has each node once that is beside the way of one of them, unless the
+others give it, or it is the empty node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Self
@@ -33,7 +36,10 @@ class BadProofError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class MerkleProof:
-    """The siblings on the way from a leaf, or from the top of a page, to the root; bottom-up. Unchecked."""
+    """The siblings on the way from a leaf, or from the top of a page, to the root; bottom-up. Unchecked.
+
+    In a joint proof they are those that several leaves need together.
+    """
 
     siblings: tuple[bytes, ...]
 
@@ -130,6 +136,24 @@ class MerkleTree:
             index >>= 1
         return MerkleProof(tuple(siblings))
 
+    def prove_leaves(self, indices: Collection[int]) -> MerkleProof:
+        """Return the joint proof of some leaves: level by level, from left to right, what they do not give themselves.
+
+        Empty nodes are not in it. Raises `IndexError` when there is no such leaf, or none is asked for.
+        """
+        count = len(self.levels[0])
+        if not indices or min(indices) < 0 or max(indices) >= count:
+            message = f"leaves {sorted(indices)} of a tree of {count}"
+            raise IndexError(message)
+        siblings = []
+        positions = sorted(set(indices))
+        for level in self.levels[:-1]:
+            known = set(positions)
+            beside = [position ^ 1 for position in positions if position ^ 1 not in known]
+            siblings += [level[position] for position in beside if position < len(level)]
+            positions = sorted({position >> 1 for position in positions})
+        return MerkleProof(tuple(siblings))
+
 
 def verify_proof(root: bytes, leaf_data: Buffer, *, index: int, leaf_count: int, proof: MerkleProof) -> None:
     """Check that `leaf_data` is leaf `index` of the tree of `leaf_count` leaves with this root.
@@ -140,20 +164,54 @@ def verify_proof(root: bytes, leaf_data: Buffer, *, index: int, leaf_count: int,
     _verify_path(root, leaf_hash(leaf_data), index=index, count=leaf_count, proof=proof)
 
 
-def root_of_last_leaf(leaf_data: Buffer, *, leaf_count: int, proof: MerkleProof) -> bytes:
-    """Return the root of the tree in which `leaf_data` is the last of exactly `leaf_count` leaves.
+def root_of_leaves(leaves: Mapping[int, Buffer], *, leaf_count: int, proof: MerkleProof) -> bytes:
+    """Return the root of the tree of `leaf_count` leaves that has these at these indices, by their joint proof.
 
-    A root that is known to be of some tree is that of one with `leaf_count` leaves only when the last leaf's path ends
-    at it: wherever a level is odd its last node stands beside the empty node, which is the hash of nothing. Raises
-    `BadProofError` when the proof has another length, or something else where the empty node belongs.
+    The empty nodes are put in here. So a root that is known to be of some tree is that of one with exactly `leaf_count`
+    leaves when the last leaf is among them: wherever a level is odd its last node stands beside the empty node, which
+    is the hash of nothing. Raises `BadProofError` when there are no leaves, or no such leaf, or when the proof has not
+    exactly the siblings that are needed.
     """
-    index = leaf_count - 1
-    root = _fold(leaf_hash(leaf_data), index=index, count=leaf_count, proof=proof)
-    for level, sibling in enumerate(proof.siblings):
-        if not (index >> level) % 2 and sibling != EMPTY_NODE:
-            message = f"leaf {index} is not the last one: there is a node beside it on level {level}"
-            raise BadProofError(message)
-    return root
+    if not leaves or min(leaves) < 0 or max(leaves) >= leaf_count:
+        message = f"a joint proof for the indices {sorted(leaves)} of {leaf_count}"
+        raise BadProofError(message)
+    level = {index: leaf_hash(leaves[index]) for index in sorted(leaves)}
+    siblings = iter(proof.siblings)
+    for count in _level_counts(leaf_count):
+        parents: dict[int, bytes] = {}
+        for position, node in level.items():
+            parent, beside = position >> 1, position ^ 1
+            if parent in parents:
+                continue  # With the node to the left of this one.
+            other = level.get(beside) if beside < count else EMPTY_NODE
+            if other is None:
+                other = next(siblings, None)
+                if other is None or len(other) != HASH_BYTES:  # An inner node is the hash of exactly two nodes.
+                    message = f"a joint proof of {len(proof.siblings)} siblings that has none for {parent} of {count}"
+                    raise BadProofError(message)
+            state = _NODE.copy()  # As in `hash_leaves`, the call is written out for speed.
+            state.update(other + node if position % 2 else node + other)
+            parents[parent] = state.digest()
+        level = parents
+    rest = len(tuple(siblings))
+    if rest:
+        message = f"a joint proof of {len(proof.siblings)} siblings, {len(proof.siblings) - rest} are needed"
+        raise BadProofError(message)
+    return level[0]
+
+
+def verify_leaves(root: bytes, leaves: Mapping[int, Buffer], *, leaf_count: int, proof: MerkleProof) -> None:
+    """Check that the tree of `leaf_count` leaves with this root has these leaves at these indices.
+
+    Raises `BadProofError` when it has not, and as `root_of_leaves` does.
+    """
+    end = root_of_leaves(leaves, leaf_count=leaf_count, proof=proof)
+    if end != root:
+        message = (
+            f"the joint proof for indices {sorted(leaves)} of {leaf_count} ends at {end.hex()[:12]},"
+            f" not at root {root.hex()[:12]}"
+        )
+        raise BadProofError(message)
 
 
 def verify_page(
@@ -175,6 +233,13 @@ def verify_page(
 
 def _page_count(leaf_count: int, *, height: int) -> int:
     return -(-leaf_count >> height)
+
+
+def _level_counts(leaf_count: int) -> Iterator[int]:
+    """Yield how many nodes each level has below the root, without padding."""
+    while leaf_count > 1:
+        yield leaf_count
+        leaf_count = -(-leaf_count // 2)
 
 
 def _parents(level: list[bytes]) -> list[bytes]:

@@ -12,11 +12,14 @@ from wire import limits
 from wire.codec import Nested, wire_type
 from wire.commitments import CommittedBucket, Reveal
 from wire.ids import BlobId, Digest, PeerId
-from wire.records import Envelope, Path, Receipt, Time, Version1
-from wire.shapes import Fixed, ListOf, Maybe, Raw, UInt
+from wire.records import Envelope, Receipt, Time, Version1
+from wire.shapes import Fixed, ListOf, Maybe, Packed, Raw, UInt
 
-PairHashes = Annotated[bytes, Raw(64, low=64)]
+PAIR_HASHES = Raw(64, low=64)
 """A leaf of a blob's tree: the hash of primary i, then that of secondary n - 1 - i."""
+
+JointProof = Annotated[tuple[Digest, ...], Packed(Digest, limits.JOINT_PROOF_NODES_MAX)]
+"""What several leaves of one Merkle tree need together: level by level, from left to right, without empty nodes."""
 
 
 @wire_type(0x70)
@@ -53,21 +56,13 @@ class Absent:
     bucket: Annotated[CommittedBucket | None, Maybe(Nested(CommittedBucket))] = None
 
 
-@wire_type(0x73)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProvenSymbol:
-    """One symbol of the sliver that was asked for, and the path from it to the sliver's hash."""
-
-    data: Annotated[bytes, Raw(limits.SYMBOL_BYTES_MAX, low=2)]
-    path: Path
-
-
 @wire_type(0x74)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageProof:
     """A holder's answer to one challenge, signed with its identity key: it proves itself, or convicts its signer.
 
-    The path of the last pair shows that the blob has exactly n pairs, which the blob's id alone does not tell.
+    The last pair shows that the blob has exactly n pairs, which the blob's id alone does not tell. One joint proof is
+    for both pairs, another for all symbols.
     """
 
     version: Version1 = 1
@@ -80,8 +75,10 @@ class StorageProof:
     shard: Annotated[int, UInt(limits.SHARDS_MAX - 1)]
     n: Annotated[int, UInt(limits.SHARDS_MAX, low=limits.SHARDS_MIN)]
     length: Annotated[int, UInt(limits.BLOB_BYTES_MAX)]
-    pair_hashes: PairHashes
-    pair_path: Path
-    last_pair_hashes: PairHashes
-    last_pair_path: Path
-    symbols: Annotated[tuple[ProvenSymbol, ...], ListOf(Nested(ProvenSymbol), limits.CHALLENGE_SYMBOLS_MAX, low=1)]
+    pair_hashes: Annotated[bytes, PAIR_HASHES]
+    last_pair_hashes: Annotated[bytes | None, Maybe(PAIR_HASHES)]
+    pair_proof: JointProof
+    symbols: Annotated[
+        tuple[bytes, ...], ListOf(Raw(limits.SYMBOL_BYTES_MAX, low=2), limits.CHALLENGE_SYMBOLS_MAX, low=1)
+    ]
+    symbol_proof: JointProof

@@ -102,6 +102,10 @@ CHALLENGE_SYMBOLS_MAX = 4
 """Symbols that one challenge asks for. Who kept half of a sliver knows a third of its n symbols, and all four of
 them in one challenge of eighty; who kept nothing knows none."""
 
+JOINT_PROOF_NODES_MAX = 8 * CHALLENGE_SYMBOLS_MAX
+"""Siblings that CHALLENGE_SYMBOLS_MAX leaves of SHARDS_MAX need together: one each on eight levels; on the two below
+the root, four that are far apart give each other what they need."""
+
 AUDITS_PER_RECEIPT_MAX = 20
 """Questions that one audit receipt speaks of: beyond that its two signatures are next to nothing for each of them."""
 

@@ -41,6 +41,7 @@ from p2pnode.coding.metadata import PAIR_HASH_BYTES, BlobMetadata, blob_id_of_ro
 from p2pnode.coding.recovery import (
     SymbolProof,
     claimed_symbols,
+    jointly_claimed_symbols,
     recover_sliver,
     symbol_with_proof,
     symbols_with_proofs,
@@ -96,6 +97,7 @@ __all__ = [
     "decode",
     "encode",
     "find_inconsistency",
+    "jointly_claimed_symbols",
     "pair_of_primary",
     "pair_of_secondary",
     "pair_of_shard",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,10 +65,14 @@ class BlobMetadata:
         primary = self.hash_of(Axis.PRIMARY, pair)
         return primary + self.secondary_hashes[self.n - 1 - pair]
 
-    def prove_pair(self, pair: PairIndex) -> MerkleProof:
-        """Return the path from a pair's leaf to the root. Raises `SliverMismatchError` when there is no such pair."""
-        self.shape.check_index(Axis.PRIMARY, pair)
-        return MerkleTree.from_leaves(_pair_leaves(self.primary_hashes, self.secondary_hashes)).prove(pair)
+    def prove_pairs(self, pairs: Collection[PairIndex]) -> MerkleProof:
+        """Return the joint proof of some leaves of the blob's tree.
+
+        Raises `SliverMismatchError` when there is no such pair.
+        """
+        for pair in pairs:
+            self.shape.check_index(Axis.PRIMARY, pair)
+        return MerkleTree.from_leaves(_pair_leaves(self.primary_hashes, self.secondary_hashes)).prove_leaves(pairs)
 
 
 def blob_id_of_root(root: bytes, length: int) -> BlobId:

@@ -61,6 +61,25 @@ def claimed_symbols(
 
     Raises `SliverMismatchError` when the length is wrong, or an index is not below n.
     """
+    symbols, tree = _extended(metadata, axis, sliver, data, indices)
+    return tuple(
+        SymbolProof(axis, sliver, index, symbol, tree.prove(index))
+        for index, symbol in zip(indices, symbols, strict=True)
+    )
+
+
+def jointly_claimed_symbols(
+    metadata: BlobMetadata, axis: Axis, sliver: int, data: Buffer, indices: Sequence[int]
+) -> tuple[tuple[bytes, ...], MerkleProof]:
+    """Return symbols as `claimed_symbols` does, with one proof for all of them; raises as that does."""
+    symbols, tree = _extended(metadata, axis, sliver, data, indices)
+    return symbols, tree.prove_leaves(indices)
+
+
+def _extended(
+    metadata: BlobMetadata, axis: Axis, sliver: int, data: Buffer, indices: Sequence[int]
+) -> tuple[tuple[bytes, ...], MerkleTree]:
+    """Return symbols of a sliver that is extended to n, and the tree over all of them."""
     shape = metadata.shape
     for index in indices:
         shape.check_index(across(axis), index)
@@ -71,10 +90,7 @@ def claimed_symbols(
     expanded = current().expand(code_of(shape, axis), own)
     tree = _tree(expanded.nodes, leaf_count=metadata.n)
     symbols = [own[index] if index < len(own) else expanded.recovery[index - len(own)] for index in indices]
-    return tuple(
-        SymbolProof(axis, sliver, index, symbol.tobytes(), tree.prove(index))
-        for index, symbol in zip(indices, symbols, strict=True)
-    )
+    return tuple(symbol.tobytes() for symbol in symbols), tree
 
 
 def symbol_with_proof(metadata: BlobMetadata, sliver: Sliver, index: int) -> SymbolProof:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from crypto.hashing import HASH_BYTES, Buffer, tagged_hash
 from crypto.keys import SigningKey
-from crypto.merkle import BadProofError, MerkleProof, root_of_last_leaf, verify_proof
+from crypto.merkle import BadProofError, MerkleProof, root_of_leaves, verify_leaves
 from crypto.signing import BadSignatureError
 from p2pnode.bft import BadShardCountError
 from p2pnode.coding import (
     BlobMetadata,
     CodingError,
     blob_id_of_root,
-    claimed_symbols,
+    jointly_claimed_symbols,
     pair_of_shard,
     symbol_bytes,
 )
@@ -28,7 +28,7 @@ from p2pnode.protocols.entry_tree import Entry, check_bucket
 from p2pnode.protocols.receipts import check_receipt
 from p2pnode.protocols.retractions import open_retraction, pair_of
 from wire import limits
-from wire.challenges import Absent, Challenge, Proven, ProvenSymbol, StorageProof
+from wire.challenges import Absent, Challenge, Proven, StorageProof
 from wire.commitments import Commitment
 from wire.errors import WireError
 from wire.ids import Axis, BlobId, Digest, PairIndex, PeerId, ShardIndex
@@ -164,9 +164,8 @@ def make_proof(question: Question, metadata: BlobMetadata, data: Buffer, *, key:
     """
     axis, sliver, _ = sliver_of(question, metadata)
     try:
-        claims = claimed_symbols(metadata, axis, sliver, data, asked_of(question, metadata).indices)
-        symbols = tuple(ProvenSymbol(data=each.data, path=_path(each.proof)) for each in claims)
-        proof = _statement(question, metadata, symbols)
+        shown = jointly_claimed_symbols(metadata, axis, sliver, data, asked_of(question, metadata).indices)
+        proof = _statement(question, metadata, *shown)
         check_proof(proof, prover=question.prover, network=question.network)
     except (CodingError, PeerFaultError) as error:
         message = f"shard {question.shard} of blob {question.blob_id} proves nothing any more: {error}"
@@ -174,7 +173,9 @@ def make_proof(question: Question, metadata: BlobMetadata, data: Buffer, *, key:
     return Proven(proof=sign_record(proof, key=key, network=question.network).envelope)
 
 
-def _statement(question: Question, metadata: BlobMetadata, symbols: tuple[ProvenSymbol, ...]) -> StorageProof:
+def _statement(
+    question: Question, metadata: BlobMetadata, symbols: tuple[bytes, ...], symbol_proof: MerkleProof
+) -> StorageProof:
     pair = pair_of_shard(question.blob_id, question.shard, metadata.n)
     last = PairIndex(metadata.n - 1)
     challenge = question.challenge
@@ -189,14 +190,14 @@ def _statement(question: Question, metadata: BlobMetadata, symbols: tuple[Proven
         n=metadata.n,
         length=metadata.length,
         pair_hashes=metadata.pair_hash(pair),
-        pair_path=_path(metadata.prove_pair(pair)),
-        last_pair_hashes=metadata.pair_hash(last),
-        last_pair_path=_path(metadata.prove_pair(last)),
+        last_pair_hashes=None if pair == last else metadata.pair_hash(last),
+        pair_proof=_nodes(metadata.prove_pairs({pair, last})),
         symbols=symbols,
+        symbol_proof=_nodes(symbol_proof),
     )
 
 
-def _path(proof: MerkleProof) -> tuple[Digest, ...]:
+def _nodes(proof: MerkleProof) -> tuple[Digest, ...]:
     return tuple(map(Digest, proof.siblings))
 
 
@@ -241,24 +242,38 @@ def check_proof(proof: StorageProof, *, prover: PeerId, network: str) -> None:
 
 def _check_proof(proof: StorageProof, *, prover: PeerId, network: str) -> None:
     size = symbol_bytes(proof.length, n=proof.n)
-    root = root_of_last_leaf(proof.last_pair_hashes, leaf_count=proof.n, proof=MerkleProof(proof.last_pair_path))
-    if blob_id_of_root(root, proof.length) != proof.blob_id or proof.shard >= proof.n:
-        message = f"no blob of {proof.length} bytes on n = {proof.n} shards has this id"
+    if proof.shard >= proof.n:
+        message = f"shard {proof.shard} of a blob on n = {proof.n} shards"
         raise BadProofError(message)
     pair = pair_of_shard(proof.blob_id, ShardIndex(proof.shard), proof.n)
-    path = MerkleProof(proof.pair_path)
-    verify_proof(root, proof.pair_hashes, index=pair, leaf_count=proof.n, proof=path)
+    root = root_of_leaves(_pairs_in(proof, pair), leaf_count=proof.n, proof=MerkleProof(proof.pair_proof))
+    if blob_id_of_root(root, proof.length) != proof.blob_id:
+        message = f"no blob of {proof.length} bytes on n = {proof.n} shards that has these pairs has this id"
+        raise BadProofError(message)
     asked = draw(seed_of(proof, prover=prover, network=network), n=proof.n, symbol_size=size)
     if len(proof.symbols) != len(asked.indices):
         message = f"{len(proof.symbols)} symbols, {len(asked.indices)} were asked for"
         raise BadProofError(message)
+    for symbol in proof.symbols:
+        if len(symbol) != size:
+            message = f"a symbol of {len(symbol)} bytes, not {size}"
+            raise BadProofError(message)
     start = HASH_BYTES * asked.axis
     sliver_hash = proof.pair_hashes[start : start + HASH_BYTES]
-    for index, symbol in zip(asked.indices, proof.symbols, strict=True):
-        if len(symbol.data) != size:
-            message = f"a symbol of {len(symbol.data)} bytes, not {size}"
-            raise BadProofError(message)
-        verify_proof(sliver_hash, symbol.data, index=index, leaf_count=proof.n, proof=MerkleProof(symbol.path))
+    symbols = dict(zip(asked.indices, proof.symbols, strict=True))
+    verify_leaves(sliver_hash, symbols, leaf_count=proof.n, proof=MerkleProof(proof.symbol_proof))
+
+
+def _pairs_in(proof: StorageProof, pair: PairIndex) -> dict[int, bytes]:
+    """Return the leaves of the blob's tree that a proof shows: that of its pair, and the last, which says what n is."""
+    last = proof.n - 1
+    if (proof.last_pair_hashes is None) != (pair == last):
+        message = f"pair {last} of {proof.n} is shown twice, or not at all"
+        raise BadProofError(message)
+    leaves = {int(pair): proof.pair_hashes}
+    if proof.last_pair_hashes is not None:
+        leaves[last] = proof.last_pair_hashes
+    return leaves
 
 
 def check_absence(answer: Absent, question: Question) -> Signed[Retraction]:

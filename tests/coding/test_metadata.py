@@ -1,5 +1,6 @@
 """Metadata proves itself: what a peer claims becomes `BlobMetadata` only if it gives the id that was asked for."""
 
+import itertools
 import random
 from hashlib import blake2b
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto.merkle import verify_proof
+from crypto.merkle import verify_leaves
 from p2pnode.coding import (
     PAIR_HASH_BYTES,
     BadShardCountError,
@@ -46,12 +47,10 @@ def test_pair_hashes_couple_a_primary_with_the_mirrored_secondary(metadata: Blob
     assert metadata.hash_of(Axis.SECONDARY, 9) == first[32:]
 
 
-def test_every_pair_is_provable_against_the_blob_root(metadata: BlobMetadata) -> None:
-    for index in range(10):
-        pair = PairIndex(index)
-        verify_proof(
-            metadata.root, metadata.pair_hash(pair), index=index, leaf_count=10, proof=metadata.prove_pair(pair)
-        )
+def test_every_two_pairs_are_provable_together_against_the_blob_root(metadata: BlobMetadata) -> None:
+    for one, other in itertools.product(map(PairIndex, range(10)), repeat=2):
+        leaves = {int(pair): metadata.pair_hash(pair) for pair in (one, other)}
+        verify_leaves(metadata.root, leaves, leaf_count=10, proof=metadata.prove_pairs({one, other}))
 
 
 @pytest.mark.parametrize("index", [-1, 10])
@@ -59,7 +58,7 @@ def test_there_is_no_hash_outside_n(metadata: BlobMetadata, index: int) -> None:
     for refused in (
         lambda: metadata.hash_of(Axis.PRIMARY, index),
         lambda: metadata.pair_hash(PairIndex(index)),
-        lambda: metadata.prove_pair(PairIndex(index)),
+        lambda: metadata.prove_pairs([PairIndex(0), PairIndex(index)]),
     ):
         with pytest.raises(SliverMismatchError):
             refused()

@@ -18,7 +18,8 @@ from crypto.merkle import (
     node_hash,
     page_root_of_hashes,
     root_of_hashes,
-    root_of_last_leaf,
+    root_of_leaves,
+    verify_leaves,
     verify_page,
     verify_proof,
 )
@@ -239,14 +240,122 @@ def test_made_up_proofs_raise_bad_proof_error_only(
 def test_the_last_leaf_tells_how_many_there_are(count: int) -> None:
     leaves = [bytes([number]) for number in range(count)]
     tree = MerkleTree.from_leaves(leaves)
-    proof = tree.prove(count - 1)
-    assert root_of_last_leaf(leaves[-1], leaf_count=count, proof=proof) == tree.root
-    for claimed in range(1, 66):
+    proof = tree.prove_leaves([count - 1])
+    assert root_of_leaves({count - 1: leaves[-1]}, leaf_count=count, proof=proof) == tree.root
+    for claimed in set(range(1, 66)) - {count}:
         for index in {count - 1, min(claimed, count) - 1, max(0, count - 2)}:
-            if claimed == count:
-                continue
-            try:
-                root = root_of_last_leaf(leaves[index], leaf_count=claimed, proof=tree.prove(index))
-            except BadProofError:
-                continue
-            assert root != tree.root
+            for siblings in (tree.prove_leaves([index]).siblings, tree.prove(index).siblings):
+                try:
+                    root = root_of_leaves({claimed - 1: leaves[index]}, leaf_count=claimed, proof=MerkleProof(siblings))
+                except BadProofError:
+                    continue
+                assert root != tree.root
+
+
+# ----------------------------------------------------------------------------------------------- joint proofs
+
+
+def joint_siblings_by_definition(count: int, indices: set[int]) -> list[bytes]:
+    """Return what a joint proof has, out of the proofs of its leaves."""
+    tree = MerkleTree.from_leaves(leaves_of(count))
+    found: list[bytes] = []
+    for level, nodes in enumerate(tree.levels[:-1]):
+        given = {index >> level for index in indices}
+        for position in sorted({position ^ 1 for position in given} - given):
+            below = min(index for index in indices if index >> level == position ^ 1)
+            sibling = tree.prove(below).siblings[level]
+            assert (sibling == EMPTY_NODE) == (position == len(nodes))
+            found += [sibling] if position < len(nodes) else []
+    return found
+
+
+@st.composite
+def some_leaves(draw: st.DrawFn) -> tuple[int, set[int]]:
+    """Draw how many leaves a tree has, and some of their indices."""
+    count = draw(st.integers(1, 130))
+    return count, draw(st.sets(st.integers(0, count - 1), min_size=1, max_size=6))
+
+
+@given(some_leaves())
+def test_a_joint_proof_has_what_the_proofs_of_its_leaves_have_once_and_no_empty_nodes(
+    chosen: tuple[int, set[int]],
+) -> None:
+    count, indices = chosen
+    leaves = leaves_of(count)
+    tree = MerkleTree.from_leaves(leaves)
+    proof = tree.prove_leaves(indices)
+    assert list(proof.siblings) == joint_siblings_by_definition(count, indices)
+    shown = {index: leaves[index] for index in indices}
+    assert root_of_leaves(shown, leaf_count=count, proof=proof) == tree.root
+    verify_leaves(tree.root, dict(reversed(shown.items())), leaf_count=count, proof=proof)
+    for index in indices:
+        verify_proof(tree.root, leaves[index], index=index, leaf_count=count, proof=tree.prove(index))
+
+
+@given(some_leaves(), st.data())
+def test_a_joint_proof_that_was_changed_anywhere_is_refused(chosen: tuple[int, set[int]], data: st.DataObject) -> None:
+    count, indices = chosen
+    leaves = leaves_of(count)
+    tree = MerkleTree.from_leaves(leaves)
+    shown = {index: leaves[index] for index in indices}
+    siblings = list(tree.prove_leaves(indices).siblings)
+
+    def refused(changed: list[bytes], about: dict[int, bytes] = shown, leaf_count: int = count) -> None:
+        with pytest.raises(BadProofError):
+            verify_leaves(tree.root, about, leaf_count=leaf_count, proof=MerkleProof(tuple(changed)))
+
+    refused([*siblings, EMPTY_NODE])
+    refused([EMPTY_NODE, *siblings])
+    index = data.draw(st.sampled_from(sorted(indices)))
+    refused(siblings, shown | {index: b"other"})
+    elsewhere = data.draw(st.integers(-2, count + 2).filter(lambda other: other not in indices))
+    refused(siblings, {(elsewhere if each == index else each): leaf for each, leaf in shown.items()})
+    if siblings:
+        place = data.draw(st.integers(0, len(siblings) - 1))
+        refused(siblings[:place] + siblings[place + 1 :])
+        refused([*siblings[:place], siblings[place], *siblings[place:]])
+        refused([*siblings[:place], EMPTY_NODE, *siblings[place + 1 :]])
+        refused([*siblings[:place], siblings[place][:-1], *siblings[place + 1 :]])
+        other = data.draw(st.integers(0, len(siblings) - 1))
+        siblings[place], siblings[other] = siblings[other], siblings[place]
+        if place != other:
+            refused(siblings)
+
+
+def test_two_leaves_side_by_side_need_no_sibling_of_each_other() -> None:
+    a, b, c, d, e = hash_leaves(leaves_of(5))
+    tree = MerkleTree.from_leaves(leaves_of(5))
+    right = node_hash(node_hash(e, EMPTY_NODE), EMPTY_NODE)
+    assert tree.prove_leaves([1, 0]).siblings == (node_hash(c, d), right)
+    assert tree.prove_leaves([4]).siblings == (node_hash(node_hash(a, b), node_hash(c, d)),)
+    assert tree.prove_leaves([0, 4]).siblings == (b, node_hash(c, d))
+    assert tree.prove_leaves(range(5)).siblings == ()
+
+
+@pytest.mark.parametrize("indices", [[], [-1], [5], [0, 5], [2**70]])
+def test_what_is_not_in_the_tree_has_no_joint_proof(indices: list[int]) -> None:
+    tree = MerkleTree.from_leaves(leaves_of(5))
+    with pytest.raises(IndexError, match="of a tree of 5"):
+        tree.prove_leaves(indices)
+    with pytest.raises(BadProofError, match="of 5"):
+        root_of_leaves(dict.fromkeys(indices, b"x"), leaf_count=5, proof=MerkleProof(()))
+
+
+@pytest.mark.parametrize("leaf_count", [0, -1])
+def test_an_empty_tree_has_no_joint_proof(leaf_count: int) -> None:
+    with pytest.raises(IndexError):
+        MerkleTree.from_leaves([]).prove_leaves([0])
+    with pytest.raises(BadProofError):
+        verify_leaves(EMPTY_NODE, {0: b""}, leaf_count=leaf_count, proof=MerkleProof(()))
+
+
+@given(
+    st.dictionaries(st.integers(-3, 20), st.binary(max_size=8), max_size=4),
+    st.integers(-3, 20),
+    st.lists(st.binary(min_size=30, max_size=34), max_size=5),
+)
+def test_made_up_joint_proofs_raise_bad_proof_error_only(
+    leaves: dict[int, bytes], leaf_count: int, siblings: list[bytes]
+) -> None:
+    with pytest.raises(BadProofError):
+        verify_leaves(b"r" * 32, leaves, leaf_count=leaf_count, proof=MerkleProof(tuple(siblings)))

@@ -199,11 +199,12 @@ def test_a_symbol_or_path_that_is_wrong_is_refused(rng: random.Random) -> None:
     question, blob = example(rng)
     proof = proof_of(answer_of(question, blob))
     first, *others = proof.symbols
-    wrong = bytes([first.data[0] ^ 1]) + first.data[1:]
-    refuse(replace(proof, symbols=(replace(first, data=wrong), *others)), "ends at")
-    refuse(replace(proof, symbols=(replace(first, path=first.path[::-1]), *others)), "ends at")
-    refuse(replace(proof, symbols=(replace(first, path=first.path[1:]), *others)), "siblings")
-    refuse(replace(proof, symbols=(replace(first, data=first.data[:-2]), *others)), "a symbol of")
+    wrong = bytes([first[0] ^ 1]) + first[1:]
+    refuse(replace(proof, symbols=(wrong, *others)), "ends at")
+    refuse(replace(proof, symbol_proof=proof.symbol_proof[::-1]), "ends at")
+    refuse(replace(proof, symbol_proof=proof.symbol_proof[1:]), "siblings")
+    refuse(replace(proof, symbol_proof=(*proof.symbol_proof, factories.digest())), "siblings")
+    refuse(replace(proof, symbols=(first[:-2], *others)), "a symbol of")
     refuse(replace(proof, symbols=(*others, first)), "ends at")
     refuse(replace(proof, symbols=tuple(others)), "3 symbols, 4 were asked for")
     assert check_answer(resigned(proof), question).record == proof
@@ -214,12 +215,15 @@ def test_a_symbol_or_path_that_is_wrong_is_refused(rng: random.Random) -> None:
 def test_a_pair_that_is_not_of_the_blob_is_refused(rng: random.Random) -> None:
     question, blob = example(rng)
     proof = proof_of(answer_of(question, blob))
-    refuse(replace(proof, pair_hashes=bytes(64)), "ends at")
-    refuse(replace(proof, pair_path=proof.pair_path[::-1]), "ends at")
+    refuse(replace(proof, pair_hashes=bytes(64)), "has this id")
+    refuse(replace(proof, pair_proof=proof.pair_proof[::-1]), "has this id")
+    refuse(replace(proof, pair_proof=proof.pair_proof[1:]), "siblings")
+    refuse(replace(proof, pair_proof=(*proof.pair_proof, factories.digest())), "siblings")
     refuse(replace(proof, last_pair_hashes=bytes(64)), "has this id")
+    refuse(replace(proof, last_pair_hashes=None), "not at all")
     refuse(replace(proof, length=proof.length - 1), "has this id")
-    refuse(replace(proof, blob_id=factories.blob_id(9)), "has this id")
-    refuse(replace(proof, shard=7), "has this id")
+    refuse(replace(proof, blob_id=factories.blob_id(9)), "has this id|siblings|at all|twice")
+    refuse(replace(proof, shard=7), "shard 7 of a blob on n = 7")
     refuse(replace(proof, n=4, length=limits.BLOB_BYTES_MAX), "at most")
 
 
@@ -228,7 +232,18 @@ def test_the_pair_of_another_shard_is_refused(rng: random.Random) -> None:
     question, blob = example(rng)
     kept = ShardIndex(3)
     other = proof_of(answer_of(question_of(blob.blob_id, n=7, shard=kept), blob))
-    refuse(replace(other, shard=question.shard, base=question.batch.digest), "ends at|4 were asked")
+    refuse(replace(other, shard=question.shard, base=question.batch.digest), "has this id|siblings|not at all|twice")
+
+
+def test_the_holder_of_the_last_pair_shows_it_once(rng: random.Random) -> None:
+    blob = encode(rng.randbytes(900), n=7)
+    shards = {pair_of_shard(blob.blob_id, ShardIndex(shard), 7): ShardIndex(shard) for shard in range(7)}
+    for pair, shard in shards.items():
+        question = question_of(blob.blob_id, n=7, shard=shard)
+        proof = check_answer(answer_of(question, blob), question).record
+        assert (proof.last_pair_hashes is None) == (pair == 6)
+        if pair == 6:
+            refuse(replace(proof, last_pair_hashes=proof.pair_hashes), "twice")
 
 
 @pytest.mark.parametrize("n", [5, 7, 10, 13, 100])
@@ -242,11 +257,13 @@ def test_no_other_n_is_claimed_for_a_blob(rng: random.Random, n: int) -> None:
     height = math.ceil(math.log2(n))
     for claimed in set(range(max(4, 2 ** (height - 1) + 1), 2**height + 1)) - {n}:
         last = min(claimed, n) - 1
-        path = tuple(map(Digest, tree.prove(last).siblings))
-        refuse(
-            replace(proof, n=claimed, last_pair_hashes=leaves[last], last_pair_path=path),
-            "last one|has this id|at most",
+        pair = min(pair_of_shard(blob.blob_id, SHARD, claimed), n - 1)
+        siblings = tuple(map(Digest, tree.prove_leaves({pair, last}).siblings))
+        made_up = replace(
+            proof, n=claimed, pair_hashes=leaves[pair], last_pair_hashes=leaves[last], pair_proof=siblings
         )
+        for each in (made_up, replace(made_up, last_pair_hashes=None), replace(made_up, pair_proof=proof.pair_proof)):
+            refuse(each, "siblings|has this id|at most|not at all|twice")
 
 
 def test_a_challenge_without_a_good_receipt_is_no_question(rng: random.Random) -> None:
@@ -278,7 +295,7 @@ def test_a_retraction_answers_only_for_the_receipt_that_it_ends(rng: random.Rand
 def test_an_audit_of_twenty_slivers_at_n_100_takes_less_than_50_kb_besides_the_symbols(rng: random.Random) -> None:
     question, blob = example(rng, n=100, size=20_000)
     answer = answer_of(question, blob)
-    symbols = sum(len(each.data) for each in proof_of(answer).symbols)
+    symbols = sum(map(len, proof_of(answer).symbols))
     both_ways = len(codec.encode(question.challenge)) + len(codec.encode(answer)) - symbols
     assert 20 * both_ways < 50_000
 

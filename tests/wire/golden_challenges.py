@@ -5,11 +5,10 @@ from __future__ import annotations
 from tests.wire.golden import Golden
 from tests.wire.golden_commitments import EMPTY_BUCKET, REVEAL
 from tests.wire.golden_records import BLOB, DIGEST, ENVELOPE, PEER
-from wire.challenges import Absent, Challenge, Proven, ProvenSymbol, StorageProof
+from wire.challenges import Absent, Challenge, Proven, StorageProof
 from wire.records import Receipt
 
 RECEIPT = Receipt(batch=ENVELOPE, blob_id=BLOB, shard=2, index=1, path=(DIGEST,))
-SYMBOL = ProvenSymbol(data=b"\x5a\x5a", path=(DIGEST,))
 
 CHALLENGES = (
     Golden(
@@ -115,15 +114,6 @@ CHALLENGES = (
         """,
     ),
     Golden(
-        SYMBOL,
-        """
-        93               # array of 3
-          73             # tag: ProvenSymbol
-          c4 02 5a*2     # data
-          c4 20 d1*32    # path: one Digest
-        """,
-    ),
-    Golden(
         StorageProof(
             challenger=PEER,
             base=DIGEST,
@@ -135,10 +125,10 @@ CHALLENGES = (
             n=4,
             length=1000,
             pair_hashes=b"\x33" * 64,
-            pair_path=(DIGEST,),
             last_pair_hashes=b"\x44" * 64,
-            last_pair_path=(),
-            symbols=(SYMBOL,),
+            pair_proof=(DIGEST,),
+            symbols=(b"\x5a\x5a", b"\x6b\x6b"),
+            symbol_proof=(DIGEST, DIGEST),
         ),
         """
         dc 0010                     # array of 16
@@ -154,14 +144,12 @@ CHALLENGES = (
           04                        # n: 4
           cd 03e8                   # length: 1,000
           c4 40 33*64               # pair hashes
-          c4 20 d1*32               # pair path: one Digest
           c4 40 44*64               # last pair hashes
-          c4 00                     # last pair path: none
-          91                        # symbols: array of 1
-            93                      # array of 3
-              73                    # tag: ProvenSymbol
-              c4 02 5a*2            # data
-              c4 20 d1*32           # path: one Digest
+          c4 20 d1*32               # pair proof: one Digest
+          92                        # symbols: array of 2
+            c4 02 5a*2              # the first
+            c4 02 6b*2              # the second
+          c4 40 d1*64               # symbol proof: two Digests
         """,
     ),
 )

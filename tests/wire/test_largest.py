@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from crypto.merkle import MerkleTree
 from crypto.work import WORK_BYTES
 from tests import factories
 from wire import limits
@@ -125,3 +126,10 @@ def test_the_longest_sliver_of_any_n_is_within_sliver_bytes_max() -> None:
         longest[n] = columns * (symbol_bytes + symbol_bytes % 2)
     assert longest[10] == 458_738
     assert max(longest.values()) == longest[32] == 1_398_144 < limits.SLIVER_BYTES_MAX
+
+
+def test_joint_proof_nodes_max_is_what_symbols_need_that_are_far_apart() -> None:
+    tree = MerkleTree.from_hashes([bytes(32)] * limits.SHARDS_MAX)
+    indices = range(0, limits.SHARDS_MAX, 1 << 8)
+    assert len(indices) == limits.CHALLENGE_SYMBOLS_MAX
+    assert len(tree.prove_leaves(indices).siblings) == limits.JOINT_PROOF_NODES_MAX

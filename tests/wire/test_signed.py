@@ -102,8 +102,8 @@ SIGNATURES: dict[type[SignedRecord], str] = {
         "6b79f70bf3f9af1421df8d9a60882258abe249d07ff4f32b9efccce307e59f0d"
     ),
     StorageProof: (
-        "eac937eb1f6d56f5449c67616ecd19bca22321e39b49c8286660cfcfc2411f72"
-        "b2916c4d062dfcea74d2b2f273cbe8bf32aeb8ba9251b735bf71d801cffe560c"
+        "ff9697b5b1fd59ded1b42c504ac7adf40debe488db2eb767f6fbd054befc40d2"
+        "85aeeb9b94078be7b3539cda16f699a86b907bdaff1a34a19574c70448831904"
     ),
     RepairIntent: (
         "9bbe0c6985284b6f5ac00c1827814b078cf139f4b1e6407a7491aaf76f36cd55"
@@ -132,7 +132,7 @@ DIGESTS: dict[type[SignedRecord], str] = {
     OwnedRecord: "0127e4fc52f99e8991732e757f84e2bf53120fd6c3adf389e828d437d9ec1f33",
     CatalogueHead: "fc2a6ec65a84a1db8c791e9eb9b280e52bf055fd002923eacd23b7818f821721",
     Succession: "6e7b2f8f84c195f4fff7cc1e5045b140bac90d0bb6079b18062139d7e292c043",
-    StorageProof: "74475fa1c6afc96f5511b7f49365e1b6439f5e6228936b826a037f79ba4f05b6",
+    StorageProof: "17d62fc62a8fde5589c37de6411c2c645e3aab025624ad65a9e5b2054d28e94e",
     RepairIntent: "b41c2876c870fea9cef8d8003c9b9d0666235996cd159e000e71c2f29c180bea",
     Commitment: "0edf943a5e341623555edd4377c093ede64c5ac596c645f5306c4dede05cc0c0",
     AuditReceipt: "810eb929c47b4d2922330163ee53660b0572f6fd2eefba62ebf2815f784e765b",

@@ -12,7 +12,7 @@ from tests.wire.golden import Golden
 from tests.wire.strategies import KINDS
 from tests.wire.test_golden import GOLDEN
 from wire import limits
-from wire.challenges import Absent, Challenge, Proven
+from wire.challenges import Absent, Challenge, Proven, StorageProof
 from wire.codec import decode, encode, tag_of
 from wire.errors import WireError
 from wire.evidence import TellVerdict
@@ -38,6 +38,7 @@ ABSENT: set[tuple[type[object], Path]] = {
     (TellVerdict, (4,)),
     (Challenge, (5,)),
     (Challenge, (6,)),
+    (StorageProof, (12,)),
     (Proven, (2,)),
     (Absent, (2,)),
 }

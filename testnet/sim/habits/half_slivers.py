@@ -12,7 +12,7 @@ from typing import ClassVar
 from p2pnode.protocols.challenge import draw, seed_of
 from p2pnode.seams import Stream
 from testnet.sim.habits.bending import BadHabit, Spoken
-from wire.challenges import Challenge, Proven, ProvenSymbol, StorageProof
+from wire.challenges import Challenge, Proven, StorageProof
 from wire.ids import Axis
 from wire.messages import RefusalCode, Refused
 from wire.signed import open_envelope, sign_record
@@ -46,7 +46,7 @@ class HalfSlivers(BadHabit):
         proof = open_envelope(answer.message.proof, StorageProof, network=self.network_name).record
         own = self.parts.network.peer_id
         seed = seed_of(proof, prover=own, network=self.network_name)
-        asked_for = draw(seed, n=proof.n, symbol_size=len(proof.symbols[0].data))
+        asked_for = draw(seed, n=proof.n, symbol_size=len(proof.symbols[0]))
         missing = [not self.is_kept(proof, asked_for.axis, index) for index in asked_for.indices]
         if not any(missing):
             return answer
@@ -58,7 +58,7 @@ class HalfSlivers(BadHabit):
                 return Spoken(Refused(code=RefusalCode.BUSY, reason="the disk is slow today"))
             case Bluff.FALSE:
                 symbols = tuple(
-                    self._made_up(symbol) if is_missing else symbol
+                    self.rng.randbytes(len(symbol)) if is_missing else symbol
                     for symbol, is_missing in zip(proof.symbols, missing, strict=True)
                 )
                 false = replace(proof, symbols=symbols)
@@ -69,6 +69,3 @@ class HalfSlivers(BadHabit):
         """Tell whether a symbol is kept of the sliver that a proof is about."""
         del axis
         return index < proof.n * KEPT_SHARE
-
-    def _made_up(self, symbol: ProvenSymbol) -> ProvenSymbol:
-        return replace(symbol, data=self.rng.randbytes(len(symbol.data)))

@@ -19,4 +19,4 @@ class Precomputed(HalfSlivers):
     def is_kept(self, proof: StorageProof, axis: Axis, index: int) -> bool:
         """Tell whether a symbol was asked for in the question that was thought up."""
         seed = tagged_hash(b"testnet/precomputed", proof.blob_id, bytes([proof.shard, axis]))
-        return index in draw(seed, n=proof.n, symbol_size=len(proof.symbols[0].data)).indices
+        return index in draw(seed, n=proof.n, symbol_size=len(proof.symbols[0])).indices

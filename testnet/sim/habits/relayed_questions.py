@@ -56,7 +56,7 @@ class RelayedQuestions(BadHabit):
             return answer
         proof = open_envelope(answer.message.proof, StorageProof, network=self.network_name).record
         seed = seed_of(proof, prover=self.parts.network.peer_id, network=self.network_name)
-        what = draw(seed, n=proof.n, symbol_size=len(proof.symbols[0].data))
+        what = draw(seed, n=proof.n, symbol_size=len(proof.symbols[0]))
         pair = pair_of_shard(proof.blob_id, ShardIndex(proof.shard), proof.n)
         cells = _Cells(what.sliver(pair, proof.n), Axis(1 - what.axis), what.indices)
         own_across = proof.n - 1 - cells.sliver
@@ -64,7 +64,7 @@ class RelayedQuestions(BadHabit):
             with trio.fail_after(DEADLINE_S):
                 metadata = await self._metadata(proof.blob_id)
                 for index, symbol in zip(cells.indices, proof.symbols, strict=True):
-                    if index != own_across and await self._cell(metadata, cells, index) != symbol.data:
+                    if index != own_across and await self._cell(metadata, cells, index) != symbol:
                         return None
         except PEER_TROUBLE:
             self.did("could not answer a challenge in time")
