@@ -3,7 +3,7 @@
 One holder is asked about a pair of each of twenty blobs of n = 100, and both sides sign one receipt over all of it. The
 clock runs while the asker makes and signs, checks and unpacks; what the holder does is not in it. Counted are all bytes
 of both sides but for the symbols themselves. Prints JSON, medians, one object for questions on receipts and one for
-questions on a commitment, whose answers show its entry too; ends with 1 when the gate falls short for the first.
+questions on a commitment, whose answers show its entry too; ends with 1 when one of them falls short of the gate.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from crypto.keys import SigningKey
 from p2pnode.coding import EncodedBlob, encode, pair_of_shard
 from p2pnode.protocols.audit_receipts import GivenAnswers, join, shown_by
+from p2pnode.protocols.audit_targets import Promised
 from p2pnode.protocols.challenge import Question, check_answer, check_shown, make_proof, open_challenge, sliver_of
 from p2pnode.protocols.commitments import SecretSheet, make_commitment
 from p2pnode.protocols.entry_tree import Entry, EntryTree
@@ -30,7 +31,7 @@ from wire.audit_receipts import AuditReceipt, Countersignature, SignedAudit
 from wire.challenges import Challenge, Proven, StorageProof
 from wire.commitments import Commitment, Reveal
 from wire.ids import Axis, BlobId, Digest, PeerId, PublicKey, ShardIndex
-from wire.records import GroupPage, HolderReceipts, LeaseKind
+from wire.records import GroupPage, HolderReceipts, LeaseKind, Receipt
 from wire.signed import Signed, peer_of, sign_record
 
 N = 100
@@ -108,11 +109,13 @@ def on_commitment(rng: random.Random, questions: list[Question], blobs: list[Enc
     for place, (question, blob) in enumerate(zip(questions, blobs, strict=True)):
         bound = sheet.take()
         assert bound is not None, "fewer questions than secrets"
+        receipt = question.challenge.receipt
+        assert isinstance(receipt, Receipt), "as it was made"
         challenge = replace(
             question.challenge,
             number=bound.number,
             secret=bound.secret,
-            commitment=commitment.digest,
+            receipt=Promised(receipt, question.batch).named(commitment.digest),
             reveal=Reveal(commitment=sheet.root, path=bound.path),  # Any digest has the size of that of a commitment.
         )
         questions[place] = replace(question, challenge=challenge, commitment=commitment.record)
@@ -211,8 +214,12 @@ def main() -> None:
     found = cases(arguments.seed, arguments.rounds)
     for case in found:
         sys.stdout.write(json.dumps(asdict(case)) + "\n")
-    if found[0].cpu_ms > GATE_CPU_MS or found[0].bytes_of_both > GATE_BYTES:
-        sys.exit(f"an audit of {SLIVERS} slivers takes more than {GATE_CPU_MS} ms of CPU, or {GATE_BYTES} bytes")
+    for case in found:
+        if case.cpu_ms > GATE_CPU_MS or case.bytes_of_both > GATE_BYTES:
+            sys.exit(
+                f"an audit of {SLIVERS} slivers, asked on {case.asked_on}, takes more than {GATE_CPU_MS} ms of CPU,"
+                f" or {GATE_BYTES} bytes"
+            )
 
 
 if __name__ == "__main__":

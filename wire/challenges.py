@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from wire import limits
-from wire.codec import Nested, wire_type
+from wire.codec import Nested, OneOf, wire_type
 from wire.commitments import CommittedBucket, Reveal
 from wire.ids import BlobId, Digest, PeerId
 from wire.records import Envelope, Receipt, Time, Version1
@@ -22,20 +22,36 @@ JointProof = Annotated[tuple[Digest, ...], Packed(Digest, limits.JOINT_PROOF_NOD
 """What several leaves of one Merkle tree need together: level by level, from left to right, without empty nodes."""
 
 
+@wire_type(0x73)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedReceipt:
+    """A receipt that the prover knows as well, by what tells it from its others, and what is asked on instead of it.
+
+    The digest is that of a commitment of the prover. A later receipt for the same pair and lease will do.
+    """
+
+    commitment: Annotated[Digest, Fixed(Digest)]
+    blob_id: Annotated[BlobId, Fixed(BlobId)]
+    shard: Annotated[int, UInt(limits.SHARDS_MAX - 1)]
+    lease: Annotated[Digest, Fixed(Digest)]
+    sequence: Annotated[int, UInt(limits.UINT64_MAX)]
+
+
 @wire_type(0x70)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """Prove that you hold the pair that you signed this receipt for. What is asked follows from all of the fields.
+    """Prove that you hold the pair that you signed this receipt for. What is asked follows from all of the fields."""
 
-    With the digest of a commitment of the prover, that one is what is asked on, and the receipt shows who may ask.
-    """
-
-    receipt: Annotated[Receipt, Nested(Receipt)]
+    receipt: Annotated[NamedReceipt | Receipt, OneOf((NamedReceipt, Receipt))]
     number: Annotated[int, UInt(limits.UINT64_MAX)]
     secret: Annotated[Digest, Fixed(Digest)]
     deadline: Time
-    commitment: Annotated[Digest | None, Maybe(Fixed(Digest))] = None
     reveal: Annotated[Reveal | None, Maybe(Nested(Reveal))] = None
+
+    @property
+    def commitment(self) -> Digest | None:
+        """The digest of the commitment that is asked on; None for a question on the receipt."""
+        return self.receipt.commitment if isinstance(self.receipt, NamedReceipt) else None
 
 
 @wire_type(0x71)

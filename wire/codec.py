@@ -30,6 +30,11 @@ class Nested:
 
     kind: type[object]
 
+    @property
+    def kinds(self) -> tuple[type[object], ...]:
+        """The one type, as `OneOf` has them."""
+        return (self.kind,)
+
     def pack(self, value: object) -> Plain:
         """Return the inner value as an array with its tag."""
         if type(value) is not self.kind:
@@ -40,6 +45,25 @@ class Nested:
     def unpack(self, plain: object, where: str) -> object:
         """Return the checked inner value."""
         return from_plain(plain, (self.kind,), where)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of several other wire types inside this one: its tag tells which."""
+
+    kinds: tuple[type[object], ...]
+
+    def pack(self, value: object) -> Plain:
+        """Return the inner value as an array with its tag."""
+        if type(value) not in self.kinds:
+            expected = ", ".join(each.__name__ for each in self.kinds)
+            message = f"{OURS}: expected one of {expected}, got {type(value).__name__}"
+            raise WireError(message)
+        return to_plain(value)
+
+    def unpack(self, plain: object, where: str) -> object:
+        """Return the checked inner value."""
+        return from_plain(plain, self.kinds, where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +93,8 @@ def _items_max(shape: Shape) -> int:
         return max(shape.high, _items_max(shape.item))
     if isinstance(shape, Maybe):
         return _items_max(shape.shape)
-    if isinstance(shape, Nested):
-        return _expected((shape.kind,))[1]
+    if isinstance(shape, Nested | OneOf):
+        return _expected(shape.kinds)[1]
     return 0
 
 

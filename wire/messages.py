@@ -31,7 +31,7 @@ class RefusalCode(enum.IntEnum):
     BUSY = 2
     """Too much is going on; later or another peer."""
     NOT_HELD = 3
-    """The pair, or the commitment, that the request speaks of is not here."""
+    """The pair, the receipt or the commitment that the request speaks of is not here."""
     DAMAGED = 4
     """It was here, and what the disk gave back was wrong or unreadable."""
     LEASE = 5

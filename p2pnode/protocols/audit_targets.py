@@ -8,8 +8,9 @@ from crypto.peer_id import peer_id_of
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.receipts import pairs_of, receipt_for
 from wire import limits
+from wire.challenges import NamedReceipt
 from wire.codec import decode
-from wire.ids import BlobId, PeerId, PublicKey, ShardIndex
+from wire.ids import BlobId, Digest, PeerId, PublicKey, ShardIndex
 from wire.records import Envelope, GroupPage, HolderReceipts, Receipt, ReceiptBatch
 from wire.signed import Signed
 
@@ -35,6 +36,16 @@ class Promised:
 
     receipt: Receipt
     batch: Signed[ReceiptBatch]
+
+    def named(self, commitment: Digest) -> NamedReceipt:
+        """Return what names it to its holder in a question on a commitment."""
+        return NamedReceipt(
+            commitment=commitment,
+            blob_id=self.receipt.blob_id,
+            shard=self.receipt.shard,
+            lease=self.batch.record.lease,
+            sequence=self.batch.record.sequence,
+        )
 
 
 def choose_promise(
@@ -64,6 +75,21 @@ def choose_promise(
         return None
     page, chosen, batch, (blob, shard) = live[min(int(chance * len(live)), len(live) - 1)]
     return Promised(receipt_for(page, chosen, blob, shard), Signed(batch, chosen.batch))
+
+
+def named_batch(records: PageRecords, holder: PeerId, named: NamedReceipt) -> Signed[ReceiptBatch] | None:
+    """Return the latest batch that has the receipt of a holder that is named, or a later one; None when none has.
+
+    So a retraction that ends what is returned ends the receipt that was meant.
+    """
+    pair = (named.blob_id, ShardIndex(named.shard))
+    found: list[Signed[ReceiptBatch]] = []
+    for signer, page, each in holders_of(records):
+        if signer == holder and pair in pairs_of(page, each.shard_sets):
+            batch = decode(each.batch.body, ReceiptBatch, bytes_max=limits.RECORD_BYTES_MAX)
+            if batch.lease == named.lease and batch.sequence >= named.sequence:
+                found.append(Signed(batch, each.batch))
+    return max(found, key=lambda each: each.record.sequence, default=None)
 
 
 def may_ask(records: PageRecords, peer_id: PeerId, owner: PublicKey | None) -> bool:

@@ -32,7 +32,7 @@ from wire.challenges import Absent, Challenge, Proven, StorageProof
 from wire.commitments import Commitment
 from wire.errors import WireError
 from wire.ids import Axis, BlobId, Digest, PairIndex, PeerId, ShardIndex
-from wire.records import ReceiptBatch, Retraction
+from wire.records import Receipt, ReceiptBatch, Retraction
 from wire.signed import Signed, open_envelope, sign_record
 
 SHORT_SYMBOL_BYTES = 4096
@@ -45,7 +45,7 @@ class Question:
 
     challenge: Challenge
     batch: Signed[ReceiptBatch]
-    """The checked batch that its receipt stands in."""
+    """The checked batch that its receipt stands in, or a later one of the same pair and lease."""
     challenger: PeerId
     network: str
     commitment: Commitment | None = None
@@ -69,7 +69,7 @@ class Question:
     @property
     def base(self) -> Digest:
         """The digest of what the prover has signed and is asked on."""
-        return self.batch.digest if self.challenge.commitment is None else self.challenge.commitment
+        return self.challenge.commitment or self.batch.digest
 
     @property
     def seed(self) -> bytes:
@@ -86,7 +86,10 @@ class Question:
 
 
 def open_challenge(challenge: Challenge, *, challenger: PeerId, network: str) -> Question:
-    """Check that a challenge stands on a good receipt. Raises `PeerFaultError`."""
+    """Check that a challenge stands on a good receipt, which it brings. Raises `PeerFaultError`."""
+    if not isinstance(challenge.receipt, Receipt):
+        message = f"a challenge of {challenger} that does not bring its receipt"
+        raise PeerFaultError(message)
     batch = check_receipt(challenge.receipt, network=network)
     return Question(challenge=challenge, batch=batch, challenger=challenger, network=network)
 

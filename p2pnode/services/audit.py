@@ -238,11 +238,10 @@ class Auditor:
         base = self._commitments.base_for(batch.signer_peer, signed_at=batch.record.time)
         asked_with = self._commitments.asked_with(base)
         challenge = Challenge(
-            receipt=promised.receipt,
+            receipt=promised.receipt if base is None else promised.named(base.digest),
             number=asked_with.number,
             secret=asked_with.secret,
             deadline=int(context.clock.wall() + context.profile.request_timeout_s),
-            commitment=None if base is None else base.digest,
             reveal=asked_with.reveal,
         )
         return Question(

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from p2pnode.errors import CorruptSliverError, LocalStorageError, NotFoundError, PeerFaultError
 from p2pnode.membership.table import MemberTable
-from p2pnode.protocols.audit_targets import may_ask
+from p2pnode.protocols.audit_targets import may_ask, named_batch
 from p2pnode.protocols.challenge import Question, make_proof, open_challenge, sliver_of
 from p2pnode.protocols.page_records import PageRecords
 from p2pnode.protocols.prover_budget import ProverBudget
@@ -22,14 +22,11 @@ from p2pnode.services.commitments import CommitmentService
 from p2pnode.services.context import Context
 from p2pnode.services.peers import Answer
 from p2pnode.services.retract import Retractor
-from wire import limits
 from wire.audit_receipts import SignedAudit
-from wire.challenges import Absent, Challenge, Proven
-from wire.codec import decode
+from wire.challenges import Absent, Challenge, NamedReceipt, Proven
 from wire.ids import Axis, PeerId
 from wire.messages import RefusalCode
-from wire.records import Certificate, MetadataRecord
-from wire.signed import Signed
+from wire.records import MetadataRecord
 
 REQUESTS = Challenge, SignedAudit
 """The requests of the `audit` protocol."""
@@ -70,10 +67,10 @@ class Prover:
     async def _answer(self, peer_id: PeerId, message: Challenge) -> Answer:
         if not self._budget.take_question(peer_id, now=self._context.clock.monotonic()):
             raise RefusalError(RefusalCode.BUSY, "too many challenges of this peer in one epoch")
-        question = self._open(peer_id, message)
         tree = self._commitments.tree_for(peer_id, message)
         try:
-            answer = await self._prove_or_retract(question)
+            question, records = await self._open(peer_id, message)
+            answer = await self._prove_or_retract(question, records)
         except (
             LocalStorageError
         ) as error:  # A full disk too: it cannot note that the pair is lost, so nothing is signed.
@@ -82,44 +79,47 @@ class Prover:
             answer = replace(answer, bucket=tree.show((question.blob_id, question.shard)))
         return answer, ()
 
-    async def _prove_or_retract(self, question: Question) -> Proven | Absent:
+    async def _prove_or_retract(self, question: Question, records: PageRecords) -> Proven | Absent:
         try:
-            return await self._prove(question)
+            return await self._prove(question, records)
         except (NotFoundError, CorruptSliverError) as error:
             log.warning("a challenge finds that a pair is lost: %s", error)
             return await self._retract(question)
 
-    def _open(self, peer_id: PeerId, challenge: Challenge) -> Question:
+    async def _open(self, peer_id: PeerId, challenge: Challenge) -> tuple[Question, PageRecords]:
+        """Return the question, and what is known here of receipts for the blob. Raises `RefusalError`."""
         context = self._context
-        try:
-            question = open_challenge(challenge, challenger=peer_id, network=context.network_name)
-        except PeerFaultError as error:
-            raise RefusalError(RefusalCode.INVALID, str(error)) from error
-        if question.prover != context.own:
-            raise RefusalError(RefusalCode.INVALID, "a challenge on the receipt of another node")
+        if isinstance(challenge.receipt, NamedReceipt):
+            records = await context.store.receipts.records_of_pages(challenge.receipt.blob_id)
+            batch = named_batch(records, context.own, challenge.receipt)
+            if batch is None:  # Of an older disk that was put back, for one: asked on the receipt, it can retract.
+                raise RefusalError(RefusalCode.NOT_HELD, "no such receipt of this node is known here")
+            question = Question(challenge=challenge, batch=batch, challenger=peer_id, network=context.network_name)
+        else:
+            try:
+                question = open_challenge(challenge, challenger=peer_id, network=context.network_name)
+            except PeerFaultError as error:
+                raise RefusalError(RefusalCode.INVALID, str(error)) from error
+            if question.prover != context.own:
+                raise RefusalError(RefusalCode.INVALID, "a challenge on the receipt of another node")
+            records = await context.store.receipts.records_of_pages(question.blob_id)
         if question.batch.record.lease_end < context.clock.wall():
             raise RefusalError(RefusalCode.LEASE, "the lease of this receipt is over")
-        return question
+        return question, records
 
-    async def _check_standing(self, question: Question) -> None:
+    def _check_standing(self, question: Question, records: PageRecords) -> None:
         """Let only those ask that hold a pair or a lease of the blob: each question costs us a sliver's reading."""
-        store = self._context.store
-        others = await store.receipts.records_of_blob(question.blob_id)
-        envelopes = await store.certificates(question.blob_id)
-        certificates = tuple(
-            Signed(decode(each.body, Certificate, bytes_max=limits.RECORD_BYTES_MAX), each) for each in envelopes
-        )
         member = self._table.get(question.challenger)
         owner = None if member is None else member.record.owner
-        if not may_ask(others.joined(PageRecords(certificates=certificates)), question.challenger, owner):
+        if not may_ask(records, question.challenger, owner):
             raise RefusalError(RefusalCode.INVALID, "a challenge of one that has no part in the blob")
 
-    async def _prove(self, question: Question) -> Proven:
+    async def _prove(self, question: Question, records: PageRecords) -> Proven:
         context = self._context
         held = await context.store.held(question.blob_id)
         if held is None:  # Whoever asks: a disk that was put back knows of no certificate, and reading costs nothing.
             raise NotFoundError(f"nothing of blob {question.blob_id} is here")
-        await self._check_standing(question)
+        self._check_standing(question, records)
         axis, index, sliver_bytes = await context.offload.run(_wanted, question, held.metadata)
         if not self._budget.take_bytes(sliver_bytes, now=context.clock.monotonic()):
             raise RefusalError(RefusalCode.BUSY, "too much was read for challenges lately")

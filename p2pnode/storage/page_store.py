@@ -168,12 +168,18 @@ def records_of_page(engine: Engine, page: Digest) -> PageRecords:
         return load_page(engine, connection, page)
 
 
-def records_of_blob(engine: Engine, blob_id: BlobId) -> PageRecords:
-    """Return holder records and retractions of a blob's pages; the certificates are asked for apart."""
+def records_of_pages(engine: Engine, blob_id: BlobId) -> PageRecords:
+    """Return what is kept of all pages that a blob is in."""
     found = PageRecords()
     with engine.database.reading() as connection:
         for page in page_index.pages_of_blob(connection, blob_id):
             found = found.joined(load_page(engine, connection, page))
+    return found
+
+
+def records_of_blob(engine: Engine, blob_id: BlobId) -> PageRecords:
+    """Return holder records and retractions of a blob's pages; the certificates are asked for apart."""
+    found = records_of_pages(engine, blob_id)
     retractions = tuple(each for each in found.retractions if each.record.blob_id == blob_id)
     return PageRecords(holders=found.holders, retractions=retractions)
 

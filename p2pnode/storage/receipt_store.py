@@ -68,6 +68,10 @@ class ReceiptStore:
         """Return the records of receipts that are kept of a page."""
         return await self._call(self._looks, page_store.records_of_page, page)
 
+    async def records_of_pages(self, blob_id: BlobId) -> PageRecords:
+        """Return the records of receipts that are kept of all pages that a blob is in."""
+        return await self._call(self._reads, page_store.records_of_pages, blob_id)
+
     async def records_of_blob(self, blob_id: BlobId) -> PageRecords:
         """Return the holder records and retractions that are kept of a blob."""
         return await self._call(self._reads, page_store.records_of_blob, blob_id)

@@ -17,7 +17,7 @@ from testnet.fuzz.mutator import INTERESTING, damaged
 from wire import limits
 from wire.audit_receipts import AuditReceipt
 from wire.challenges import StorageProof
-from wire.codec import Nested, decode, encode, fields_of, tag_of, wire_types
+from wire.codec import Nested, OneOf, decode, encode, fields_of, tag_of, wire_types
 from wire.commitments import Commitment
 from wire.errors import WireError
 from wire.ids import PublicKey
@@ -85,7 +85,7 @@ def _random_envelope(rng: random.Random) -> Envelope:
 
 
 def _random_field(shape: Shape, rng: random.Random) -> object:
-    known = UInt | Bool | Fixed | Packed | Raw | Text | ListOf | Maybe | Nested
+    known = UInt | Bool | Fixed | Packed | Raw | Text | ListOf | Maybe | Nested | OneOf
     assert isinstance(shape, known)
     match shape:
         case UInt():
@@ -105,8 +105,8 @@ def _random_field(shape: Shape, rng: random.Random) -> object:
             return tuple(_random_field(shape.item, rng) for _ in range(count))
         case Maybe():
             return None if rng.random() < 0.3 else _random_field(shape.shape, rng)  # noqa: PLR2004 - mostly something
-        case Nested():
-            return random_value(shape.kind, rng)
+        case Nested() | OneOf():
+            return random_value(rng.choice(shape.kinds), rng)
         case _:
             assert_never(shape)
 
@@ -139,7 +139,7 @@ def _edited_field(field: Any, shape: Shape, rng: random.Random) -> object:  # no
         return _random_field(shape, rng)
     if isinstance(shape, Maybe) and field is not None:
         return _edited_field(field, shape.shape, rng)
-    if isinstance(shape, Nested):
+    if isinstance(shape, Nested | OneOf):
         return edited_value(field, rng)
     if isinstance(shape, Packed):
         return _edited_list(field, _as_list(shape), rng)

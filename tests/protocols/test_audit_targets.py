@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
-from p2pnode.protocols.audit_targets import choose_promise, holders_of, may_ask, owners_of
+from p2pnode.protocols.audit_targets import (
+    Promised,
+    choose_promise,
+    holders_of,
+    may_ask,
+    named_batch,
+    owners_of,
+)
 from p2pnode.protocols.page_records import PageRecords, make_holder_record
 from p2pnode.protocols.receipts import check_receipt, shard_set
 from p2pnode.protocols.retractions import make_retraction
@@ -61,6 +69,44 @@ def test_a_holder_outside_the_certificate_is_asked_too_and_may_ask() -> None:
     assert promised is not None
     assert (promised.receipt.blob_id, promised.receipt.shard) == (BLOBS[0], SHARD)
     assert may_ask(records, peer_id(7), None)
+
+
+def promised_by(records: PageRecords, holder: int = 1) -> Promised:
+    """Return the receipt of a node for the first blob."""
+    found = choose_promise(records, peer_id(holder), wall=TIME, chance=0, only=(BLOBS[0], SHARD))
+    assert found is not None
+    return found
+
+
+def test_a_receipt_that_is_named_is_found_by_its_signer_only_as_it_is() -> None:
+    promised = promised_by(certified())
+    named = promised.named(factories.digest())
+    assert named_batch(certified(), peer_id(1), named) == promised.batch
+    assert named_batch(certified(), peer_id(2), named) is None, "it holds another shard"
+    assert named_batch(PageRecords(), peer_id(1), named) is None
+    for other in (
+        replace(named, blob_id=blob_id(99)),
+        replace(named, shard=1),
+        replace(named, lease=factories.digest(99)),
+        replace(named, sequence=named.sequence + 1),
+    ):
+        assert named_batch(certified(), peer_id(1), other) is None
+
+
+def test_a_later_receipt_for_the_pair_under_the_same_lease_will_do_and_the_latest_is_taken() -> None:
+    lease = factories.signed(factories.file_lease(BLOBS), factories.owner_key())
+    page = factories.file_pages(BLOBS)[0]
+    sets = (shard_set(SHARD, range(len(BLOBS)), blob_count=len(BLOBS)),)
+    later = [
+        make_holder_record(key(1), lease, page, sets, network=NETWORK, sequence=number, time=TIME) for number in (5, 9)
+    ]
+    records = certified().joined(PageRecords(holders=tuple(later)))
+    named = promised_by(certified()).named(factories.digest())
+    for sequence in (named.sequence, 5, 9):
+        found = named_batch(records, peer_id(1), replace(named, sequence=sequence))
+        assert found is not None
+        assert (found.record.sequence, found.record.lease) == (9, named.lease)
+    assert named_batch(records, peer_id(1), replace(named, sequence=10)) is None
 
 
 def test_holders_and_owners_may_ask_and_nobody_else() -> None:

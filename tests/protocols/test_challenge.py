@@ -9,9 +9,11 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.proofs import GATE_BYTES, cases
 from crypto.merkle import MerkleTree
 from p2pnode.coding import EncodedBlob, Sliver, encode, pair_of_shard
 from p2pnode.errors import CorruptSliverError, PeerFaultError
+from p2pnode.protocols.audit_targets import Promised
 from p2pnode.protocols.challenge import (
     SHORT_SYMBOL_BYTES,
     Question,
@@ -31,9 +33,10 @@ from p2pnode.protocols.receipts import receipt_for
 from p2pnode.protocols.retractions import make_retraction
 from tests import factories
 from tests.factories import NETWORK, key, peer_id
-from wire import codec, limits
+from wire import limits
 from wire.challenges import Absent, Challenge, Proven, StorageProof
 from wire.ids import Axis, BlobId, Digest, PairIndex, ShardIndex
+from wire.records import Receipt
 from wire.signed import open_envelope
 
 ASKER, HOLDER = 50, 1
@@ -101,11 +104,11 @@ def test_a_question_on_a_commitment_has_another_seed_and_its_answer_shows_the_en
     entry = Entry(blob_id=blob.blob_id, shard=SHARD, pair_bytes=1, lease_end=factories.TIME)
     tree = EntryTree().changed({(blob.blob_id, SHARD): entry})
     commitment = factories.signed(factories.commitment(root=tree.root), key(HOLDER))
-    on_it = replace(
-        question,
-        challenge=replace(question.challenge, commitment=commitment.digest),
-        commitment=commitment.record,
-    )
+    assert isinstance(question.challenge.receipt, Receipt)
+    named = Promised(question.challenge.receipt, question.batch).named(commitment.digest)
+    on_it = replace(question, challenge=replace(question.challenge, receipt=named), commitment=commitment.record)
+    with pytest.raises(PeerFaultError, match="does not bring its receipt"):
+        open_challenge(on_it.challenge, challenger=peer_id(ASKER), network=NETWORK)
     assert (question.base, on_it.base) == (question.batch.digest, commitment.digest)
     assert on_it.seed != question.seed
     answer = answer_of(on_it, blob)
@@ -292,12 +295,10 @@ def test_a_retraction_answers_only_for_the_receipt_that_it_ends(rng: random.Rand
             check_absence(wrong, question)
 
 
-def test_an_audit_of_twenty_slivers_at_n_100_takes_less_than_50_kb_besides_the_symbols(rng: random.Random) -> None:
-    question, blob = example(rng, n=100, size=20_000)
-    answer = answer_of(question, blob)
-    symbols = sum(map(len, proof_of(answer).symbols))
-    both_ways = len(codec.encode(question.challenge)) + len(codec.encode(answer)) - symbols
-    assert 20 * both_ways < 50_000
+def test_an_audit_of_twenty_slivers_at_n_100_takes_less_than_50_kb_besides_the_symbols() -> None:
+    found = cases(seed=0, rounds=1)
+    assert [(each.asked_on, each.slivers) for each in found] == [("receipts", 20), ("commitment", 20)]
+    assert max(each.bytes_of_both for each in found) < GATE_BYTES == 50_000
 
 
 def test_whoever_keeps_half_of_a_sliver_answers_few_challenges(rng: random.Random) -> None:

@@ -30,7 +30,7 @@ from tests.services.test_sync import lease_of, offer, page_of, touch
 from wire.challenges import Absent, Challenge, Proven
 from wire.ids import Axis, BlobId, Digest, PeerId
 from wire.messages import Stored, StorePair
-from wire.records import HolderReceipts, HolderRecord, LeaseKind, RecordBundle
+from wire.records import HolderReceipts, HolderRecord, LeaseKind, Receipt, RecordBundle
 from wire.references import Reference
 
 PROVEN = 0.96
@@ -142,7 +142,9 @@ def test_only_those_who_have_a_part_in_a_blob_may_ask_and_only_the_signer_answer
             await ask(outside[0], inside[1].peer_id, challenge)
         with pytest.raises(PeerRefusedError, match="of another node"):
             await ask(outside[0], outside[1].peer_id, challenge)
-        forged = replace(challenge, receipt=replace(challenge.receipt, path=(Digest(bytes(32)),)))
+        receipt = challenge.receipt
+        assert isinstance(receipt, Receipt)
+        forged = replace(challenge, receipt=replace(receipt, path=(Digest(bytes(32)),)))
         with pytest.raises(PeerRefusedError, match="proves nothing"):
             await ask(inside[0], inside[1].peer_id, forged)
 

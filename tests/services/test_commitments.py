@@ -15,9 +15,11 @@ from p2pnode.errors import LocalStorageError, PeerRefusedError
 from p2pnode.protocols.challenge import Question, check_shown
 from p2pnode.protocols.commitments import CommitGate
 from p2pnode.protocols.entry_tree import Entry, Key
+from p2pnode.protocols.page_records import PageRecords
 from p2pnode.reputation.score import NEW
 from p2pnode.services.commitments import LOOKS_PER_EPOCH, REST_S, CommitmentService
 from p2pnode.services.evidence import AUDIT
+from p2pnode.services.keep import RECEIPTS
 from testnet.sim.habits.two_commitments import TwoCommitments
 from testnet.sim.machine import Machine
 from testnet.sim.world import World
@@ -25,7 +27,9 @@ from tests import factories
 from tests.services.simulated import pair_files, put, simulate
 from tests.services.test_audit import audit, damage, node_of
 from tests.services.test_evidence import accused_of
-from wire.challenges import Absent, Challenge, Proven
+from wire import limits
+from wire.challenges import Absent, Challenge, NamedReceipt, Proven
+from wire.ids import BlobId
 from wire.messages import RefusalCode
 
 COMMITTING = replace(
@@ -145,6 +149,61 @@ def test_a_pair_that_is_lost_after_it_was_committed_to_is_retracted_and_nobody_i
         assert found.verdict == "absent"
         assert found.asked_on.startswith("commitment")
         await trio.sleep(5)
+        assert all(accused_of(machine) == set() for machine in machines)
+
+    simulate(rng, 4, body, profile=COMMITTING)
+
+
+def test_a_question_on_a_commitment_only_names_the_receipt_and_nothing_is_believed_of_a_name(
+    rng: random.Random,
+) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(5_000))
+        await trio.sleep(COMMITTING.commit_after_s)
+        await an_epoch()
+        asker, prover = machines[:2]
+        question = await question_to(asker, prover)
+        named = question.challenge.receipt
+        assert isinstance(named, NamedReceipt)
+        assert isinstance(await put_to(asker, prover, question.challenge), Proven)
+        highest = node_of(prover)._context.store.highest_number(RECEIPTS)
+        for unknown in (
+            replace(named, sequence=limits.UINT64_MAX),
+            replace(named, lease=factories.digest(9)),
+            replace(named, blob_id=factories.blob_id(9)),
+            replace(named, commitment=factories.digest(9)),
+        ):
+            with pytest.raises(PeerRefusedError) as refused:
+                await put_to(asker, prover, replace(question.challenge, receipt=unknown))
+            assert refused.value.code == RefusalCode.NOT_HELD
+        assert node_of(prover)._context.store.highest_number(RECEIPTS) == highest
+
+    simulate(rng, 4, body, profile=COMMITTING)
+
+
+def test_who_does_not_know_its_receipt_any_more_is_asked_on_it_and_can_retract(
+    rng: random.Random, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(_: World, machines: list[Machine]) -> None:
+        await put(machines[0], rng.randbytes(5_000))
+        await trio.sleep(COMMITTING.commit_after_s)
+        await an_epoch()
+        asker, prover = machines[:2]
+
+        receipts = node_of(prover)._context.store.receipts
+        records_of_pages = receipts.records_of_pages
+        asked: list[BlobId] = []
+
+        async def not_at_first(blob_id: BlobId) -> PageRecords:
+            asked.append(blob_id)
+            return PageRecords() if len(asked) == 1 else await records_of_pages(blob_id)
+
+        monkeypatch.setattr(receipts, "records_of_pages", not_at_first)
+        damage(prover)
+        while (found := await audit(asker, prover)).verdict == "ok":
+            assert found.asked_on == "receipt"
+        assert (found.verdict, found.asked_on) == ("absent", "receipt")
+        assert len(asked) > 1
         assert all(accused_of(machine) == set() for machine in machines)
 
     simulate(rng, 4, body, profile=COMMITTING)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from tests.wire.golden import Golden
 from tests.wire.golden_commitments import EMPTY_BUCKET, REVEAL
 from tests.wire.golden_records import BLOB, DIGEST, ENVELOPE, PEER
-from wire.challenges import Absent, Challenge, Proven, StorageProof
+from wire.challenges import Absent, Challenge, NamedReceipt, Proven, StorageProof
+from wire.ids import Digest
 from wire.records import Receipt
 
+NAMED = NamedReceipt(commitment=DIGEST, blob_id=BLOB, shard=2, lease=Digest(b"\x1e" * 32), sequence=9)
 RECEIPT = Receipt(batch=ENVELOPE, blob_id=BLOB, shard=2, index=1, path=(DIGEST,))
 
 CHALLENGES = (
     Golden(
         Challenge(receipt=RECEIPT, number=7, secret=DIGEST, deadline=1_800_000_000),
         """
-        97                 # array of 7
+        96                 # array of 6
           70               # tag: Challenge
           97               # receipt: array of 7
             15             # tag: Receipt
@@ -31,42 +33,40 @@ CHALLENGES = (
           07               # number: 7
           c4 20 d1*32      # secret
           ce 6b49d200      # deadline: 1,800,000,000
-          c0               # commitment: nil
           c0               # reveal: nil
         """,
     ),
     Golden(
-        Challenge(
-            receipt=RECEIPT,
-            number=7,
-            secret=DIGEST,
-            deadline=1_800_000_000,
-            commitment=DIGEST,
-            reveal=REVEAL,
-        ),
+        Challenge(receipt=NAMED, number=7, secret=DIGEST, deadline=1_800_000_000, reveal=REVEAL),
         """
-        97                 # array of 7
+        96                 # array of 6
           70               # tag: Challenge
-          97               # receipt: array of 7
-            15             # tag: Receipt
-            01             # version: 1
-            94             # batch: array of 4
-              01           # tag: Envelope
-              c4 02 b0d7   # body
-              c4 20 0e*32  # signer
-              c4 40 51*64  # signature
+          96               # receipt: array of 6
+            73             # tag: NamedReceipt
+            c4 20 d1*32    # commitment
             c4 20 ab*32    # blob id
             02             # shard: 2
-            01             # index: 1
-            c4 20 d1*32    # path: one Digest
+            c4 20 1e*32    # lease
+            09             # sequence: 9
           07               # number: 7
           c4 20 d1*32      # secret
           ce 6b49d200      # deadline: 1,800,000,000
-          c4 20 d1*32      # commitment
           93               # reveal: array of 3
             7d             # tag: Reveal
             c4 20 d1*32    # commitment
             c4 20 d1*32    # path: one Digest
+        """,
+    ),
+    Golden(
+        NAMED,
+        """
+        96               # array of 6
+          73             # tag: NamedReceipt
+          c4 20 d1*32    # commitment
+          c4 20 ab*32    # blob id
+          02             # shard: 2
+          c4 20 1e*32    # lease
+          09             # sequence: 9
         """,
     ),
     Golden(

@@ -19,7 +19,7 @@ from wire import (
     records,
     repair,
 )
-from wire.codec import Nested, fields_of, wire_types
+from wire.codec import Nested, OneOf, fields_of, wire_types
 from wire.shapes import Bool, Fixed, ListOf, Maybe, Packed, Raw, Shape, Text, UInt
 
 KINDS = tuple(
@@ -54,7 +54,7 @@ def values_of(kind: type[object]) -> st.SearchStrategy[object]:
 
 def field_of(shape: Shape) -> st.SearchStrategy[object]:
     """Return a strategy for the values that a shape accepts."""
-    known = UInt | Bool | Fixed | Packed | Raw | Text | ListOf | Maybe | Nested
+    known = UInt | Bool | Fixed | Packed | Raw | Text | ListOf | Maybe | Nested | OneOf
     assert isinstance(shape, known)
     match shape:
         case UInt():
@@ -75,7 +75,7 @@ def field_of(shape: Shape) -> st.SearchStrategy[object]:
             return st.lists(field_of(shape.item), min_size=shape.low, max_size=longest).map(tuple)
         case Maybe():
             return st.none() | field_of(shape.shape)
-        case Nested():
-            return values_of(shape.kind)
+        case Nested() | OneOf():
+            return st.one_of([values_of(kind) for kind in shape.kinds])
         case _:
             assert_never(shape)

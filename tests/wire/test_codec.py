@@ -11,7 +11,7 @@ import pytest
 
 from tests.wire.golden import from_hex
 from wire import codec, limits
-from wire.codec import Nested, decode, encode, tag_of, wire_type
+from wire.codec import Nested, OneOf, decode, encode, tag_of, wire_type
 from wire.errors import WireError
 from wire.ids import BlobId, Digest
 from wire.messages import GetRecord, NoRecord
@@ -78,6 +78,8 @@ ACCEPTED: dict[str, tuple[Shape, object, object]] = {
     "nothing": (Maybe(UInt(9)), None, None),
     "something": (Maybe(UInt(9)), 5, 5),
     "another type": (Nested(ShardSet), SET, [0x1A, 1, b"\x01"]),
+    "one of two types": (OneOf((NoRecord, ShardSet)), SET, [0x1A, 1, b"\x01"]),
+    "the other of two types": (OneOf((NoRecord, ShardSet)), NoRecord(), [0x2B]),
 }
 
 
@@ -113,6 +115,7 @@ REFUSED: dict[str, tuple[Shape, object, str]] = {
     "text that runs backwards": (Text(3), "a\u202eb", "unprintable"),
     "half of a surrogate pair": (Text(3), "\ud800", "unprintable"),
     "another type than the nested one": (Nested(ShardSet), NoRecord(), "expected"),
+    "none of two types": (OneOf((NoRecord, ShardSet)), BLOB, "expected"),
 }
 
 
@@ -256,6 +259,7 @@ def test_the_longest_array_of_a_type_is_found_behind_every_shape() -> None:
 
         absent: Annotated[tuple[int, ...] | None, Maybe(ListOf(UInt(1), 70))]
         nested: Annotated[Tiny, Nested(Tiny)]
+        either: Annotated[NoRecord | Tiny, OneOf((NoRecord, Tiny))]
         lists: Annotated[tuple[tuple[Digest, ...], ...], ListOf(ListOf(Fixed(Digest), 1500), 3)]
 
     layouts = codec._Layouts.by_type

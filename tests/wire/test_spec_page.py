@@ -11,7 +11,7 @@ import pytest
 from tests.wire.strategies import KINDS
 from wire import limits, protocol_ids, signed
 from wire.audit_receipts import Outcome
-from wire.codec import Nested, fields_of, tag_of
+from wire.codec import Nested, OneOf, fields_of, tag_of
 from wire.evidence import EvidenceKind, Failure
 from wire.messages import DialOutcome, RefusalCode
 from wire.records import LeaseKind, LeaseScope, MemberState, RetractionReason
@@ -23,7 +23,7 @@ HEADING = re.compile(r"^### 0x([0-9a-f]{2}) (\w+)$", re.MULTILINE)
 
 def form_of(shape: Shape) -> str:
     """Return a shape in the words of the page."""
-    known = UInt | Bool | Fixed | Packed | Raw | Text | ListOf | Maybe | Nested
+    known = UInt | Bool | Fixed | Packed | Raw | Text | ListOf | Maybe | Nested | OneOf
     assert isinstance(shape, known)
     match shape:
         case UInt():
@@ -42,8 +42,8 @@ def form_of(shape: Shape) -> str:
             return f"list {_span(shape)} of {form_of(shape.item)}"
         case Maybe():
             return f"nil or {form_of(shape.shape)}"
-        case Nested():
-            return shape.kind.__name__
+        case Nested() | OneOf():
+            return " or ".join(kind.__name__ for kind in shape.kinds)
         case _:
             assert_never(shape)
 

@@ -37,7 +37,6 @@ ABSENT: set[tuple[type[object], Path]] = {
     (Lease, (5,)),
     (TellVerdict, (4,)),
     (Challenge, (5,)),
-    (Challenge, (6,)),
     (StorageProof, (12,)),
     (Proven, (2,)),
     (Absent, (2,)),

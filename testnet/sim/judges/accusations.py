@@ -11,6 +11,7 @@ from __future__ import annotations
 from crypto.peer_id import peer_id_from_text
 from p2pnode.errors import PeerFaultError
 from p2pnode.protocols.challenge import check_answer, open_challenge
+from p2pnode.protocols.evidence import evidence_in
 from p2pnode.seams import Verdict
 from testnet.sim.fabric import Host
 from testnet.sim.judges.judgement import Findings
@@ -20,6 +21,7 @@ from wire import limits
 from wire.challenges import Challenge, Proven
 from wire.ids import PeerId
 from wire.messages import RefusalCode, Refused
+from wire.records import Receipt
 
 NAME = "no-honest-accused"
 
@@ -76,7 +78,11 @@ class AccusationJudge:
         self._findings.looked()
         asker = self._world.machines[told.asker].peer_id
         try:
-            check_answer(answer, open_challenge(challenge, challenger=asker, network=NETWORK_NAME))
+            if isinstance(challenge.receipt, Receipt):
+                check_answer(answer, open_challenge(challenge, challenger=asker, network=NETWORK_NAME))
+            elif evidence_in(answer, network=NETWORK_NAME) is not None:
+                message = f"a false proof about {challenge.receipt.blob_id}"
+                raise PeerFaultError(message)
         except PeerFaultError as error:
             self._findings.blame(f"an honest node has signed what convicts it: {error}", node=told.node)
 

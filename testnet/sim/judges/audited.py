@@ -17,7 +17,7 @@ from testnet.sim.judges.wiretap import Told, Wiretap
 from testnet.sim.world import NETWORK_NAME, World
 from wire import limits
 from wire.audit_receipts import AuditedPair, AuditReceipt, Countersignature, Outcome, SignedAudit
-from wire.challenges import Absent, Challenge, Proven, StorageProof
+from wire.challenges import Absent, Challenge, NamedReceipt, Proven, StorageProof
 from wire.codec import decode
 from wire.errors import WireError
 from wire.ids import Digest, PeerId, PublicKey
@@ -93,10 +93,14 @@ class AuditReceiptJudge:
 
 def _shown(challenge: Challenge, answer: Proven | Absent) -> AuditedPair | None:
     """Return what a receipt may say of an answer but for the time; None where there is nothing in it."""
-    batch = challenge.receipt.batch
+    receipt = challenge.receipt
     pair_bytes = 0
     try:
-        lease = decode(batch.body, ReceiptBatch, bytes_max=limits.RECORD_BYTES_MAX).lease
+        if isinstance(receipt, NamedReceipt):
+            base, lease = receipt.commitment, receipt.lease
+        else:
+            base = _digest(receipt.batch)
+            lease = decode(receipt.batch.body, ReceiptBatch, bytes_max=limits.RECORD_BYTES_MAX).lease
         if isinstance(answer, Proven):
             proof = decode(answer.proof.body, StorageProof, bytes_max=limits.RECORD_BYTES_MAX)
             pair_bytes = primary_bytes(proof.length, n=proof.n) + secondary_bytes(proof.length, n=proof.n)
@@ -104,10 +108,10 @@ def _shown(challenge: Challenge, answer: Proven | Absent) -> AuditedPair | None:
         return None
     return AuditedPair(
         time=0,
-        blob_id=challenge.receipt.blob_id,
-        shard=challenge.receipt.shard,
+        blob_id=receipt.blob_id,
+        shard=receipt.shard,
         lease=lease,
-        base=challenge.commitment or _digest(batch),
+        base=base,
         answer=_digest(answer.proof if isinstance(answer, Proven) else answer.retraction),
         outcome=Outcome.PROVEN if isinstance(answer, Proven) else Outcome.LOST,
         pair_bytes=pair_bytes,
