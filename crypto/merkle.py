@@ -175,29 +175,34 @@ def root_of_leaves(leaves: Mapping[int, Buffer], *, leaf_count: int, proof: Merk
     if not leaves or min(leaves) < 0 or max(leaves) >= leaf_count:
         message = f"a joint proof for the indices {sorted(leaves)} of {leaf_count}"
         raise BadProofError(message)
-    level = {index: leaf_hash(leaves[index]) for index in sorted(leaves)}
+    level = [(index, leaf_hash(leaves[index])) for index in sorted(leaves)]
     siblings = iter(proof.siblings)
     for count in _level_counts(leaf_count):
-        parents: dict[int, bytes] = {}
-        for position, node in level.items():
-            parent, beside = position >> 1, position ^ 1
-            if parent in parents:
-                continue  # With the node to the left of this one.
-            other = level.get(beside) if beside < count else EMPTY_NODE
-            if other is None:
-                other = next(siblings, None)
-                if other is None or len(other) != HASH_BYTES:  # An inner node is the hash of exactly two nodes.
-                    message = f"a joint proof of {len(proof.siblings)} siblings that has none for {parent} of {count}"
+        parents: list[tuple[int, bytes]] = []
+        nodes = iter(level)
+        following = next(nodes, None)
+        while following is not None:
+            position, node = following
+            following = next(nodes, None)
+            if following is not None and following[0] == position ^ 1:  # The node to the right, which has no turn then.
+                other = following[1]
+                following = next(nodes, None)
+            elif position ^ 1 >= count:
+                other = EMPTY_NODE
+            else:
+                other = next(siblings, b"")
+                if len(other) != HASH_BYTES:  # An inner node is the hash of exactly two nodes.
+                    message = f"a joint proof of {len(proof.siblings)} siblings that has none beside {position}"
                     raise BadProofError(message)
             state = _NODE.copy()  # As in `hash_leaves`, the call is written out for speed.
-            state.update(other + node if position % 2 else node + other)
-            parents[parent] = state.digest()
+            state.update(other + node if position & 1 else node + other)
+            parents.append((position >> 1, state.digest()))
         level = parents
     rest = len(tuple(siblings))
     if rest:
         message = f"a joint proof of {len(proof.siblings)} siblings, {len(proof.siblings) - rest} are needed"
         raise BadProofError(message)
-    return level[0]
+    return level[0][1]
 
 
 def verify_leaves(root: bytes, leaves: Mapping[int, Buffer], *, leaf_count: int, proof: MerkleProof) -> None:
