@@ -51,7 +51,7 @@ PLANTED: dict[Plant, int] = {
     forget_to_sync_the_trash: 0,
     forget_tombstones_with_the_index: 0,
     remove_the_file_before_the_row: 0,
-    forget_successions_with_the_index: 4,
+    forget_successions_with_the_index: 6,
 }
 """Each with the number of a history that finds it. After a change of how histories are drawn, look for new ones."""
 
