@@ -8,7 +8,7 @@ that makes two sets look alike hides a difference from itself only.
 
 from __future__ import annotations
 
-import sys
+import struct
 from array import array
 from collections.abc import Iterable, Iterator
 
@@ -91,9 +91,4 @@ class CommitteeDigests:
     def digests(self, peer_id: PeerId) -> PageDigests:
         """Return the digests of what we share with a peer."""
         sums = self._sums.get(peer_tag(peer_id))
-        if sums is None:
-            return EMPTY
-        found = array("Q", sums)
-        if sys.byteorder == "little":
-            found.byteswap()
-        return PageDigests(found.tobytes())
+        return EMPTY if sums is None else PageDigests(struct.pack(f">{len(sums)}Q", *sums))

@@ -141,10 +141,15 @@ def test_few_are_known_and_the_earliest_is_forgotten(monkeypatch: pytest.MonkeyP
 
 def test_what_is_found_is_dealt_with_once_and_a_few_holders_are_told() -> None:
     known = InconsistentBlobs()
+    calls: list[bool] = []
+    known.on_found = lambda: calls.append(known.has_found)
     holders = [peer_id(number) for number in range(20)]
+    assert not known.has_found
     known.found(a_proof(1), holders)
     known.found(a_proof(1), holders)
+    assert calls == [True]
     ((found, told),) = known.take_found()
+    assert not known.has_found
     assert found.blob_id == factories.blob_id(1)
     assert set(told) < set(holders)
     assert len(told) == FINDER_TELLS_MAX
