@@ -89,10 +89,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="decides who is asked for what, in simulation")
     parser.add_argument("--quick", action="store_true", help="ten simulated nodes only")
-    parser.add_argument("--many", action="store_true", help="125 simulated nodes too, many minutes of CPU time")
     options = parser.parse_args()
-    large = [] if options.quick else [NODES, MANY_NODES] if options.many else [NODES]
-    cases = simulated(options.seed, large=large)
+    cases = simulated(options.seed, large=[] if options.quick else [NODES, MANY_NODES])
     looped: list[dict[str, Any]] | str = "left out: --quick" if options.quick else _or_why_not(on_loopback)
     peer: list[dict[str, Any]] | str = "left out: --quick" if options.quick else _or_why_not(tahoe)
     missed = failures(cases, looped)
