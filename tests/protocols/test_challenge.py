@@ -216,8 +216,9 @@ def test_a_symbol_or_path_that_is_wrong_is_refused(rng: random.Random) -> None:
 
 
 def test_a_pair_that_is_not_of_the_blob_is_refused(rng: random.Random) -> None:
-    question, blob = example(rng)
-    proof = proof_of(answer_of(question, blob))
+    _, blob = example(rng)
+    shard = next(shard for shard in map(ShardIndex, range(7)) if pair_of_shard(blob.blob_id, shard, 7) != 6)
+    proof = proof_of(answer_of(question_of(blob.blob_id, n=7, shard=shard), blob))  # The last pair would be shown once.
     refuse(replace(proof, pair_hashes=bytes(64)), "has this id")
     refuse(replace(proof, pair_proof=proof.pair_proof[::-1]), "has this id")
     refuse(replace(proof, pair_proof=proof.pair_proof[1:]), "siblings")
