@@ -39,16 +39,21 @@ def spread(
 
 
 def twice(
-    function: Callable[[Item], Result], items: Iterable[Item], *, processes: int | None = None
+    function: Callable[[Item], Result],
+    other_function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    processes: int | None = None,
 ) -> Iterator[tuple[Result, Result]]:
-    """Yield `function(item)` as two processes have it, in the order of the items: for what must be the same in both.
+    """Yield both functions' results for each item, in the order of the items: for what must be the same in both.
 
-    The two differ in the order of their sets, unless PYTHONHASHSEED is set for this process. Raises as `spread` does.
+    Each function has processes of its own. They differ in the order of their sets, unless PYTHONHASHSEED is set for
+    this process. Raises as `spread` does.
     """
     each = max(1, (processes or processes_default()) // 2)
     for batch in _batches(items, TASKS_PER_PROCESS * each):
         with _pool(each) as one, _pool(each) as other:
-            yield from zip(one.map(function, batch), other.map(function, batch), strict=True)
+            yield from zip(one.map(function, batch), other.map(other_function, batch), strict=True)
 
 
 def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -1,4 +1,7 @@
-"""Many runs, spread over the cores: each job is played in two processes, and what comes back is plain and small."""
+"""Many runs, spread over the cores: each job is played in two processes, and what comes back is plain and small.
+
+One of the two plays without judges: they only look on, so everything must go as it does with them.
+"""
 
 from __future__ import annotations
 
@@ -46,14 +49,23 @@ class Played:
 
 
 def play_many(jobs: Sequence[Job]) -> Iterator[Played]:
-    """Play every job in two processes; yield the first one's run, or one that SAME condemns, in the jobs' order."""
-    for one, other in twice(play_job, jobs):
+    """Play every job in two processes; yield the judged run, or one that SAME condemns, in the jobs' order."""
+    for one, other in twice(play_job, play_unjudged, jobs):
         yield agreed(one, other)
 
 
 def play_job(job: Job) -> Played:
     """Play one job in this process."""
-    outcome = play(job.scenario, job.seed, nodes=job.nodes, injections_max=job.injections)
+    return _play(job, is_judged=True)
+
+
+def play_unjudged(job: Job) -> Played:
+    """Play one job in this process, without the judges of every run."""
+    return _play(job, is_judged=False)
+
+
+def _play(job: Job, *, is_judged: bool) -> Played:
+    outcome = play(job.scenario, job.seed, nodes=job.nodes, injections_max=job.injections, is_judged=is_judged)
     return Played(
         job=job,
         trace_hash=outcome.trace_hash,
@@ -66,14 +78,18 @@ def play_job(job: Job) -> Played:
 
 
 def agreed(one: Played, other: Played) -> Played:
-    """Return the first of two runs of one job; a failed one when their traces differ."""
-    if one.trace_hash == other.trace_hash:
+    """Return the judged one of two runs of one job; a failed one when their traces differ.
+
+    A run that a judge has ended is as long as that: the other one knows nothing of it, and goes on.
+    """
+    if one.judge or one.trace_hash == other.trace_hash:
         return one
+    disagreement = f"two processes disagree: {one.trace_hash} and {other.trace_hash}"
     return Played(
         job=one.job,
         trace_hash=one.trace_hash,
         judge=SAME,
-        message=f"two processes disagree: {one.trace_hash} and {other.trace_hash}; {one.judge} {one.message}".strip(),
+        message=f"{disagreement}; {other.judge} {other.message}".strip(),
         fired=one.fired,
         checked=one.checked,
         cpu_seconds=one.cpu_seconds,

@@ -198,10 +198,10 @@ class Run:
 
     # ------------------------------------------------------------------ phases
 
-    async def check(self) -> None:
+    def check(self) -> None:
         """Let every judge check now. Raises `JudgementError`."""
         for judge in self.judges:
-            self.count(judge.name, await judge.check())
+            self.count(judge.name, judge.check())
 
     async def heal(self, core: Sequence[str] | None = None) -> None:
         """End all faults for the core (all machines unless told otherwise); whoever is not in it stays broken.
@@ -209,9 +209,9 @@ class Run:
         Cuts between members of the core end, paused ones go on, killed ones start again, disks work, have room and are
         fast, clocks are right. Returns when the core knows each other.
         """
-        await self.check()
+        self.check()
         await self.inject.heal(core or self.names())
-        await self.check()
+        self.check()
 
     async def demand_progress(self, core: Sequence[str] | None = None) -> None:
         """Demand that each of the core reads something, that all on the shelf is read, and that a put succeeds."""
@@ -224,7 +224,7 @@ class Run:
         if patience.cancelled_caught:
             raise JudgementError(PROGRESS, f"reads and a put are not done {PROGRESS_S:.0f} s after all was healed")
         self.count(PROGRESS)
-        await self.check()
+        self.check()
 
     def machine(self, name: str) -> Machine:
         """Return a machine."""

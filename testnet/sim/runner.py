@@ -56,12 +56,13 @@ def play(
     *,
     nodes: int | None = None,
     injections_max: int | None = None,
+    is_judged: bool = True,
     watch: Callable[[Run], None] | None = None,
 ) -> Outcome:
     """Play a scenario; a failure is in the outcome. Raises `KeyError` for a name that there is not.
 
-    Of its injections only the first `injections_max` are done. `watch` is called before anything happens, and may look
-    on without changing what happens.
+    Of its injections only the first `injections_max` are done. Unless it `is_judged`, the judges of every run rest, and
+    all goes as it would with them. `watch` is called before anything happens, and may look on without changing it.
     """
     chosen = all_scenarios()[name]
     runs: list[Run] = []
@@ -69,6 +70,8 @@ def play(
     async def main(world: World) -> None:
         run = Run(world, nodes=nodes or chosen.nodes)
         runs.append(run)
+        if not is_judged:
+            run.bench.dismiss()
         if watch is not None:
             watch(run)
         await chosen.play(run)

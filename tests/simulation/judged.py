@@ -70,13 +70,13 @@ class Court:
             data = await get(self.machine(name), stored.id)
         self.bench.reads.read_done(name, stored.id, expected=stored.data, got=data)
 
-    async def check(self) -> dict[str, int]:
+    def check(self) -> dict[str, int]:
         """Let all judges check; return how many things each looked at. Raises `JudgementError`."""
-        return {judge.name: await judge.check() for judge in self.bench.all}
+        return {judge.name: judge.check() for judge in self.bench.all}
 
-    async def check_only(self, name: str) -> None:
+    def check_only(self, name: str) -> None:
         """Let one judge check. Raises `JudgementError`."""
-        await self.judge(name).check()
+        self.judge(name).check()
 
     def judge(self, name: str) -> Judge:
         """Return a judge."""
@@ -128,4 +128,4 @@ async def put_and_check(court: Court) -> None:
     with trio.move_on_after(60):
         await put(court.machine(WRITER), court.world.rng.randbytes(DATA_BYTES))
     await trio.sleep(5)  # Announcements go out once a second.
-    await court.check()
+    court.check()

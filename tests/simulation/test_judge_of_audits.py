@@ -27,14 +27,14 @@ async def put_and_audit(court: Court) -> None:
     """Let there be a receipt, or the wish for one, and hear the judge."""
     await court.put()
     await audit(court)
-    await court.check_only(audited.NAME)
+    court.check_only(audited.NAME)
 
 
 def test_receipts_of_nodes_as_they_ship_are_heard_and_are_good(seed: int) -> None:
     async def play(court: Court) -> None:
         await court.put()
         assert [await audit(court) for _ in range(3)] == [BOTH_SIGNED] * 3
-        assert (await court.check())[audited.NAME] == 3
+        assert court.check()[audited.NAME] == 3
 
     hold_court(seed, play)
 
@@ -80,9 +80,9 @@ def test_a_holder_that_signs_twice_for_one_answer_is_found(seed: int, monkeypatc
     async def play(court: Court) -> None:
         await court.put()
         assert await audit(court) == BOTH_SIGNED
-        await court.check_only(audited.NAME)
+        court.check_only(audited.NAME)
         assert await audit(court) == BOTH_SIGNED
-        await court.check_only(audited.NAME)
+        court.check_only(audited.NAME)
 
     assert judgement(seed, play, says="or once only").node == HOLDER
 

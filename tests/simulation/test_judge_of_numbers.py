@@ -47,12 +47,12 @@ def test_nodes_as_they_ship_give_no_number_twice(seed: int) -> None:
     async def scenario(world: World) -> None:
         judge = NumberJudge(world)
         machines = await world.start_nodes(NODES)
-        before = await judge.check()
+        before = judge.check()
         world.kill("n1")
         await world.restart("n1")
         await world.all_meet()
         assert before >= NODES * (NODES - 1)
-        assert await judge.check() >= NODES * (NODES - 1) + 1
+        assert judge.check() >= NODES * (NODES - 1) + 1
         del machines
 
     run_world(seed, scenario, profile=TESTNET)
@@ -71,9 +71,9 @@ def test_a_number_is_used_for_one_record_only_and_never_after_a_higher_one(
         _gossip(world, machine, encode(_record(world, machine, sequence=sequence, free_bytes=free_bytes).envelope))
         if objects:
             with pytest.raises(JudgementError, match="after it had used number 7"):
-                await judge.check()
+                judge.check()
         else:
-            assert await judge.check() == 2
+            assert judge.check() == 2
 
     run_world(seed, scenario)
 
@@ -84,7 +84,7 @@ def test_what_nobody_can_read_is_blamed_on_who_gossips_it(seed: int) -> None:
         judge = NumberJudge(world)
         _gossip(world, machine, b"\xc1")
         with pytest.raises(JudgementError, match="nobody can read"):
-            await judge.check()
+            judge.check()
 
     run_world(seed, scenario)
 
@@ -93,13 +93,13 @@ def test_a_record_that_makes_way_for_an_older_one_is_found(seed: int) -> None:
     async def scenario(world: World) -> None:
         judge = NumberJudge(world)
         await world.start_nodes(2)
-        await judge.check()
+        judge.check()
         node, other = world.machines["n0"].node, world.machines["n1"]
         assert isinstance(node, Node)
         member = node._membership.table.get(other.peer_id)
         assert member is not None
         member.signed = _record(world, other, sequence=member.record.sequence - 1)
         with pytest.raises(JudgementError, match="replaced one with number"):
-            await judge.check()
+            judge.check()
 
     run_world(seed, scenario)

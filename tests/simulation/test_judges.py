@@ -50,7 +50,7 @@ def test_no_judge_speaks_when_nothing_is_wrong_and_each_has_looked_at_something(
         for size in (DATA_BYTES, TWO_SEGMENTS_BYTES):
             await court.put(size)
             await court.get()
-        looked_at = await court.check()
+        looked_at = court.check()
         assert [name for name, count in looked_at.items() if not count] == [audited.NAME]  # Nobody audits in a court.
 
     hold_court(seed, play)
@@ -76,7 +76,7 @@ def test_a_receipt_for_a_lease_that_is_not_durable_is_found(seed: int, monkeypat
 
     async def play(court: Court) -> None:
         await court.put(TWO_SEGMENTS_BYTES)
-        await court.check()
+        court.check()
 
     assert judgement(seed, play, says="under a lease that it could still lose").judge == promises.NAME
 
@@ -108,7 +108,7 @@ def test_a_receipt_for_another_shard_is_found(seed: int, monkeypatch: pytest.Mon
     async def play(court: Court) -> None:
         with pytest.raises(P2PNodeError):
             await court.put()
-        await court.check()
+        court.check()
 
     assert judgement(seed, play, says="it is for other pairs").judge == promises.NAME
 
@@ -136,7 +136,7 @@ def test_a_receipt_forged_into_the_wire_is_found(seed: int) -> None:
         )
         court.forge(WRITER, HOLDER, request, bytes(2))
         court.forge(HOLDER, WRITER, Stored(batches=(batch.envelope,)))
-        await court.check()
+        court.check()
 
     found = judgement(seed, play, says="a receipt that another key has signed")
     assert (found.judge, found.node) == (promises.NAME, HOLDER)
@@ -146,7 +146,7 @@ def test_an_honest_node_that_sends_nonsense_is_found(seed: int) -> None:
     async def play(court: Court) -> None:
         court.forge(HOLDER, WRITER, GetSliver(blob_id=BlobId(bytes(32)), axis=0, index=0))
         court.send(HOLDER, WRITER, b"\xff" * 8)
-        await court.check()
+        court.check()
 
     assert judgement(seed, play, says="it sent what nobody can read").node == HOLDER
 
@@ -165,7 +165,7 @@ def test_a_promised_pair_that_is_gone_or_damaged_is_found_also_when_its_node_is_
             files.damage(name, data[:-1] + bytes([data[-1] ^ 1]))
         else:
             files.remove(name)
-        await court.check()
+        court.check()
 
     found = judgement(seed, play, says="and does not hold it")
     assert (found.judge, found.node) == (promises.NAME, HOLDER)
@@ -176,7 +176,7 @@ def test_injected_bit_rot_breaks_no_promise_and_is_never_served(seed: int) -> No
         await court.put()
         assert court.machine(HOLDER).files.rot(court.world.rng, under=["pairs/"])
         await court.get()
-        await court.check()
+        court.check()
 
     hold_court(seed, play)
 
@@ -187,7 +187,7 @@ def test_a_pair_that_the_store_would_not_find_after_a_power_loss_is_found(
     async def play(court: Court) -> None:
         await court.put()
         monkeypatch.setattr(reader, "held", lambda *_: None)
-        await court.check()
+        court.check()
 
     assert judgement(seed, play, says="after a power loss it would not find").judge == promises.NAME
 
@@ -201,7 +201,7 @@ def test_a_pair_that_cannot_be_read_back_after_a_power_loss_is_found(
     async def play(court: Court) -> None:
         await court.put()
         monkeypatch.setattr(reader, "read_sliver", refuse)
-        await court.check()
+        court.check()
 
     assert judgement(seed, play, says="planted").judge == promises.NAME
 
@@ -224,7 +224,7 @@ def test_a_damaged_sliver_that_is_served_is_found_though_its_reader_refuses_it(
             machine.files.damage(name, bytes(data))
         with pytest.raises(P2PNodeError):
             await court.get()
-        await court.check_only(served.NAME)
+        court.check_only(served.NAME)
 
     assert judgement(seed, play, says="it served damaged bytes").judge == served.NAME
 
@@ -233,7 +233,7 @@ def test_a_sliver_of_a_blob_that_nobody_stored_is_found(seed: int) -> None:
     async def play(court: Court) -> None:
         court.forge(READER, HOLDER, GetSliver(blob_id=BlobId(bytes(32)), axis=Axis.PRIMARY, index=0))
         court.forge(HOLDER, READER, SliverData(sliver_bytes=3), b"abc")
-        await court.check_only(served.NAME)
+        court.check_only(served.NAME)
 
     assert judgement(seed, play, says="holds nothing of that blob").node == HOLDER
 
@@ -251,7 +251,7 @@ def test_a_pair_that_is_taken_with_the_metadata_of_another_blob_is_found(seed: i
         )
         court.forge(WRITER, HOLDER, request, bytes(2))
         court.forge(HOLDER, WRITER, Stored(batches=request.leases))
-        await court.check_only(served.NAME)
+        court.check_only(served.NAME)
 
     assert judgement(seed, play, says="metadata is not of that blob").node == HOLDER
 
@@ -301,7 +301,7 @@ def test_a_node_with_a_clock_beyond_what_is_tolerated_may_be_rejected(
 ) -> None:
     async def play(court: Court) -> None:
         court.machine(HOLDER).clock.set_wrong(4000.0)
-        await court.check_only(accusations.NAME)
+        court.check_only(accusations.NAME)
         _reject_all(monkeypatch)
         await put_and_check(court)
 
@@ -317,7 +317,7 @@ def test_an_honest_question_that_is_refused_as_invalid_is_found(seed: int, monke
     async def play(court: Court) -> None:
         with pytest.raises(P2PNodeError):
             await court.put()
-        await court.check()
+        court.check()
 
     assert judgement(seed, play, says="refused as invalid: planted").judge == accusations.NAME
 
@@ -338,7 +338,7 @@ def test_evidence_against_an_honest_node_is_found(seed: int, monkeypatch: pytest
             is_us=False,
         )
         monkeypatch.setattr(EvidenceService, "listed", lambda _: [found])
-        await court.check()
+        court.check()
 
     assert judgement(seed, play, says="it keeps evidence against").judge == accusations.NAME
 

@@ -111,7 +111,7 @@ def test_pairs_that_give_other_bytes_back_are_found(seed: int) -> None:
     async def play(court: Court) -> None:
         await court.put()
         court.shelf[-1] = OnShelf(court.shelf[-1].id, bytes(DATA_BYTES))
-        await court.check_only(readable.NAME)
+        court.check_only(readable.NAME)
 
     assert judgement(seed, play, says="whole pairs give other bytes back").judge == readable.NAME
 
@@ -119,9 +119,9 @@ def test_pairs_that_give_other_bytes_back_are_found(seed: int) -> None:
 def test_segments_that_give_other_bytes_back_are_found(seed: int) -> None:
     async def play(court: Court) -> None:
         await court.put(TWO_SEGMENTS_BYTES)
-        await court.check_only(readable.NAME)
+        court.check_only(readable.NAME)
         court.shelf[-1] = OnShelf(court.shelf[-1].id, bytes(TWO_SEGMENTS_BYTES))
-        await court.check_only(readable.NAME)
+        court.check_only(readable.NAME)
 
     assert judgement(seed, play, says="whole pairs give other bytes back").judge == readable.NAME
 
@@ -131,7 +131,7 @@ def test_a_file_whose_root_is_no_manifest_is_found(seed: int) -> None:
         result = await court.put()
         file = Reference(ReferenceKind.FILE, Reference.parse(result.id).blob_id)
         court.shelf[-1] = OnShelf(file.text(), court.shelf[-1].data)
-        await court.check_only(readable.NAME)
+        court.check_only(readable.NAME)
 
     assert judgement(seed, play, says="give no manifest").judge == readable.NAME
 
@@ -139,10 +139,10 @@ def test_a_file_whose_root_is_no_manifest_is_found(seed: int) -> None:
 def test_nothing_is_demanded_of_fewer_than_p_pairs(seed: int) -> None:
     async def play(court: Court) -> None:
         await court.put()
-        assert await court.judge(readable.NAME).check() == 1
+        assert court.judge(readable.NAME).check() == 1
         for name in ("n1", "n2", "n3"):
             court.world.kill(name)
-        assert await court.judge(readable.NAME).check() == 0
+        assert court.judge(readable.NAME).check() == 0
 
     hold_court(seed, play)
 
@@ -152,9 +152,9 @@ def test_nothing_is_demanded_of_fewer_than_p_pairs(seed: int) -> None:
 
 def test_a_table_beyond_its_named_limit_is_found(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     async def play(court: Court) -> None:
-        await court.check_only(tables.NAME)
+        court.check_only(tables.NAME)
         monkeypatch.setitem(tables.TABLES, "MemberTable._members", NODES - 2)
-        await court.check_only(tables.NAME)
+        court.check_only(tables.NAME)
 
     found = judgement(seed, play, says=f"has {NODES - 1} entries, {NODES - 2} are allowed")
     assert (found.judge, found.subject) == (tables.NAME, "MemberTable._members")
@@ -170,7 +170,7 @@ def test_a_table_without_a_named_limit_must_stay_small(seed: int, table: object)
     async def play(court: Court) -> None:
         for machine in court.world.running():
             vars(machine.node)["_planted"] = {"inside": table}
-        await court.check_only(tables.NAME)
+        court.check_only(tables.NAME)
 
     if is_small:
         hold_court(seed, play)
@@ -186,7 +186,7 @@ def test_a_table_of_what_is_under_way_has_a_limit_of_its_own(seed: int, count: i
     async def play(court: Court) -> None:
         for machine in court.world.running():
             vars(machine.node)["_planted"] = recovery
-        await court.check_only(tables.NAME)
+        court.check_only(tables.NAME)
 
     if count <= 2 * limits.SHARDS_MAX:
         hold_court(seed, play)
@@ -218,7 +218,7 @@ def test_streams_that_are_not_let_go_of_are_found(seed: int) -> None:
         protocol = NetworkNames(NETWORK_NAME, SIMULATED.shared()).protocol("read")
         for _ in range(tables.STREAMS_WITH_PEER_MAX + 1):
             await life.network.open_stream(peer_id, protocol)
-        await court.check_only(tables.NAME)
+        court.check_only(tables.NAME)
 
     assert judgement(seed, play, says="streams are open with one peer").subject == "streams"
 
@@ -232,7 +232,7 @@ def test_tasks_that_nobody_asked_for_are_found(seed: int, monkeypatch: pytest.Mo
     monkeypatch.setattr(node, "collect_regularly", crowd)
 
     async def play(court: Court) -> None:
-        await court.check_only(tables.NAME)
+        court.check_only(tables.NAME)
 
     assert judgement(seed, play, says="tasks run with").subject == "tasks"
 
@@ -256,12 +256,12 @@ async def _fail_to_put(court: Court) -> list[str]:
 def test_an_account_that_does_not_agree_with_the_disk_is_found(seed: int) -> None:
     async def play(court: Court) -> None:
         await court.put()
-        await court.check_only(space.NAME)
+        court.check_only(space.NAME)
         name, key = court.pair_of(HOLDER)
         court.machine(HOLDER).files.write_new(f"{name}.tmp-9", [b"not counted"])
-        await court.check_only(space.NAME)
+        court.check_only(space.NAME)
         court.machine(HOLDER).files.write_new(name.replace(f"-{key.shard}.pair", "-9.pair"), [b"counted"])
-        await court.check_only(space.NAME)
+        court.check_only(space.NAME)
 
     found = judgement(seed, play, says="it accounts for")
     assert (found.judge, found.node) == (space.NAME, HOLDER)
@@ -274,7 +274,7 @@ def test_room_that_stays_reserved_is_found(seed: int, monkeypatch: pytest.Monkey
         for wait_s in (0.0, space.RESERVED_S_MAX, 1.0):
             await trio.sleep(wait_s)
             await court.put()
-            await court.check_only(space.NAME)
+            court.check_only(space.NAME)
 
     assert judgement(seed, play, says="it has had room set aside for").judge == space.NAME
 
@@ -282,10 +282,10 @@ def test_room_that_stays_reserved_is_found(seed: int, monkeypatch: pytest.Monkey
 def test_a_leased_pair_that_goes_early_is_found(seed: int) -> None:
     async def play(court: Court) -> None:
         await court.put()
-        await court.check_only(space.NAME)
+        court.check_only(space.NAME)
         court.world.kill(HOLDER)
         court.machine(HOLDER).files.remove(court.pair_of(HOLDER)[0])
-        await court.check_only(space.NAME)
+        court.check_only(space.NAME)
 
     assert judgement(seed, play, says="before its lease ends").node == HOLDER
 
@@ -294,12 +294,12 @@ def test_a_clock_that_jumps_ahead_collects_nothing_early(seed: int) -> None:
     async def play(court: Court) -> None:
         holders = await _fail_to_put(court)
         await trio.sleep(2 * SHORT.collection_after_uptime_s)
-        await court.check()
+        court.check()
         for name in holders:
             court.machine(name).clock.set_wrong(30 * 86_400.0)
         await trio.sleep(3 * SHORT.collect_every_s)
         assert [each.name for each in court.world.running() if any(pair_files(each.files))] == holders
-        await court.check()
+        court.check()
 
     hold_court(seed, play, profile=replace(SHORT, provisional_lease_s=4 * 3600))
 
@@ -308,14 +308,14 @@ def test_what_is_provisional_is_gone_after_its_lease_and_what_is_certified_stays
     async def play(court: Court) -> None:
         holders = await _fail_to_put(court)
         assert holders
-        await court.check()
+        court.check()
         await trio.sleep(1000)
         assert [each.name for each in court.world.running() if any(pair_files(each.files))] == holders
         await court.put()
-        await court.check()
+        court.check()
         certified = {key for each in court.world.running() for _, key in pair_files(each.files)}
         await trio.sleep(1500)
-        await court.check()
+        court.check()
         left = [key for each in court.world.running() for _, key in pair_files(each.files)]
         assert len(left) == NODES
         assert set(left) < certified
@@ -331,11 +331,11 @@ def test_what_is_provisional_and_stays_is_found(seed: int, monkeypatch: pytest.M
 
     async def play(court: Court) -> None:
         await _fail_to_put(court)
-        await court.check()
+        court.check()
         await trio.sleep(1200)
-        await court.check()
+        court.check()
         allowed_s = space.COLLECTIONS_MISSED_MAX * SHORT.collect_every_s + SHORT.member_record_every_s
         await trio.sleep(limits.CLOCK_SKEW_SECONDS + allowed_s)
-        await court.check()
+        court.check()
 
     assert judgement(seed, play, says="after its last lease", profile=SHORT).judge == space.NAME

@@ -39,7 +39,7 @@ def test_what_was_put_is_read_after_three_nodes_are_lost(
         for name in lost:
             world.kill(name, power=power)
         await run.get(run.rng.choice(run.running()), run.shelf[0])
-        await run.check()
+        run.check()
         assert run.checked["promises-kept"] >= NODES - LOST
 
     run_world(seed, scenario)
@@ -114,7 +114,7 @@ def _kill_at_every_moment_of_a_put(seed: int, *, victim: str, writer: str) -> No
             await world.all_meet()
         assert moment > 10, "the put did next to nothing on the victim's disk"
         assert run.bench.promises.promised(victim)
-        await run.check()
+        run.check()
         assert run.checked["promises-kept"] > 0
         for stored in run.shelf:
             await run.must_get("n9", stored, "nobody is down")

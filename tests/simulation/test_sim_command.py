@@ -6,7 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from testnet import cli
 from testnet.sim import command, many, scenarios
 from testnet.sim.faults import FaultKind
 from testnet.sim.judges import JudgementError
-from testnet.sim.many import SAME, Job, Played, agreed, play_job
+from testnet.sim.many import SAME, Job, Played, agreed, play_job, play_unjudged
 from testnet.sim.run import Run
 from testnet.sim.runner import FIRED, all_scenarios, play, the_cause
 from testnet.sim.scenarios import SCENARIOS, Scenario
@@ -170,20 +171,33 @@ def test_an_interruption_is_no_outcome() -> None:
         the_cause(BaseExceptionGroup("", [judgement, KeyboardInterrupt()]))
 
 
-def _play_in_its_process(job: Job) -> tuple[int, int, Played]:
-    return os.getpid(), hash("a text"), play_job(job)
+def _play_in_its_process(job: Job) -> tuple[int, Played]:
+    return os.getpid(), play_job(job)
 
 
-def test_many_seeds_are_played_in_two_processes_each() -> None:
+def _play_unjudged_in_its_process(job: Job) -> tuple[int, Played]:
+    return os.getpid(), play_unjudged(job)
+
+
+def test_many_seeds_are_played_in_two_processes_each_and_the_judges_change_nothing() -> None:
     jobs = [Job(CHEAP, 3), Job(CHEAP, 4)]
-    for job, ((one_pid, _, one), (other_pid, _, other)) in zip(jobs, twice(_play_in_its_process, jobs), strict=True):
+    runs = twice(_play_in_its_process, _play_unjudged_in_its_process, jobs)
+    for job, ((one_pid, one), (other_pid, other)) in zip(jobs, runs, strict=True):
         assert one.job == other.job == job
         assert one_pid != other_pid
         assert one.trace_hash == other.trace_hash
+        assert "promises-kept" in one.checked
+        assert "promises-kept" not in other.checked
+
+
+def _twice_here(
+    function: Callable[[Job], Played], other_function: Callable[[Job], Played], jobs: Sequence[Job]
+) -> Iterator[tuple[Played, Played]]:
+    return ((function(job), other_function(job)) for job in jobs)
 
 
 def test_the_summary_of_many_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(many, "twice", lambda function, items: ((function(item), function(item)) for item in items))
+    monkeypatch.setattr(many, "twice", _twice_here)
     code, output = _sim("--scenario", CHEAP, "--seeds", "2", "--seed", "11")
     assert code == 0, output
     assert re.search(rf"^{CHEAP}: 2 seeds, 0 failed; fired: .*left-for-ever 2", output, re.MULTILINE)
@@ -192,7 +206,7 @@ def test_the_summary_of_many_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("planted")
 def test_each_failing_seed_of_many_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(many, "twice", lambda function, items: ((function(item), function(item)) for item in items))
+    monkeypatch.setattr(many, "twice", _twice_here)
     code, output = _sim("--scenario", "planted-failure", "--seeds", "2")
     assert code == 1
     for seed in (0, 1):
@@ -207,6 +221,9 @@ def test_two_processes_that_disagree_are_a_failure() -> None:
         job=one.job, trace_hash="other", judge="", message="", fired={}, checked={}, cpu_seconds=one.cpu_seconds
     )
     assert agreed(one, other).judge == SAME
+    condemned = replace(one, judge="promises-kept", trace_hash="short")
+    assert agreed(condemned, one) is condemned
+    assert agreed(one, condemned).judge == SAME
 
 
 def test_large_scenarios_are_played_only_when_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,9 +35,13 @@ def test_processes_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_twice_gives_each_item_to_two_processes() -> None:
-    pairs = list(twice(process_of, range(4), processes=2))
+    pairs = list(twice(process_of, process_of, range(4), processes=2))
     assert len(pairs) == 4
     assert {one for one, _ in pairs}.isdisjoint({other for _, other in pairs})
+
+
+def test_each_function_has_every_item() -> None:
+    assert list(twice(double, str, range(3), processes=2)) == [(0, "0"), (2, "1"), (4, "2")]
 
 
 def test_a_process_that_dies_is_an_error_and_no_endless_wait() -> None:

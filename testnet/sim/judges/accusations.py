@@ -43,7 +43,7 @@ class AccusationJudge:
         wiretap.listeners.append(self._hear)
         world.fabric.on_verdict.append(self._hear_verdict)
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Tell what was found since the last time. Raises `JudgementError`."""
         self._look_at_clocks()
         self._look_at_evidence()

@@ -23,7 +23,7 @@ class AdmissionJudge:
         self._good: set[tuple[PublicKey, bytes]] = set()
         """What was checked before: the work itself, not who believes in it."""
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Check the work of each member that a node knows. Returns how many. Raises `JudgementError`."""
         honest = [each for each in self._world.running() if each.is_ready and self._world.is_honest(each.name)]
         return sum(self._check_members(each) for each in honest)

@@ -43,7 +43,7 @@ class AuditReceiptJudge:
         """How often a node has told an asker something that is in no receipt yet; at no time of day."""
         wiretap.listeners.append(self._hear)
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Tell what was found since the last time. Raises `JudgementError`."""
         return self._findings.deliver()
 

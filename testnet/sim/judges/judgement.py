@@ -26,14 +26,14 @@ def _judgement(judge: str, what: str, node: str, subject: str) -> JudgementError
 
 
 class Judge(Protocol):
-    """One invariant. It watches from its making on."""
+    """One invariant. It watches from its making on, and changes nothing: while it looks no time passes in the world."""
 
     @property
     def name(self) -> str:
         """A word or two with hyphens, such as `promises-kept`."""
         ...
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Check what can be checked now; return how many things were looked at. Raises `JudgementError`."""
         ...
 

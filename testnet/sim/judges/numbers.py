@@ -39,7 +39,7 @@ class NumberJudge:
         self._known: dict[str, tuple[Life, dict[PeerId, int]]] = {}
         world.fabric.on_publish.append(self._hear)
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Check what is known of members. Returns how much was looked at. Raises `JudgementError`."""
         count = self._findings.deliver()
         return count + sum(self._check_members(each) for each in self._world.running() if each.is_ready)

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from p2pnode.coding import CodingError
 from p2pnode.errors import P2PNodeError
 from p2pnode.protocols.receipts import pairs_of
+from p2pnode.storage import reader
+from p2pnode.storage.engine import Engine
 from p2pnode.storage.names import PairKey, pair_name, record_name
+from p2pnode.storage.recovery import open_engine
 from p2pnode.storage.sealed import DamagedFileError
-from p2pnode.storage.store import SliverStore
+from p2pnode.storage.store import TRASH_S_DEFAULT
 from testnet.sim.clock import WALL_EPOCH_S
 from testnet.sim.judges.crooked import crooked_blobs
 from testnet.sim.judges.judgement import Findings, JudgementError
@@ -26,7 +29,6 @@ from testnet.sim.judges.leases import RecordInspector, end_of
 from testnet.sim.judges.pairs import HeldLease, PairInspector, WholePair, held_lease, lease_digest
 from testnet.sim.judges.receipts import BadBatchError, check_batch, open_batch
 from testnet.sim.judges.wiretap import Told, Wiretap
-from testnet.sim.offload import SimOffload
 from testnet.sim.world import QUOTA_BYTES, World
 from wire import limits
 from wire.codec import decode
@@ -84,14 +86,14 @@ class PromiseJudge:
             and promise.number > ended.get(key, -1)
         )
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Check that what was promised is still there. Raises `JudgementError`."""
         self._findings.deliver()
         live = [(node, key) for node in sorted({name for name, _ in self._promises}) for key in self.promised(node)]
         for node, key in live:
             self._check_present(node, key)
         if live:
-            await self._check_reopened(self._rng.choice(live)[0])
+            self._check_reopened(self._rng.choice(live)[0])
         return len(live)
 
     def _ended(self, node: str) -> dict[PairKey, int]:
@@ -241,31 +243,33 @@ class PromiseJudge:
             what = f"it signed for shard {key.shard} of {key.blob_id.text()} and does not hold it: {found}"
             raise JudgementError(NAME, what, node=node, subject=key.blob_id.text())
 
-    async def _check_reopened(self, node: str) -> None:
-        """Open the production store on what a power loss now would leave, and read back what the node has promised."""
+    def _check_reopened(self, node: str) -> None:
+        """Open the production store on what a power loss now would leave, and read back what the node has promised.
+
+        What its worker threads would do is done at once, so that no time passes in the world.
+        """
         machine = self._world.machines[node]
         keys = self.promised(node)
         keys = self._rng.sample(keys, min(REOPENED_PAIRS_MAX, len(keys)))
         keys = [key for key in keys if not machine.files.is_injured(pair_name(key.blob_id, key.shard))]
-        offload = SimOffload(self._world.clock, self._world.generator(f"judges/promises/{self._rng.random()}"))
-        store = await SliverStore.open(machine.files.image(self._rng), offload, machine.clock, quota_bytes=QUOTA_BYTES)
+        engine = open_engine(machine.files.image(self._rng), machine.clock, QUOTA_BYTES, TRASH_S_DEFAULT)
         try:
             for key in sorted(keys):
-                await self._check_read_back(node, store, key)
+                self._check_read_back(node, engine, key)
         finally:
-            await store.close()
+            engine.database.close()
 
-    async def _check_read_back(self, node: str, store: SliverStore, key: PairKey) -> None:
+    def _check_read_back(self, node: str, engine: Engine, key: PairKey) -> None:
         subject = key.blob_id.text()
         what = f"after a power loss it would not find shard {key.shard} of {subject}, for which it signed"
         try:
-            held = await store.held(key.blob_id)
+            held = reader.held(engine, key.blob_id)
             if held is None or key.shard not in held.shards:
                 raise JudgementError(NAME, what, node=node, subject=subject)
             metadata = self._pairs.learn(key.blob_id, held.metadata)
             pair = (key.shard - int.from_bytes(key.blob_id, "big") % metadata.n) % metadata.n
             for axis, index in ((Axis.PRIMARY, pair), (Axis.SECONDARY, metadata.n - 1 - pair)):
-                data = await store.read_sliver(key.blob_id, axis, index)
+                data = reader.read_sliver(engine, key.blob_id, axis, index)
                 if not self._pairs.is_good(metadata, axis, index, data):
                     raise JudgementError(NAME, f"{what}: other bytes come back", node=node, subject=subject)
         except (P2PNodeError, CodingError, DamagedFileError) as error:

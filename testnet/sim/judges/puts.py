@@ -60,7 +60,7 @@ class PutJudge:
         self._looked_at = 0
         wiretap.listeners.append(self._hear)
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Return how many shards were looked at since the last time: judged is when a put is done."""
         count, self._looked_at = self._looked_at, 0
         return count

@@ -50,7 +50,7 @@ class ReadableJudge:
         self._shelf = shelf
         self._rng = world.generator("judges/readable")
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Decode some of what is stored. Returns how many blobs were decoded. Raises `JudgementError`."""
         chosen = self._rng.sample(self._shelf, min(DECODED_MAX, len(self._shelf)))
         on_disks = self._pairs_on_disks() if chosen else {}

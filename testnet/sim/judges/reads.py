@@ -23,7 +23,7 @@ class ReadJudge:
         self._world = world
         self._looked_at = 0
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Return how many reads and errors were looked at since the last time: judged is when they happen."""
         count, self._looked_at = self._looked_at, 0
         return count

@@ -26,7 +26,7 @@ class ServedJudge:
         self._findings = Findings(NAME)
         wiretap.listeners.append(self._hear)
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Tell what was found since the last time. Raises `JudgementError`."""
         return self._findings.deliver()
 

@@ -74,7 +74,7 @@ class SpaceJudge:
         self._reserved: dict[str, tuple[Life, float]] = {}
         """Since when each check of a life has found room set aside for writes."""
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Check every honest machine. Returns how many pairs were looked at. Raises `JudgementError`."""
         count = 0
         for name, machine in sorted(self._world.machines.items()):

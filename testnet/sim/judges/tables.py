@@ -170,7 +170,7 @@ class LimitJudge:
         self._world = world
         self._rng = world.generator("judges/tables")
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Walk some nodes. Returns how many tables were looked at. Raises `JudgementError`."""
         honest = [each for each in self._world.running() if each.is_ready and self._world.is_honest(each.name)]
         chosen = self._rng.sample(honest, min(NODES_PER_CHECK_MAX, len(honest)))

@@ -42,7 +42,7 @@ async def identities_without_work(run: Run) -> None:
             await run.world.start_node(f"bad{number}", bootstrap=[run.rng.choice(honest)], habit=FalseWork())
     await run.until_fired(FaultKind.BYZANTINE)
     await run.wait(10.0, 20.0)
-    await run.check()
+    run.check()
     await run.world.start_node("late", bootstrap=[run.rng.choice(honest)])
     await run.world.all_meet([*honest, "late"])
     await run.must_put("late", HEALTHY)

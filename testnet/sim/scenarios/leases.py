@@ -58,7 +58,7 @@ async def the_writer_never_comes_back(run: Run) -> None:
             while not _left_over(run, core):  # noqa: ASYNC110 - a disk has no event
                 await trio.sleep(_POLL_S)
         run.inject.lose_for_ever(writer)
-    await run.check()
+    run.check()
     most_s = QUICK.provisional_lease_s + 2 * QUICK.collect_every_s
     await run.wait(most_s, most_s + 5 * MINUTE_S)
     _demand_nothing_left(run, core)
@@ -77,12 +77,12 @@ async def a_clock_jumps_during_a_slow_upload(run: Run) -> None:
         with trio.move_on_after(_UPLOAD_S):
             while not _left_over(run, holders):  # noqa: ASYNC110 - a disk has no event
                 await trio.sleep(_POLL_S)
-        await run.check()
+        run.check()
         for name in holders:
             run.inject.jump(name, run.rng.uniform(DAY_S, 60 * DAY_S))
         least_s = QUICK.collection_after_uptime_s + 2 * QUICK.collect_every_s
         await run.wait(least_s, least_s + 2 * MINUTE_S)
-        await run.check()
+        run.check()
     await run.heal()
     await run.demand_progress()
 
@@ -97,12 +97,12 @@ async def leases_run_out(run: Run) -> None:
     early = [await run.must_put(name, HEALTHY) for name in run.some(2)]
     stored = list(run.shelf)
     await run.wait(BRIEF.lease_s / 4, BRIEF.lease_s / 3)
-    await run.check()
+    run.check()
     await _flap(run)
     await run.wait(BRIEF.lease_s / 2, BRIEF.lease_s / 2)
     late = await run.must_put(run.rng.choice(run.names()), HEALTHY)
     await until_ended(run, [each.id for each in early], in_trash=True)
-    await run.check()
+    run.check()
     for each in stored:
         await run.must_get(run.rng.choice(run.names()), each, "it is in the trash, which is read")
     run.shelf[:] = [each for each in run.shelf if each not in stored]
@@ -129,7 +129,7 @@ async def until_ended(run: Run, texts: list[str], *, in_trash: bool) -> None:
     with trio.move_on_after(most_s) as patience:
         while _is_waited_for(run, blobs, in_trash=in_trash):
             await trio.sleep(_LOOK_EVERY_S)
-            await run.check()
+            run.check()
     if patience.cancelled_caught:
         message = f"data whose lease has ended is not {'in' if in_trash else 'gone from'} the trash everywhere"
         raise JudgementError(TRASH, message)

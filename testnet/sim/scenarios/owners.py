@@ -115,10 +115,10 @@ async def a_removal_is_undone(run: Run) -> None:
     least_s = BRIEF.provisional_lease_s + BRIEF.collection_after_uptime_s + 2 * BRIEF.collect_every_s
     await run.wait(least_s, least_s + MINUTE_S)
     _demand(run, IN_TRASH, shared, own, is_held=(True, False))
-    await run.check()
+    run.check()
     await _renewed(run, name, own)
     _demand(run, BACK, shared, own, is_held=(True, True))
-    await run.check()
+    run.check()
     for each in both:
         await run.must_get(run.rng.choice(run.names()), each, "it is leased")
     await run.heal()

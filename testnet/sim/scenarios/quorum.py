@@ -22,6 +22,6 @@ async def one_node_too_many_is_gone(run: Run) -> None:
     async with trio.open_nursery() as nursery:
         for name in run.rng.sample(rest, min(_TRIES, len(rest))):
             nursery.start_soon(run.try_put, name)
-    await run.check()
+    run.check()
     await run.heal()
     await run.demand_progress()

@@ -36,7 +36,7 @@ async def stored_again_over_rot(run: Run) -> None:
     for name in run.names()[1:]:
         run.inject.bit_rot(name, under=[PAIRS_DIRECTORY])
     await run.must_put(second, "what has rotted is replaced", data=data)
-    await run.check()
+    run.check()
     for name in run.names():
         await run.must_get(name, run.shelf[-1], "it was stored again")
     await run.heal()
@@ -64,7 +64,7 @@ async def two_owners_of_one_unfinished_file(run: Run) -> None:
         await run.restart(name)
     for _ in range(_LOOKS):
         await trio.sleep(_LOOK_EVERY_S)
-        await run.check()
+        run.check()
     await run.heal()
     await run.demand_progress()
 
