@@ -205,13 +205,23 @@ class PageRecords:
             best[lease] = max(each, best.get(lease, each), key=certificate_order)
         names = {each.digest for each in best.values()}
         certificates = tuple(each for each in self.certificates if each.digest in names)
-        kept = PageRecords(certificates=certificates, holders=self.holders, retractions=self.retractions)
+        kept = self._only(certificates, self.holders, self.retractions)
         needed = kept.receipt_set(view).records()
-        return PageRecords(
-            certificates=certificates,
-            holders=tuple(each for each in self.holders if each.name in needed),
-            retractions=tuple(each for each in self.retractions if each.digest in needed),
-        )
+        holders = tuple(each for each in self.holders if each.name in needed)
+        retractions = tuple(each for each in self.retractions if each.digest in needed)
+        return kept._only(certificates, holders, retractions)
+
+    def _only(
+        self,
+        certificates: tuple[Signed[Certificate], ...],
+        holders: tuple[NamedHolder, ...],
+        retractions: tuple[Signed[Retraction], ...],
+    ) -> PageRecords:
+        """Return these of the records; itself when they are all, for it remembers what its records say."""
+        counts = len(certificates), len(holders), len(retractions)
+        if counts == (len(self.certificates), len(self.holders), len(self.retractions)):
+            return self
+        return PageRecords(certificates=certificates, holders=holders, retractions=retractions)
 
 
 def certificate_order(certificate: Signed[Certificate]) -> tuple[int, Digest]:

@@ -114,6 +114,11 @@ def test_of_each_lease_the_certificate_with_more_holders_is_kept_and_among_equal
         assert PageRecords(certificates=order).chosen().certificates == (CERTIFICATE,)
 
 
+def test_where_all_is_needed_what_the_records_say_is_remembered() -> None:
+    records = PageRecords(certificates=(CERTIFICATE,), holders=(holder(sequence=5),), retractions=())
+    assert records.chosen() is records
+
+
 def test_a_record_that_says_nothing_new_is_not_needed() -> None:
     older, newer = holder(sequence=5), holder(sequence=6)
     stale, last = retraction(sequence=3), retraction(sequence=4)
