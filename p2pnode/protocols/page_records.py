@@ -205,23 +205,24 @@ class PageRecords:
             best[lease] = max(each, best.get(lease, each), key=certificate_order)
         names = {each.digest for each in best.values()}
         certificates = tuple(each for each in self.certificates if each.digest in names)
-        kept = self._only(certificates, self.holders, self.retractions)
+        kept = _only(self, certificates, self.holders, self.retractions)
         needed = kept.receipt_set(view).records()
         holders = tuple(each for each in self.holders if each.name in needed)
         retractions = tuple(each for each in self.retractions if each.digest in needed)
-        return kept._only(certificates, holders, retractions)
+        return _only(kept, certificates, holders, retractions)
 
-    def _only(
-        self,
-        certificates: tuple[Signed[Certificate], ...],
-        holders: tuple[NamedHolder, ...],
-        retractions: tuple[Signed[Retraction], ...],
-    ) -> PageRecords:
-        """Return these of the records; itself when they are all, for it remembers what its records say."""
-        counts = len(certificates), len(holders), len(retractions)
-        if counts == (len(self.certificates), len(self.holders), len(self.retractions)):
-            return self
-        return PageRecords(certificates=certificates, holders=holders, retractions=retractions)
+
+def _only(
+    records: PageRecords,
+    certificates: tuple[Signed[Certificate], ...],
+    holders: tuple[NamedHolder, ...],
+    retractions: tuple[Signed[Retraction], ...],
+) -> PageRecords:
+    """Return some of the records, for each kind; the same object when they are all: it remembers what they say."""
+    counts = len(certificates), len(holders), len(retractions)
+    if counts == (len(records.certificates), len(records.holders), len(records.retractions)):
+        return records
+    return PageRecords(certificates=certificates, holders=holders, retractions=retractions)
 
 
 def certificate_order(certificate: Signed[Certificate]) -> tuple[int, Digest]:
