@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from testnet.sim.mutants.hunt import (
     Task,
     first_failure,
     hunt,
-    passes_without_a_bug,
+    passing_without_a_bug,
     read_recorded,
 )
 from testnet.sim.mutants.planting import Edit, Mutant, PlantingError, plant, require_planted, source_path
@@ -109,7 +110,8 @@ def test_what_fails_without_the_bug_too_is_no_finding() -> None:
         name="too-few", module=HARMLESS.module, edits=HARMLESS.edits, breaks="-", scenarios=HARMLESS.scenarios, nodes=3
     )
     attempt = Attempt(scenario="one-node-too-many-is-gone", seed=0, nodes=3)
-    assert not passes_without_a_bug(attempt)
+    fair = replace(attempt, nodes=4)
+    assert passing_without_a_bug([attempt, fair, attempt]) == {fair}
     assert first_failures([Task(too_few, (attempt,))]) != [None]
     ((_, finding),) = hunt([too_few], seeds=1)
     assert finding is None

@@ -20,6 +20,9 @@ RECORDED = Path(__file__).with_name("found.json")
 ATTEMPTS_PER_CALL = 10
 """Attempts in one process: few enough that the last bugs are hunted on all cores."""
 
+CONTROLS_PER_CALL = 4
+"""Attempts without a bug in one process: more save imports, fewer end on all cores at once."""
+
 CPU_SECONDS_PER_ATTEMPT = 60
 """Many times what a scenario takes: a bug that makes one run for ever is found by that."""
 
@@ -110,20 +113,22 @@ def hunt(
 ) -> Iterator[tuple[Mutant, Finding | None]]:
     """Yield each bug with where it was found, None when it was not, as they become known.
 
-    In rounds: some attempts at every bug that is still at large; what fails is tried without the bug.
+    In rounds: some attempts at every bug that is still at large; then what failed is tried without the bug, all at
+    once, so that no core waits for one of them.
     """
     count = processes or processes_default()
     at_large = {mutant.name: _Prey(mutant, attempts_at(mutant, seeds)) for mutant in mutants}
     while at_large:
         chunks = max(1, count // len(at_large))
         tasks = [task for prey in at_large.values() for task in prey.take(chunks)]
-        for task, found in _suspects(tasks, count):
+        suspects = list(_suspects(tasks, count))
+        passing = passing_without_a_bug([task.attempts[position] for task, (position, _) in suspects], count)
+        for task, (position, finding) in suspects:
             assert task.mutant is not None
             prey = at_large.get(task.mutant.name)
             if prey is None:  # Another call of this round has found it.
                 continue
-            position, finding = found
-            if passes_without_a_bug(task.attempts[position]):
+            if task.attempts[position] in passing:
                 del at_large[task.mutant.name]
                 yield task.mutant, finding
             else:
@@ -155,10 +160,18 @@ def _calls(tasks: list[Task], processes: int) -> Iterator[tuple[Task, tuple[int,
     yield from fresh_calls(first_failure, tasks, cpu_seconds_max=cpu_seconds_max, processes=processes)
 
 
-def passes_without_a_bug(attempt: Attempt) -> bool:
-    """Tell whether the node as it ships passes a scenario with a seed."""
-    ((_, result),) = _calls([Task(None, (attempt,))], processes=1)
-    return result is None
+def passing_without_a_bug(attempts: Iterable[Attempt], processes: int | None = None) -> set[Attempt]:
+    """Return those of the attempts that the node as it ships passes."""
+    waiting = list(dict.fromkeys(attempts))  # Several bugs may be found in the same run.
+    passing = set(waiting)
+    while waiting:
+        starts = range(0, len(waiting), CONTROLS_PER_CALL)
+        tasks = [Task(None, tuple(waiting[start : start + CONTROLS_PER_CALL])) for start in starts]
+        waiting = []
+        for task, (position, _) in _suspects(tasks, processes or processes_default()):
+            passing.remove(task.attempts[position])
+            waiting += task.attempts[position + 1 :]
+    return passing
 
 
 # ---------------------------------------------------------------------------------------------- recorded findings
