@@ -14,6 +14,7 @@ import re
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from testnet.fuzz.lines import CoveredLines
 from testnet.fuzz.measure import EndlessError, Scales, Stopwatch, alarms, bounded_memory, peak_resident_kib
@@ -237,10 +238,10 @@ class Campaign:
         watch = Stopwatch()
         self._last = data
         try:
-            with watch.running():
+            with watch:
                 result = await check(data)
         except self._target.errors as error:
-            return f"{type(error).__name__}: {_FACTS.sub('#', str(error))}"[:_OUTCOME_CHARS], watch.cpu_s
+            return f"{type(error).__name__}: {_without_facts(str(error))}"[:_OUTCOME_CHARS], watch.cpu_s
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
             first_line = str(error).partition("\n")[0][:200]
             self._found(data, f"raised {type(error).__name__}: {first_line}", _traceback_of(error))
@@ -277,6 +278,12 @@ class Campaign:
         kind = _FACTS.sub("#", what)
         if all(_FACTS.sub("#", known.what) != kind for known in self._tally.findings):
             self._tally.findings.append(Finding(self._target.name, data, what, details))
+
+
+@lru_cache(maxsize=256)
+def _without_facts(message: str) -> str:
+    """Return what kind of message it is. A few of them come again and again, and the pattern is slow."""
+    return _FACTS.sub("#", message)
 
 
 def _traceback_of(error: BaseException) -> str:

@@ -6,7 +6,6 @@ The writer can do what ours never does: spell a number or a length longer than n
 from __future__ import annotations
 
 import random
-import struct
 from typing import Final
 
 from testnet.fuzz.mutator import INTERESTING, damaged
@@ -18,7 +17,6 @@ _TEXT: Final = ("", "a", "é", "\x00", "\x1b[2J", "\u202e", "9" * 300, "/ip4/0.0
 _ODD_SPELLING = 0.02
 """The share of values that are spelled longer than need be in an edited tree."""
 
-_SIZES = {1: ">B", 2: ">H", 4: ">I", 8: ">Q"}
 _UINT = {1: 0xCC, 2: 0xCD, 4: 0xCE, 8: 0xCF}
 _BIN = {1: 0xC4, 2: 0xC5, 4: 0xC6}
 _STR = {1: 0xD9, 2: 0xDA, 4: 0xDB}
@@ -125,9 +123,10 @@ def _number(number: int, *, is_odd: bool) -> bytes:
 
 def _headed(codes: dict[int, int], number: int, *, is_odd: bool) -> bytes:
     """Return the shortest head that holds a number, or the longest there is."""
-    sizes = [size for size in codes if number < 1 << (8 * size)]
-    size = sizes[-1] if is_odd else sizes[0]
-    return bytes([codes[size]]) + struct.pack(_SIZES[size], number)
+    for size in reversed(codes) if is_odd else codes:
+        if not number >> (8 * size):
+            return bytes((codes[size],)) + number.to_bytes(size, "big")
+    raise OverflowError(number)
 
 
 def edited(rng: random.Random, tree: Tree, other: Tree) -> Tree:
