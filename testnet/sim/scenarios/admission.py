@@ -22,7 +22,7 @@ CAPS = "newcomers-are-capped"
 SHARE = "newcomers-fill-their-share"
 
 _VETTING_S = 60.0
-_VETTED, _NEWCOMERS = 12, 8
+_VETTED, _NEWCOMERS = 11, 5
 """With ten shards the cap binds from nine vetted members on; two may be away, and one is."""
 _ENOUGH_VETTED = 10
 _QUOTA_BYTES = 16 << 20
@@ -52,7 +52,7 @@ async def identities_without_work(run: Run) -> None:
 
 @scenario(FaultKind.KILL, nodes=_VETTED, profile=replace(SIMULATED, vetting_s=_VETTING_S))
 async def newcomers_beside_vetted_members(run: Run) -> None:
-    """Twelve members are vetted, eight more join, and one of the twelve dies: newcomers hold a third of f at most."""
+    """Eleven members are vetted, five more join, and one of the eleven dies: newcomers hold a third of f at most."""
     await run.start()
     await run.wait(_VETTING_S, 2 * _VETTING_S)
     for name in run.names():

@@ -117,7 +117,7 @@ async def owners_change_their_minds_under_faults(run: Run) -> None:
             await owners.act(run.rng.choice(awake))
         if fault is FaultKind.POWER_LOSS and all(name in run.running() for name in broken):
             run.inject.power_loss(*broken)
-        await run.wait(MINUTE_S / 2, 3 * MINUTE_S)
+        await run.wait(MINUTE_S / 2, 1.5 * MINUTE_S)
         await run.heal()
     for name in sorted(owners.keepers[gone]):
         await owners.remove(name, gone)

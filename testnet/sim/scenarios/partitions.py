@@ -56,7 +56,7 @@ async def cut_into_three(run: Run) -> None:
         await run.wait(0.0, 10.0)
         run.inject.partition(*run.parts(3))
         await run.until_fired(FaultKind.CUT)
-        await run.wait(5.0, 90.0)
+        await run.wait(5.0, 60.0)
     lost = run.some(run.spare())
     run.inject.lose_for_ever(*lost)
     core = run.others(lost)
