@@ -22,7 +22,7 @@ from wire.repair import RecoveredSymbols
 ROUNDS = 10
 """So often a repairer is killed."""
 
-PUTS = 14
+PUTS = 11
 """Pairs that are lost with one node: enough that some are missing still when the last repairer is killed."""
 
 TWICE_SHARE_MAX = 0.1
@@ -33,7 +33,7 @@ _SLOW = replace(QUICK, repair_bytes_per_s=60, repair_credit_s=1)
 
 _WITHIN_S = 3_600.0
 
-_NIGHTS = 3
+_NIGHTS = 2
 
 _DAY_S = 0.9 * QUICK.long_grace_s
 """Too short for anybody to be missed in one day."""
