@@ -157,11 +157,11 @@ async def try_flip(flipped: Flipped, flip: Flip, tally: Tally) -> None:
 
 
 def shares(seed: str, images: int) -> Iterator[Share]:
-    """Yield the work: all flips, and the images."""
-    if images:
-        yield from (Share(seed, number, flips_apart=FLIP_SHARES) for number in range(FLIP_SHARES))
+    """Yield the work: the images, then all flips, in small pieces that keep every core at work to the end."""
     for number, start in enumerate(range(0, images, SHARE_IMAGES)):
         yield Share(seed, number, images=min(SHARE_IMAGES, images - start), has_failing_calls=True, endings=ENDINGS)
+    if images:
+        yield from (Share(seed, number, flips_apart=FLIP_SHARES) for number in range(FLIP_SHARES))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

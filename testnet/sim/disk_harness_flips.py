@@ -193,8 +193,9 @@ class Flipped:
             await Between(told, told, self.pairs).check(store, disk)
         maybe = told.with_file(self.fresh, self.fresh.provisional)
         try:
-            for pair in self.pairs:
-                await is_served(store, pair)
+            if flip.when is When.OPEN:  # Else all of it was just read.
+                for pair in self.pairs:
+                    await is_served(store, pair)
             await store_work(self.fresh, self.fresh.provisional)(store)
             told = maybe
             await self._count_on(store)

@@ -44,8 +44,8 @@ from wire.signed import Signed
 STEPS = 40
 PAIRS = 3
 OWNERS = 2
-SHARE = 250
-"""Histories of one piece of work for a process."""
+SHARE = 25
+"""Histories of one piece of work for a process: few, so that no core waits for the last piece."""
 
 QUOTA_BYTES = 64 * limits.MIB
 FOUND, ALL_WELL = 1, 0
