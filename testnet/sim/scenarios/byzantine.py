@@ -38,8 +38,11 @@ REFUSALS = "refuses-what-breaks-rules"
 
 DOMAINS = "one-shard-a-domain"
 
-LOAD_S = (20.0, 35.0)
+LOAD_S = (14.0, 24.0)
 """How long honest nodes are used beside dishonest ones."""
+
+_LONG_LOAD_S = (20.0, 35.0)
+"""The same where what dishonest ones do takes many puts to do harm."""
 
 NODES_WITH_SPARES, NODES_WITH_MORE_SPARES = 13, 16
 """With so many nodes a small blob has ten holders, and whoever is none of them must ask for its record."""
@@ -64,17 +67,21 @@ async def start_among(run: Run, habits: Sequence[BadHabit]) -> list[str]:
     return honest
 
 
-async def _live_among(run: Run, *kinds: Callable[[], BadHabit], gets_every_s: float = 3.0) -> None:
+async def _live_among(
+    run: Run, *kinds: Callable[[], BadHabit], gets_every_s: float = 3.0, load_s: tuple[float, float] = LOAD_S
+) -> None:
     """Be used beside f dishonest peers of these kinds, in turns; no honest put or get fails, before or after."""
     honest = await start_among(run, [kinds[number % len(kinds)]() for number in range(run.spare())])
-    await _be_used(run, honest, gets_every_s=gets_every_s)
+    await _be_used(run, honest, gets_every_s=gets_every_s, load_s=load_s)
 
 
-async def _be_used(run: Run, honest: Sequence[str], *, gets_every_s: float = 3.0) -> None:
+async def _be_used(
+    run: Run, honest: Sequence[str], *, gets_every_s: float = 3.0, load_s: tuple[float, float] = LOAD_S
+) -> None:
     """Store and read through the honest nodes: nothing may fail, for the others are few enough."""
     await run.must_put(run.rng.choice(honest), "at most f peers are dishonest", ONE_SEGMENT_BYTES)
     async with run.load(puts_every_s=8.0, gets_every_s=gets_every_s, among=honest) as users:
-        await run.wait(*LOAD_S)
+        await run.wait(*load_s)
         await run.until_fired(FaultKind.BYZANTINE)
     users.demand_all()
     await run.heal(honest)
@@ -96,7 +103,7 @@ async def peers_that_serve_wrong_bytes(run: Run) -> None:
 @scenario(FaultKind.BYZANTINE)
 async def peers_that_forge_receipts(run: Run) -> None:
     """A third keeps nothing and answers with receipts that are worth nothing; none counts in a certificate."""
-    await _live_among(run, ForgedReceipts)
+    await _live_among(run, ForgedReceipts, load_s=_LONG_LOAD_S)
 
 
 @scenario(FaultKind.BYZANTINE, nodes=NODES_WITH_SPARES)
@@ -156,7 +163,7 @@ async def dishonest_writers(run: Run) -> None:
     """A third writes blobs of no encoding, or under bad leases, or certified by cliques; reads are exact, or fail."""
     writers = [DishonestWriter() for _ in range(run.spare())]
     honest = await start_among(run, writers)
-    async with run.load(puts_every_s=10.0, gets_every_s=4.0, among=honest) as users:
+    async with run.load(puts_every_s=10.0, gets_every_s=6.0, among=honest) as users:
         await run.wait(50.0, 80.0)
     users.demand_all()
     for crooked in [each for writer in writers for each in writer.crooked]:
@@ -192,7 +199,7 @@ async def a_third_byzantine(run: Run) -> None:
     """A third has habits drawn from the seed, and honest nodes are restarted; the dishonest ones never stop."""
     honest = await start_among(run, [make() for make in run.rng.sample(ALL_HABITS, run.spare())])
     await run.try_put(run.rng.choice(honest), ONE_SEGMENT_BYTES)
-    async with run.load(puts_every_s=8.0, gets_every_s=3.0, among=honest):
+    async with run.load(puts_every_s=10.0, gets_every_s=4.0, among=honest):
         for name in run.rng.sample(honest, 2):
             await run.wait(5.0, 20.0)
             run.inject.kill(name)

@@ -53,14 +53,14 @@ async def joins_and_leaves(run: Run) -> None:
     """Newcomers arrive and old nodes leave for ever, one by one, as many as may be missing from what is stored."""
     await run.start()
     stayed = run.names()
-    async with run.load():
+    async with run.load(gets_every_s=8.0):
         for number in range(run.spare()):
             await run.join(f"n{run.nodes + number}")
             await run.wait(1.0, 10.0)
             (leaver,) = run.rng.sample(stayed, 1)
             stayed.remove(leaver)
             run.inject.lose_for_ever(leaver)
-            await run.wait(1.0, 30.0)
+            await run.wait(1.0, 20.0)
     core = [name for name in run.names() if run.machine(name).is_running]
     await run.heal(core)
     await run.demand_progress(core)
@@ -76,7 +76,7 @@ async def paused_nodes(run: Run) -> None:
             await run.wait(1.0, 5.0)
             run.inject.pause(*sleepers)
             await run.until_fired(FaultKind.PAUSE)
-            await run.wait(1.0, 60.0)
+            await run.wait(1.0, 45.0)
             run.inject.resume(*sleepers)
     users.demand_all()
     await run.heal()

@@ -8,12 +8,15 @@ from testnet.sim.faults import FaultKind
 from testnet.sim.run import HEALTHY, ONE_SEGMENT_BYTES, SEVERAL_SEGMENTS_BYTES, Run
 from testnet.sim.scenarios import SITE_NODES, scenario
 
+_TWO_SEGMENTS_BYTES = 1_900_000
+"""At n = 10 a segment has at most 1,834,952 bytes."""
+
 
 @scenario(FaultKind.LEFT_FOR_EVER, nodes=SITE_NODES)
 async def nodes_lost_for_ever(run: Run) -> None:
     """A third of the nodes never comes back; everything that was stored is read by everybody who is left."""
     await run.start()
-    for size in (ONE_SEGMENT_BYTES, SEVERAL_SEGMENTS_BYTES):
+    for size in (ONE_SEGMENT_BYTES, _TWO_SEGMENTS_BYTES):
         await run.put(run.rng.choice(run.names()), size)
     lost = run.some(run.spare())
     run.inject.lose_for_ever(*lost)
@@ -43,7 +46,7 @@ async def half_the_site_loses_power_and_a_third_is_gone(run: Run) -> None:
     async with run.load(puts_every_s=0.5, gets_every_s=1.0):
         await run.wait(1.0, 4.0)
         run.inject.power_loss(*run.some(run.nodes // 2))
-        await run.wait(1.0, 30.0)
+        await run.wait(1.0, 15.0)
     await run.heal()
     lost = run.some(run.spare())
     run.inject.lose_for_ever(*lost)

@@ -20,7 +20,7 @@ NAPS = 2
 _AWAKE_S = 20.0
 """Between two naps, and looked at all the while."""
 
-_LOOK_S = 0.05
+_LOOK_S = 0.1
 
 _LONG_S = 1.1 * limits.CLOCK_SKEW_SECONDS
 

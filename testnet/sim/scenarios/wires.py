@@ -15,7 +15,7 @@ async def connections_break(run: Run) -> None:
     async with run.load(size=ONE_SEGMENT_BYTES):
         run.inject.resets(every_s=run.rng.uniform(0.3, 2.0))
         await run.until_fired(FaultKind.RESET)
-        await run.wait(20.0, 40.0)
+        await run.wait(12.0, 25.0)
     await run.heal()
     await run.demand_progress()
 
@@ -28,7 +28,7 @@ async def slow_and_lossy_links(run: Run) -> None:
         run.inject.lossy_links(*run.names(), share=run.rng.uniform(0.02, 0.2))
         run.inject.slow_links(*run.some(run.spare()))
         await run.until_fired(FaultKind.LOSS, FaultKind.SLOW_LINK)
-        await run.wait(20.0, 60.0)
+        await run.wait(20.0, 45.0)
     await run.heal()
     await run.demand_progress()
 
