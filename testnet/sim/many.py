@@ -49,22 +49,26 @@ class Played:
 
 
 def play_many(jobs: Sequence[Job]) -> Iterator[Played]:
-    """Play every job in two processes; yield the judged run, or one that SAME condemns, in the jobs' order."""
-    for one, other in twice(play_job, play_unjudged, jobs):
-        yield agreed(one, other)
+    """Play every job in two processes; yield the judged run, or one that SAME condemns, in the jobs' order.
+
+    Each process judges every second run, so that none has less to do than the other and waits for it.
+    """
+    for number, (one, other) in enumerate(twice(_play_and_judge_even, _play_and_judge_odd, enumerate(jobs))):
+        yield agreed(other, one) if number % 2 else agreed(one, other)
 
 
-def play_job(job: Job) -> Played:
-    """Play one job in this process."""
-    return _play(job, is_judged=True)
+def _play_and_judge_even(numbered: tuple[int, Job]) -> Played:
+    number, job = numbered
+    return play_job(job, is_judged=number % 2 == 0)
 
 
-def play_unjudged(job: Job) -> Played:
-    """Play one job in this process, without the judges of every run."""
-    return _play(job, is_judged=False)
+def _play_and_judge_odd(numbered: tuple[int, Job]) -> Played:
+    number, job = numbered
+    return play_job(job, is_judged=number % 2 == 1)
 
 
-def _play(job: Job, *, is_judged: bool) -> Played:
+def play_job(job: Job, *, is_judged: bool = True) -> Played:
+    """Play one job in this process, with the judges of every run or without."""
     outcome = play(job.scenario, job.seed, nodes=job.nodes, injections_max=job.injections, is_judged=is_judged)
     return Played(
         job=job,

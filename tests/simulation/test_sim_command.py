@@ -6,9 +6,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from typer.testing import CliRunner
@@ -17,7 +18,7 @@ from testnet import cli
 from testnet.sim import command, many, scenarios
 from testnet.sim.faults import FaultKind
 from testnet.sim.judges import JudgementError
-from testnet.sim.many import SAME, Job, Played, agreed, play_job, play_unjudged
+from testnet.sim.many import SAME, Job, Played, agreed, play_job
 from testnet.sim.run import Run
 from testnet.sim.runner import FIRED, all_scenarios, play, the_cause
 from testnet.sim.scenarios import SCENARIOS, Scenario
@@ -30,6 +31,8 @@ PROCESS_TIMEOUT_S = 120
 """It takes three seconds on an idle machine."""
 
 CHEAP = "the-writer-never-comes-back"
+
+Item = TypeVar("Item")
 
 
 @pytest.fixture
@@ -176,7 +179,7 @@ def _play_in_its_process(job: Job) -> tuple[int, Played]:
 
 
 def _play_unjudged_in_its_process(job: Job) -> tuple[int, Played]:
-    return os.getpid(), play_unjudged(job)
+    return os.getpid(), play_job(job, is_judged=False)
 
 
 def test_many_seeds_are_played_in_two_processes_each_and_the_judges_change_nothing() -> None:
@@ -191,9 +194,9 @@ def test_many_seeds_are_played_in_two_processes_each_and_the_judges_change_nothi
 
 
 def _twice_here(
-    function: Callable[[Job], Played], other_function: Callable[[Job], Played], jobs: Sequence[Job]
+    function: Callable[[Item], Played], other_function: Callable[[Item], Played], items: Iterable[Item]
 ) -> Iterator[tuple[Played, Played]]:
-    return ((function(job), other_function(job)) for job in jobs)
+    return ((function(item), other_function(item)) for item in items)
 
 
 def test_the_summary_of_many_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,6 +205,21 @@ def test_the_summary_of_many_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert code == 0, output
     assert re.search(rf"^{CHEAP}: 2 seeds, 0 failed; fired: .*left-for-ever 2", output, re.MULTILINE)
     assert "2 runs in two processes each, 0 failed" in output
+
+
+def test_of_many_runs_each_is_judged_once_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[list[bool]] = []
+
+    def note(
+        function: Callable[[Item], Played], other: Callable[[Item], Played], items: Iterable[Item]
+    ) -> Iterator[tuple[Played, Played]]:
+        for one, two in _twice_here(function, other, items):
+            judged.append(["promises-kept" in each.checked for each in (one, two)])
+            yield one, two
+
+    monkeypatch.setattr(many, "twice", note)
+    assert all("promises-kept" in each.checked for each in many.play_many([Job(CHEAP, 5), Job(CHEAP, 6)]))
+    assert judged == [[True, False], [False, True]]
 
 
 @pytest.mark.usefixtures("planted")
