@@ -18,7 +18,7 @@ demo: setup ## Show a small network that survives failures (FILE=... stores that
 test: setup ## Run the tests, with a short simulation.
 	$(BIN)/python -m pytest
 
-test-deep: setup ## Simulate, plant bugs, crash disks and fuzz at full volume, for more than half an hour (SEED=...).
+test-deep: setup ## Simulate, plant bugs, crash disks and fuzz at full volume, for about half an hour (SEED=...).
 	@$(BIN)/python -m testnet.deep $${SEED:+--seed "$$SEED"}
 
 big-sim: setup ## Simulate a hundred nodes of which thirty leave in an hour, and a thousand that lose a third (SEED=...).
